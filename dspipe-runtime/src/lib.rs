@@ -1,0 +1,1 @@
+//! The dspipe runtime.
