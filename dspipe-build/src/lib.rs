@@ -1,1 +1,53 @@
-//! The dspipe compiler.
+//! Compiles dspipe workflows (YAML) to strongly typed Rust.
+//!
+//! A build script is all it takes:
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), dspipe_build::Error> {
+//!     dspipe_build::compile("workflows")
+//! }
+//! ```
+//!
+//! The crate then includes the generated modules with
+//! `dspipe_runtime::include_workflows!()`.
+//!
+//! # How it works
+//!
+//! Text becomes a spanned tree (`yaml`), the tree the format's own types (`spec`),
+//! those a checked workflow (`check`, `ir`), and that Rust tokens (`emit`, `format`).
+//! Every stage before `emit` collects all problems it finds; `emit` cannot fail.
+//! Mistakes in workflows become compile errors of the crate, not of the build script,
+//! with rustc-style snippets of the YAML.
+
+mod cargo;
+mod check;
+mod compile;
+mod config;
+mod diag;
+mod emit;
+mod error;
+mod files;
+mod format;
+mod ir;
+mod source;
+mod spec;
+mod template;
+mod ty;
+mod yaml;
+
+use std::path::Path;
+
+pub use compile::{Compilation, Workflow};
+pub use config::Config;
+pub use diag::Code;
+pub use error::Error;
+
+/// Compiles every workflow in a directory of the package, with default settings.
+///
+/// # Errors
+///
+/// See [`Config::compile`].
+pub fn compile(directory: impl AsRef<Path>) -> Result<(), Error> {
+    Config::new().workflows(directory).compile()
+}

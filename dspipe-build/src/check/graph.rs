@@ -1,0 +1,271 @@
+//! In which order steps run, and which at the same time.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::diag::{Code, Diagnostics};
+use crate::ir::Plan;
+use crate::source::Span;
+use crate::spec;
+
+/// The plan for steps that need each other's outputs. Cycles are reported, each as
+/// a whole; the plan is then of no use but to name every step.
+pub(super) fn plan(
+    workflow: &spec::Workflow,
+    dependencies: &[BTreeSet<usize>],
+    places: &HashMap<(usize, usize), Span>,
+    diagnostics: &mut Diagnostics,
+) -> Plan {
+    if let Some(cycle) = find_cycle(dependencies) {
+        report_cycle(workflow, &cycle, places, diagnostics);
+        return Plan::Graph((0..dependencies.len()).collect());
+    }
+    let ancestors = ancestors(dependencies);
+    let mut steps: Vec<usize> = (0..dependencies.len()).collect();
+    // By the number of steps needed before: an order in which nothing waits for a
+    // later one, and in file order where the graph leaves the choice.
+    steps.sort_by_key(|step| ancestors[*step].len());
+    Graph {
+        dependencies,
+        ancestors: &ancestors,
+    }
+    .decompose(&steps)
+}
+
+struct Graph<'a> {
+    dependencies: &'a [BTreeSet<usize>],
+    ancestors: &'a [BTreeSet<usize>],
+}
+
+impl Graph<'_> {
+    /// Series and parallel parts as far as the graph has them; both lose no
+    /// concurrency against starting each step as soon as it could.
+    fn decompose(&self, steps: &[usize]) -> Plan {
+        if let [step] = steps {
+            return Plan::Step(*step);
+        }
+        let components = self.components(steps);
+        if components.len() > 1 {
+            return Plan::Parallel(components.iter().map(|c| self.decompose(c)).collect());
+        }
+        let parts = self.series(steps);
+        if parts.len() > 1 {
+            return Plan::Series(parts.iter().map(|part| self.decompose(part)).collect());
+        }
+        Plan::Graph(steps.to_vec())
+    }
+
+    /// Parts that have nothing to do with each other.
+    fn components(&self, steps: &[usize]) -> Vec<Vec<usize>> {
+        let position: HashMap<usize, usize> = steps
+            .iter()
+            .enumerate()
+            .map(|(at, step)| (*step, at))
+            .collect();
+        let mut parent: Vec<usize> = (0..steps.len()).collect();
+        for (at, step) in steps.iter().enumerate() {
+            for needed in &self.dependencies[*step] {
+                if let Some(other) = position.get(needed) {
+                    let (a, b) = (root(&mut parent, at), root(&mut parent, *other));
+                    parent[a.max(b)] = a.min(b);
+                }
+            }
+        }
+        let mut components: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
+            let root = root(&mut parent, at);
+            match components.iter_mut().find(|(known, _)| *known == root) {
+                Some((_, members)) => members.push(*step),
+                None => components.push((root, vec![*step])),
+            }
+        }
+        let mut components: Vec<Vec<usize>> = components.into_iter().map(|(_, c)| c).collect();
+        components.sort_by_key(|members| members.iter().min().copied());
+        components
+    }
+
+    /// Cuts before every point where all that comes after needs all that came before.
+    fn series(&self, steps: &[usize]) -> Vec<Vec<usize>> {
+        // How many of the first steps, without a gap, each step needs.
+        let needed: Vec<usize> = steps
+            .iter()
+            .map(|step| {
+                steps
+                    .iter()
+                    .take_while(|before| self.ancestors[*step].contains(before))
+                    .count()
+            })
+            .collect();
+        let mut parts = Vec::new();
+        let mut end = steps.len();
+        let mut least = usize::MAX;
+        for cut in (1..steps.len()).rev() {
+            least = least.min(needed[cut]);
+            if least >= cut {
+                parts.push(steps[cut..end].to_vec());
+                end = cut;
+            }
+        }
+        parts.push(steps[..end].to_vec());
+        parts.reverse();
+        parts
+    }
+}
+
+fn root(parent: &mut [usize], mut at: usize) -> usize {
+    while parent[at] != at {
+        parent[at] = parent[parent[at]];
+        at = parent[at];
+    }
+    at
+}
+
+/// All that each step waits for. The graph has no cycle.
+fn ancestors(dependencies: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
+    let mut waiting: Vec<usize> = dependencies.iter().map(BTreeSet::len).collect();
+    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); dependencies.len()];
+    for (step, needed) in dependencies.iter().enumerate() {
+        for other in needed {
+            needed_by[*other].push(step);
+        }
+    }
+    let mut ready: Vec<usize> = (0..waiting.len())
+        .filter(|step| waiting[*step] == 0)
+        .collect();
+    let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); dependencies.len()];
+    while let Some(step) = ready.pop() {
+        for later in std::mem::take(&mut needed_by[step]) {
+            let mut inherited = all[step].clone();
+            inherited.insert(step);
+            all[later].append(&mut inherited);
+            waiting[later] -= 1;
+            if waiting[later] == 0 {
+                ready.push(later);
+            }
+        }
+    }
+    all
+}
+
+/// Steps that wait for each other in a circle, the first one again at the end.
+fn find_cycle(dependencies: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        New,
+        Open,
+        Done,
+    }
+    let mut marks = vec![Mark::New; dependencies.len()];
+    for start in 0..dependencies.len() {
+        if marks[start] != Mark::New {
+            continue;
+        }
+        // An explicit stack: a chain may be thousands of steps long.
+        let mut stack = vec![(start, dependencies[start].iter())];
+        marks[start] = Mark::Open;
+        while let Some((step, needed)) = stack.last_mut() {
+            let step = *step;
+            match needed.next() {
+                Some(&next) if marks[next] == Mark::Open => {
+                    let from = stack.iter().position(|(s, _)| *s == next).unwrap_or(0);
+                    let mut cycle: Vec<usize> = stack[from..].iter().map(|(s, _)| *s).collect();
+                    cycle.push(next);
+                    return Some(cycle);
+                }
+                Some(&next) if marks[next] == Mark::New => {
+                    marks[next] = Mark::Open;
+                    stack.push((next, dependencies[next].iter()));
+                }
+                Some(_) => {}
+                None => {
+                    marks[step] = Mark::Done;
+                    stack.pop();
+                }
+            }
+        }
+    }
+    None
+}
+
+fn report_cycle(
+    workflow: &spec::Workflow,
+    cycle: &[usize],
+    places: &HashMap<(usize, usize), Span>,
+    diagnostics: &mut Diagnostics,
+) {
+    let name = |step: usize| workflow.steps[step].name.value.as_str();
+    let chain: Vec<String> = cycle
+        .iter()
+        .map(|step| format!("`{}`", name(*step)))
+        .collect();
+    let edges: Vec<(usize, usize, Span)> = cycle
+        .windows(2)
+        .filter_map(|pair| Some((pair[0], pair[1], *places.get(&(pair[0], pair[1]))?)))
+        .collect();
+    let Some((from, to, span)) = edges.first() else {
+        return;
+    };
+    let diagnostic = diagnostics.error(
+        Code::Cycle,
+        *span,
+        format!("the steps wait for each other: {}", chain.join(" needs ")),
+    );
+    diagnostic.label(format!("`{}` needs `{}`", name(*from), name(*to)));
+    for (from, to, span) in &edges[1..] {
+        diagnostic.also(*span, format!("`{}` needs `{}`", name(*from), name(*to)));
+    }
+    diagnostic.help("break the circle at one of these places");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(dependencies: &[&[usize]]) -> Plan {
+        let dependencies: Vec<BTreeSet<usize>> = dependencies
+            .iter()
+            .map(|needed| needed.iter().copied().collect())
+            .collect();
+        assert_eq!(find_cycle(&dependencies), None);
+        let ancestors = ancestors(&dependencies);
+        let mut steps: Vec<usize> = (0..dependencies.len()).collect();
+        steps.sort_by_key(|step| ancestors[*step].len());
+        Graph {
+            dependencies: &dependencies,
+            ancestors: &ancestors,
+        }
+        .decompose(&steps)
+    }
+
+    use Plan::{Graph as G, Parallel as P, Series as S, Step as One};
+
+    #[test]
+    fn shapes() {
+        assert_eq!(planned(&[&[]]), One(0));
+        assert_eq!(planned(&[&[], &[0], &[1]]), S(vec![One(0), One(1), One(2)]));
+        assert_eq!(planned(&[&[], &[]]), P(vec![One(0), One(1)]));
+        // A diamond.
+        assert_eq!(
+            planned(&[&[], &[0], &[0], &[1, 2]]),
+            S(vec![One(0), P(vec![One(1), One(2)]), One(3)])
+        );
+        // Two chains side by side do not wait for each other.
+        assert_eq!(
+            planned(&[&[], &[], &[0], &[1]]),
+            P(vec![S(vec![One(0), One(2)]), S(vec![One(1), One(3)])])
+        );
+        // The shape of an N is neither.
+        assert_eq!(planned(&[&[], &[], &[0], &[0, 1]]), G(vec![0, 1, 2, 3]));
+        // A later step of the file may come first.
+        assert_eq!(planned(&[&[1], &[]]), S(vec![One(1), One(0)]));
+    }
+
+    #[test]
+    fn cycles() {
+        let set = |needed: &[usize]| needed.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(find_cycle(&[set(&[0])]), Some(vec![0, 0]));
+        assert_eq!(
+            find_cycle(&[set(&[]), set(&[3]), set(&[1]), set(&[2])]),
+            Some(vec![1, 3, 2, 1])
+        );
+    }
+}

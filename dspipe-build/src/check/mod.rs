@@ -1,0 +1,108 @@
+//! From what is written to what is meant: names, types, templates, order,
+//! examples. Every problem is recorded; what comes out of a workflow with
+//! problems is good enough to generate a skeleton from.
+
+mod data;
+mod demos;
+mod graph;
+mod lm;
+mod names;
+mod templates;
+mod types;
+
+use std::path::Path;
+
+pub(crate) use names::module_name;
+
+use crate::diag::{Code, Diagnostics};
+use crate::ir;
+use crate::source::{Sources, Spanned};
+use crate::spec;
+
+/// Proof that a workflow went through [`check`]: only this module can make one.
+#[derive(Debug)]
+pub(crate) struct Checked(());
+
+/// Checks one workflow.
+pub(crate) fn check(
+    workflow: &spec::Workflow,
+    sources: &Sources,
+    exists: &dyn Fn(&Path) -> bool,
+    diagnostics: &mut Diagnostics,
+) -> ir::Workflow {
+    let name = names::workflow(&workflow.name, diagnostics);
+    let step_names = names::steps(&workflow.steps, diagnostics);
+
+    // Outputs first: templates refer to them, wherever in the file they are.
+    let mut steps: Vec<types::StepTypes> = workflow
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| types::step(index, step, sources, diagnostics))
+        .collect();
+
+    let bound = templates::bind(workflow, &mut steps, sources, diagnostics);
+    data::check(workflow, sources, exists, diagnostics);
+    let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
+
+    let mut checked_steps = Vec::with_capacity(steps.len());
+    for (((step, types), inputs), name) in workflow
+        .steps
+        .iter()
+        .zip(steps)
+        .zip(bound.step_inputs)
+        .zip(step_names)
+    {
+        let config = step.dspy_config.clone().over(&workflow.dspy_config);
+        let lm = step.lm.clone().over(&workflow.lm);
+        let lm_name = lm::name(step, workflow, diagnostics);
+        lm::settings(&lm, diagnostics);
+        let signature = step.signature.as_ref();
+        checked_steps.push(ir::Step {
+            name,
+            description: text(step.description.as_ref()),
+            source: sources.location(step.name.span),
+            instructions: text(signature.and_then(|s| s.instructions.as_ref())),
+            lm: lm_name,
+            temperature: lm.temperature.map(|t| t.value),
+            max_tokens: lm.max_tokens.map(|t| t.value),
+            demos: demos::check(step, &config, &types, diagnostics),
+            inputs,
+            outputs: types.outputs,
+            types: types.types,
+        });
+    }
+    ir::Workflow {
+        name,
+        description: text(workflow.description.as_ref()),
+        source: sources.location(workflow.name.span),
+        inputs: bound.workflow_inputs,
+        steps: checked_steps,
+        plan,
+        checked: Checked(()),
+    }
+}
+
+fn text(text: Option<&Spanned<String>>) -> String {
+    text.map(|text| text.value.trim_end().to_owned())
+        .unwrap_or_default()
+}
+
+/// Reports the second of two things that have one name.
+fn report_duplicate(
+    what: &str,
+    first: &Spanned<String>,
+    second: &Spanned<String>,
+    ident: &str,
+    diagnostics: &mut Diagnostics,
+) {
+    let message = if first.value == second.value {
+        format!("there are two {what}s called `{second}`")
+    } else {
+        format!("the {what}s `{first}` and `{second}` are both `{ident}` in Rust")
+    };
+    diagnostics
+        .error(Code::Duplicate, second.span, message)
+        .label("rename this one")
+        .also(first.span, "the first one");
+}

@@ -1,0 +1,331 @@
+//! Names as Rust identifiers.
+
+use std::collections::HashMap;
+
+use heck::{ToSnakeCase, ToUpperCamelCase};
+
+use super::report_duplicate;
+use crate::diag::{Code, Diagnostics};
+use crate::ir::Name;
+use crate::source::Spanned;
+use crate::spec;
+
+/// Names that the generated module of a workflow uses itself.
+const RESERVED_STEPS: [&str; 6] = ["run", "run_with", "runner", "inputs", "outputs", "super"];
+
+/// Type names that generated code uses itself.
+const RESERVED_TYPES: [&str; 30] = [
+    "BTreeMap",
+    "Checks",
+    "Clone",
+    "Copy",
+    "Debug",
+    "Demo",
+    "Deserialize",
+    "Deserializer",
+    "Display",
+    "Eq",
+    "Err",
+    "Error",
+    "FieldDef",
+    "Formatter",
+    "Hash",
+    "Input",
+    "Map",
+    "None",
+    "Ok",
+    "Option",
+    "Output",
+    "PartialEq",
+    "Read",
+    "Reader",
+    "Result",
+    "Self",
+    "Serialize",
+    "Signature",
+    "Some",
+    "Step",
+];
+const RESERVED_TYPES_TOO: [&str; 8] = [
+    "Serializer",
+    "SignatureDef",
+    "SerializeStruct",
+    "String",
+    "Value",
+    "Vec",
+    "Runner",
+    "Slot",
+];
+
+/// The workflow's name and its module.
+pub(super) fn workflow(name: &Spanned<String>, diagnostics: &mut Diagnostics) -> Name {
+    word("workflow", name, diagnostics)
+}
+
+/// The module of a workflow that is known by this name only.
+pub(crate) fn module_name(name: &str) -> String {
+    or_placeholder(snake(name))
+}
+
+/// The steps' names: their modules and functions.
+pub(super) fn steps(steps: &[spec::Step], diagnostics: &mut Diagnostics) -> Vec<Name> {
+    let spanned: Vec<&Spanned<String>> = steps.iter().map(|step| &step.name).collect();
+    let names = words("step", &spanned, diagnostics);
+    for (name, step) in names.iter().zip(steps) {
+        if RESERVED_STEPS.contains(&name.ident.as_str()) {
+            diagnostics
+                .error(
+                    Code::InvalidName,
+                    step.name.span,
+                    format!("a step cannot be called `{}`", step.name),
+                )
+                .label("the generated module needs this name itself")
+                .help("a verb with its object reads well, such as `run_checks`");
+        }
+    }
+    names
+}
+
+/// Names of one kind that must differ, also once they are identifiers.
+pub(super) fn words(
+    what: &str,
+    names: &[&Spanned<String>],
+    diagnostics: &mut Diagnostics,
+) -> Vec<Name> {
+    let words: Vec<Name> = names
+        .iter()
+        .map(|name| word(what, name, diagnostics))
+        .collect();
+    report_collisions(what, names, &words, diagnostics);
+    words
+}
+
+/// Property names may be any text; only their identifiers are derived.
+pub(super) fn properties(names: &[&Spanned<String>], diagnostics: &mut Diagnostics) -> Vec<Name> {
+    let idents: Vec<Name> = names
+        .iter()
+        .map(|name| {
+            let ident = snake(&name.value);
+            if ident.is_empty() {
+                diagnostics
+                    .error(
+                        Code::InvalidName,
+                        name.span,
+                        format!("the property `{name}` has no letter or digit to name a field by"),
+                    )
+                    .label("rename it");
+            }
+            Name {
+                text: name.value.clone(),
+                ident: or_placeholder(ident),
+            }
+        })
+        .collect();
+    report_collisions("property", names, &idents, diagnostics);
+    idents
+}
+
+/// The variants of an enum.
+pub(super) fn variants(values: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Vec<Name> {
+    let names: Vec<&Spanned<String>> = values.iter().collect();
+    let idents: Vec<Name> = values
+        .iter()
+        .map(|value| {
+            let ident = camel(&value.value);
+            if ident.is_empty() {
+                diagnostics
+                    .error(
+                        Code::InvalidName,
+                        value.span,
+                        format!(
+                            "the enum value `{value}` has no letter or digit to name a variant by"
+                        ),
+                    )
+                    .label("rename it");
+            }
+            Name {
+                text: value.value.clone(),
+                ident: or_placeholder(ident),
+            }
+        })
+        .collect();
+    report_collisions("enum value", &names, &idents, diagnostics);
+    idents
+}
+
+/// The name of a generated type, from the fields that lead to it.
+pub(super) fn type_name(path: &[&str]) -> String {
+    let name = camel(&path.join(" "));
+    let reserved =
+        RESERVED_TYPES.contains(&name.as_str()) || RESERVED_TYPES_TOO.contains(&name.as_str());
+    if reserved || name.is_empty() {
+        return format!("{name}Value");
+    }
+    name
+}
+
+fn word(what: &str, name: &Spanned<String>, diagnostics: &mut Diagnostics) -> Name {
+    let legal = name.value.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    if !legal {
+        diagnostics
+            .error(
+                Code::InvalidName,
+                name.span,
+                format!("`{name}` cannot be the name of a {what}"),
+            )
+            .label("names are ASCII letters, digits, `_` and `-`, and start with a letter");
+    }
+    Name {
+        text: name.value.clone(),
+        ident: or_placeholder(snake(&name.value)),
+    }
+}
+
+fn report_collisions(
+    what: &str,
+    names: &[&Spanned<String>],
+    idents: &[Name],
+    diagnostics: &mut Diagnostics,
+) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (index, name) in idents.iter().enumerate() {
+        match seen.get(name.ident.as_str()) {
+            Some(first) if name.ident != PLACEHOLDER => {
+                report_duplicate(what, names[*first], names[index], &name.ident, diagnostics);
+            }
+            _ => {
+                seen.insert(&name.ident, index);
+            }
+        }
+    }
+}
+
+/// Stands in for a name that is reported as unusable.
+const PLACEHOLDER: &str = "unnamed";
+
+fn or_placeholder(ident: String) -> String {
+    if ident.is_empty() {
+        PLACEHOLDER.to_owned()
+    } else {
+        ident
+    }
+}
+
+/// The name as a field, function or module; empty if nothing in it can be.
+fn snake(name: &str) -> String {
+    let ident = ascii(name).to_snake_case();
+    if ident.starts_with(|c: char| c.is_ascii_digit()) {
+        return format!("_{ident}");
+    }
+    match ident.as_str() {
+        "self" | "super" | "crate" => format!("{ident}_"),
+        word if is_keyword(word) => format!("r#{ident}"),
+        _ => ident,
+    }
+}
+
+/// The name as a type or variant; empty if nothing in it can be.
+fn camel(name: &str) -> String {
+    let ident = ascii(name).to_upper_camel_case();
+    match ident.as_str() {
+        "Self" => "Self_".to_owned(),
+        _ if ident.starts_with(|c: char| c.is_ascii_digit()) => format!("N{ident}"),
+        _ => ident,
+    }
+}
+
+fn ascii(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect()
+}
+
+/// Strict and reserved keywords of every edition from 2021 on.
+fn is_keyword(word: &str) -> bool {
+    matches!(
+        word,
+        "abstract"
+            | "as"
+            | "async"
+            | "await"
+            | "become"
+            | "box"
+            | "break"
+            | "const"
+            | "continue"
+            | "do"
+            | "dyn"
+            | "else"
+            | "enum"
+            | "extern"
+            | "false"
+            | "final"
+            | "fn"
+            | "for"
+            | "gen"
+            | "if"
+            | "impl"
+            | "in"
+            | "let"
+            | "loop"
+            | "macro"
+            | "match"
+            | "mod"
+            | "move"
+            | "mut"
+            | "override"
+            | "priv"
+            | "pub"
+            | "ref"
+            | "return"
+            | "static"
+            | "struct"
+            | "trait"
+            | "true"
+            | "try"
+            | "type"
+            | "typeof"
+            | "unsafe"
+            | "unsized"
+            | "use"
+            | "virtual"
+            | "where"
+            | "while"
+            | "yield"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers() {
+        for (name, wanted) in [
+            ("source_code", "source_code"),
+            ("sourceCode", "source_code"),
+            ("type", "r#type"),
+            ("self", "self_"),
+            ("3d", "_3d"),
+            ("a-b c", "a_b_c"),
+            ("é", ""),
+        ] {
+            assert_eq!(snake(name), wanted);
+        }
+        for (name, wanted) in [
+            ("low", "Low"),
+            ("not-started", "NotStarted"),
+            ("self", "Self_"),
+            ("4k", "N4k"),
+            ("+", ""),
+        ] {
+            assert_eq!(camel(name), wanted);
+        }
+        assert_eq!(type_name(&["analysis", "complexity"]), "AnalysisComplexity");
+        assert_eq!(type_name(&["output"]), "OutputValue");
+    }
+}

@@ -1,0 +1,570 @@
+//! Where every input field's value comes from.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::types::StepTypes;
+use crate::diag::{Code, Diagnostics};
+use crate::ir::{
+    Binding, BoundField, Field, Input, Path, Piece, Root, Type, TypeDefKind, TypeKind,
+};
+use crate::source::{Sources, Span, Spanned};
+use crate::spec;
+use crate::template::{Segment, Template, TemplateErrorKind};
+use crate::yaml::locate_placeholder;
+
+/// The inputs of all steps, and what follows from them.
+pub(super) struct Bound {
+    pub(super) workflow_inputs: Vec<Input>,
+    /// Per step, the bound fields.
+    pub(super) step_inputs: Vec<Vec<BoundField>>,
+    /// Per step, the steps it needs.
+    pub(super) dependencies: Vec<BTreeSet<usize>>,
+    /// Where step `.0` refers to step `.1`.
+    pub(super) places: HashMap<(usize, usize), Span>,
+}
+
+/// Binds every input field of every step.
+pub(super) fn bind(
+    workflow: &spec::Workflow,
+    steps: &mut [StepTypes],
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+) -> Bound {
+    let mut binder = Binder {
+        workflow,
+        steps,
+        sources,
+        diagnostics,
+        inputs: Vec::new(),
+        input_places: Vec::new(),
+        dependencies: vec![BTreeSet::new(); workflow.steps.len()],
+        places: HashMap::new(),
+    };
+    binder.collect_inputs();
+    let step_inputs = (0..workflow.steps.len())
+        .map(|index| binder.step(index))
+        .collect();
+    Bound {
+        workflow_inputs: binder.inputs,
+        step_inputs,
+        dependencies: binder.dependencies,
+        places: binder.places,
+    }
+}
+
+struct Binder<'a> {
+    workflow: &'a spec::Workflow,
+    steps: &'a mut [StepTypes],
+    sources: &'a Sources,
+    diagnostics: &'a mut Diagnostics,
+    inputs: Vec<Input>,
+    /// The field that declared each of `inputs`.
+    input_places: Vec<Span>,
+    dependencies: Vec<BTreeSet<usize>>,
+    places: HashMap<(usize, usize), Span>,
+}
+
+/// The steps with readable signatures, and their written input fields.
+fn written_inputs(step: &spec::Step) -> &[spec::Field] {
+    step.signature
+        .as_ref()
+        .map(|signature| signature.inputs.as_slice())
+        .unwrap_or_default()
+}
+
+impl Binder<'_> {
+    /// A field without a template is an input of the workflow; fields of one name
+    /// are one input.
+    fn collect_inputs(&mut self) {
+        for (step, written) in self.workflow.steps.iter().enumerate() {
+            for (index, field) in written_inputs(written).iter().enumerate() {
+                if field.template.is_some() {
+                    continue;
+                }
+                let declared = self.steps[step].inputs[index].clone();
+                match self.input(&declared.name.text) {
+                    None => {
+                        self.inputs.push(Input {
+                            field: declared,
+                            uses: 0,
+                        });
+                        self.input_places.push(field.name.span);
+                    }
+                    Some(known) => self.share_input(known, declared, field),
+                }
+            }
+        }
+    }
+
+    fn share_input(&mut self, known: usize, declared: Field, written: &spec::Field) {
+        let first = &self.inputs[known].field;
+        if !self.same(&first.ty, &declared.ty) {
+            let (one, other) = (self.describe(&first.ty), self.describe(&declared.ty));
+            self.diagnostics
+                .error(
+                    Code::TypeMismatch,
+                    written.name.span,
+                    format!(
+                        "two steps want the input `{}` with different types: {one} and {other}",
+                        declared.name.text,
+                    ),
+                )
+                .label(format!("here it is {other}"))
+                .also(self.input_places[known], format!("here it is {one}"))
+                .help("give one of the fields another name, or a `template`");
+        }
+        let input = &mut self.inputs[known].field;
+        if input.description.is_empty() {
+            input.description = declared.description;
+        }
+    }
+
+    fn input(&self, name: &str) -> Option<usize> {
+        self.inputs
+            .iter()
+            .position(|input| input.field.name.text == name)
+    }
+
+    fn step(&mut self, step: usize) -> Vec<BoundField> {
+        let workflow = self.workflow;
+        let written = written_inputs(&workflow.steps[step]);
+        written
+            .iter()
+            .enumerate()
+            .map(|(index, field)| {
+                let declared = self.steps[step].inputs[index].clone();
+                self.field(step, field, declared)
+            })
+            .collect()
+    }
+
+    fn field(&mut self, step: usize, written: &spec::Field, declared: Field) -> BoundField {
+        let Some(template) = &written.template else {
+            // Every such field was collected; a missing one cannot be.
+            let root = self.input(&declared.name.text).unwrap_or_default();
+            self.inputs[root].uses += 1;
+            let ty = self.inputs[root].field.ty.clone();
+            let path = Path {
+                root: Root::Input(root),
+                fields: Vec::new(),
+                ty: ty.clone(),
+            };
+            return BoundField {
+                field: Field { ty, ..declared },
+                binding: Binding::Path(path),
+            };
+        };
+        match self.template(step, template) {
+            None => BoundField {
+                field: declared,
+                binding: Binding::Text(Vec::new()),
+            },
+            Some(Binding::Path(path)) => {
+                self.expect(&declared, &path.ty, written, template);
+                BoundField {
+                    // The value keeps its type, which is at least as precise.
+                    field: Field {
+                        ty: path.ty.clone(),
+                        ..declared
+                    },
+                    binding: Binding::Path(path),
+                }
+            }
+            Some(text) => {
+                let string = Type::new(TypeKind::String);
+                self.expect(&declared, &string, written, template);
+                BoundField {
+                    field: Field {
+                        ty: string,
+                        ..declared
+                    },
+                    binding: text,
+                }
+            }
+        }
+    }
+
+    /// `None`: something in it is wrong, and reported.
+    fn template(&mut self, step: usize, written: &Spanned<String>) -> Option<Binding> {
+        let template = match Template::parse(&written.value) {
+            Ok(template) => template,
+            Err(errors) => {
+                for error in errors {
+                    let span = locate_placeholder(self.sources, written.span, error.placeholder);
+                    report_syntax(span, &error.kind, self.diagnostics);
+                }
+                return None;
+            }
+        };
+        if let [Segment::Path(parts)] = template.segments.as_slice() {
+            let span = locate_placeholder(self.sources, written.span, 0);
+            return self.path(step, parts, span).map(Binding::Path);
+        }
+        let mut pieces = Vec::new();
+        let mut complete = true;
+        let mut placeholder = 0;
+        for segment in &template.segments {
+            match segment {
+                Segment::Text(text) => pieces.push(Piece::Literal((*text).to_owned())),
+                Segment::Path(parts) => {
+                    let span = locate_placeholder(self.sources, written.span, placeholder);
+                    placeholder += 1;
+                    match self.path(step, parts, span) {
+                        Some(path) => {
+                            self.refuse_absent(&path, parts, span);
+                            pieces.push(Piece::Value(path));
+                        }
+                        None => complete = false,
+                    }
+                }
+            }
+        }
+        complete.then_some(Binding::Text(pieces))
+    }
+
+    fn refuse_absent(&mut self, path: &Path, parts: &[&str], span: Span) {
+        if matches!(path.ty.kind, TypeKind::Optional(_)) {
+            self.diagnostics
+                .error(
+                    Code::TypeMismatch,
+                    span,
+                    format!(
+                        "`{}` may be absent, and a text cannot have a hole",
+                        parts.join(".")
+                    ),
+                )
+                .label("this value is optional")
+                .help("pass the value by itself (`template: \"{{ path }}\"`) to an optional field");
+        }
+    }
+
+    fn path(&mut self, step: usize, parts: &[&str], span: Span) -> Option<Path> {
+        let whole = parts.join(".");
+        let (root, ty, fields) = match parts {
+            ["inputs", name, rest @ ..] => {
+                let Some(input) = self.input(name) else {
+                    let known = self
+                        .inputs
+                        .iter()
+                        .map(|input| input.field.name.text.as_str());
+                    self.diagnostics
+                        .error(
+                            Code::UnresolvedPath,
+                            span,
+                            format!("the workflow has no input `{name}`"),
+                        )
+                        .label("unknown input")
+                        .meant_in(self.sources, span, name, known)
+                        .help_if_none(
+                            "an input field without a `template` is an input of the workflow",
+                        );
+                    return None;
+                };
+                self.inputs[input].uses += 1;
+                let ty = self.inputs[input].field.ty.clone();
+                (Root::Input(input), ty, rest)
+            }
+            ["steps", name, field, rest @ ..] => {
+                let (target, ty) = self.output(step, name, field, span)?;
+                let ident = ty.name.ident.clone();
+                let (fields, ty) = self.descend(vec![ident], ty.ty, &whole, rest, span)?;
+                return Some(Path {
+                    root: Root::Step(target),
+                    fields,
+                    ty,
+                });
+            }
+            ["steps", name] => {
+                self.diagnostics
+                    .error(
+                        Code::UnresolvedPath,
+                        span,
+                        format!("`{whole}` names a step, not one of its values"),
+                    )
+                    .label(format!("add a field: `steps.{name}.…`"));
+                return None;
+            }
+            ["inputs" | "steps"] => {
+                self.diagnostics
+                    .error(
+                        Code::UnresolvedPath,
+                        span,
+                        format!("`{whole}` names no value"),
+                    )
+                    .label(format!("add a name: `{whole}.…`"));
+                return None;
+            }
+            _ => {
+                self.unknown_root(parts, &whole, span);
+                return None;
+            }
+        };
+        let (fields, ty) = self.descend(Vec::new(), ty, &whole, fields, span)?;
+        Some(Path { root, fields, ty })
+    }
+
+    fn unknown_root(&mut self, parts: &[&str], whole: &str, span: Span) {
+        let first = parts.first().copied().unwrap_or_default();
+        let help = if self
+            .workflow
+            .steps
+            .iter()
+            .any(|step| step.name.value == first)
+        {
+            format!("did you mean `steps.{whole}`?")
+        } else if self.input(first).is_some() {
+            format!("did you mean `inputs.{whole}`?")
+        } else {
+            "a path starts with `inputs.` or `steps.`".to_owned()
+        };
+        self.diagnostics
+            .error(
+                Code::UnresolvedPath,
+                span,
+                format!("`{whole}` leads nowhere"),
+            )
+            .label("unknown name")
+            .help(help);
+    }
+
+    /// A step's output field; the dependency is noted.
+    fn output(
+        &mut self,
+        step: usize,
+        name: &str,
+        field: &str,
+        span: Span,
+    ) -> Option<(usize, Field)> {
+        let steps = &self.workflow.steps;
+        let Some(target) = steps.iter().position(|step| step.name.value == name) else {
+            self.diagnostics
+                .error(
+                    Code::UnresolvedPath,
+                    span,
+                    format!("there is no step `{name}`"),
+                )
+                .label("unknown step")
+                .meant_in(
+                    self.sources,
+                    span,
+                    name,
+                    steps.iter().map(|step| step.name.value.as_str()),
+                );
+            return None;
+        };
+        self.dependencies[step].insert(target);
+        self.places.entry((step, target)).or_insert(span);
+        let outputs = &self.steps[target].outputs;
+        if let Some(found) = outputs.iter().find(|output| output.name.text == field) {
+            return Some((target, found.clone()));
+        }
+        // A step whose signature could not be read has been reported itself.
+        if !outputs.is_empty() {
+            self.diagnostics
+                .error(
+                    Code::UnresolvedPath,
+                    span,
+                    format!("step `{name}` has no output `{field}`"),
+                )
+                .label("unknown output")
+                .also(steps[target].name.span, "the step")
+                .meant_in(
+                    self.sources,
+                    span,
+                    field,
+                    outputs.iter().map(|output| output.name.text.as_str()),
+                );
+        }
+        None
+    }
+
+    /// Follows properties down into a value.
+    fn descend(
+        &mut self,
+        mut fields: Vec<String>,
+        mut ty: Type,
+        whole: &str,
+        rest: &[&str],
+        span: Span,
+    ) -> Option<(Vec<String>, Type)> {
+        for part in rest {
+            let TypeKind::Struct(reference) = &ty.kind else {
+                if !ty.is_broken() {
+                    let described = self.describe(&ty);
+                    let diagnostic = self.diagnostics.error(
+                        Code::UnresolvedPath,
+                        span,
+                        format!("`{whole}` looks for `{part}` in {described}"),
+                    );
+                    diagnostic.label("this cannot be followed");
+                    if matches!(ty.kind, TypeKind::Any | TypeKind::Object) {
+                        diagnostic
+                            .help("give the field a `schema`, so that the path can be checked");
+                    }
+                }
+                return None;
+            };
+            let TypeDefKind::Struct(properties) =
+                &self.steps[reference.step].types[reference.index].kind
+            else {
+                return None;
+            };
+            let Some(found) = properties.iter().find(|p| p.name.text == *part) else {
+                let known: Vec<&str> = properties.iter().map(|p| p.name.text.as_str()).collect();
+                self.diagnostics
+                    .error(
+                        Code::UnresolvedPath,
+                        span,
+                        format!("`{whole}`: there is no property `{part}`"),
+                    )
+                    .label("unknown property")
+                    .meant_in(self.sources, span, part, known);
+                return None;
+            };
+            fields.push(found.name.ident.clone());
+            ty = found.ty.clone();
+        }
+        Some((fields, ty))
+    }
+
+    /// Holds a template's value against the type that its field declares.
+    fn expect(
+        &mut self,
+        declared: &Field,
+        found: &Type,
+        written: &spec::Field,
+        template: &Spanned<String>,
+    ) {
+        if self.fits(&declared.ty, found) {
+            return;
+        }
+        let (wanted, given) = (self.describe(&declared.ty), self.describe(found));
+        let place = written
+            .schema
+            .ty
+            .as_ref()
+            .map_or(written.name.span, |ty| ty.span);
+        let optional = matches!(found.kind, TypeKind::Optional(_));
+        let help = if optional {
+            format!(
+                "the value may be absent: declare `{}` with `required: false`",
+                written.name
+            )
+        } else if declared.ty.kind == TypeKind::String {
+            "put text around the path to make it a string, or change the field's type".to_owned()
+        } else {
+            "change the field's type or its template".to_owned()
+        };
+        self.diagnostics
+            .error(
+                Code::TypeMismatch,
+                template.span,
+                format!(
+                    "field `{}` is {wanted}, its template gives {given}",
+                    written.name
+                ),
+            )
+            .label(format!("this is {given}"))
+            .also(place, format!("expected {wanted}"))
+            .help(help);
+    }
+
+    /// Whether a value of type `found` may stand where `declared` is asked for.
+    fn fits(&self, declared: &Type, found: &Type) -> bool {
+        match (&declared.kind, &found.kind) {
+            (TypeKind::Any | TypeKind::Broken, _)
+            | (_, TypeKind::Broken)
+            | (TypeKind::Number, TypeKind::Integer)
+            | (TypeKind::String, TypeKind::Enum(_))
+            | (TypeKind::Object, TypeKind::Struct(_) | TypeKind::Map(_)) => true,
+            (TypeKind::Optional(declared), TypeKind::Optional(found))
+            | (TypeKind::List(declared), TypeKind::List(found))
+            | (TypeKind::Map(declared), TypeKind::Map(found)) => self.fits(declared, found),
+            (TypeKind::Optional(declared), _) => self.fits(declared, found),
+            _ => self.same(declared, found),
+        }
+    }
+
+    /// Whether two types hold the same values and read alike in Rust. Limits are for
+    /// replies and do not matter between steps.
+    fn same(&self, a: &Type, b: &Type) -> bool {
+        match (&a.kind, &b.kind) {
+            (TypeKind::Broken, _) | (_, TypeKind::Broken) => true,
+            (TypeKind::List(a), TypeKind::List(b))
+            | (TypeKind::Map(a), TypeKind::Map(b))
+            | (TypeKind::Optional(a), TypeKind::Optional(b)) => self.same(a, b),
+            (TypeKind::Struct(a), TypeKind::Struct(b)) | (TypeKind::Enum(a), TypeKind::Enum(b)) => {
+                let a = &self.steps[a.step].types[a.index].kind;
+                let b = &self.steps[b.step].types[b.index].kind;
+                match (a, b) {
+                    (TypeDefKind::Struct(a), TypeDefKind::Struct(b)) => {
+                        a.len() == b.len()
+                            && a.iter()
+                                .zip(b)
+                                .all(|(a, b)| a.name == b.name && self.same(&a.ty, &b.ty))
+                    }
+                    (TypeDefKind::Enum(a), TypeDefKind::Enum(b)) => a == b,
+                    _ => false,
+                }
+            }
+            (a, b) => a == b,
+        }
+    }
+
+    /// A type as a message calls it.
+    fn describe(&self, ty: &Type) -> String {
+        match &ty.kind {
+            TypeKind::String => "a string".to_owned(),
+            TypeKind::Integer => "an integer".to_owned(),
+            TypeKind::Number => "a number".to_owned(),
+            TypeKind::Boolean => "a boolean".to_owned(),
+            TypeKind::Any => "any value".to_owned(),
+            TypeKind::Object => "an object without a schema".to_owned(),
+            TypeKind::List(item) if item.kind == TypeKind::Any => "a list".to_owned(),
+            TypeKind::List(item) => format!("a list, each item {}", self.describe(item)),
+            TypeKind::Map(value) => format!("a map, each value {}", self.describe(value)),
+            TypeKind::Optional(inner) => format!("{} or nothing", self.describe(inner)),
+            TypeKind::Struct(reference) => {
+                let def = &self.steps[reference.step].types[reference.index];
+                match &def.kind {
+                    TypeDefKind::Struct(fields) => {
+                        let names: Vec<&str> =
+                            fields.iter().map(|f| f.name.text.as_str()).collect();
+                        format!("an object of {}", crate::diag::list(&names))
+                    }
+                    TypeDefKind::Enum(_) => "an object".to_owned(),
+                }
+            }
+            TypeKind::Enum(reference) => {
+                let def = &self.steps[reference.step].types[reference.index];
+                match &def.kind {
+                    TypeDefKind::Enum(values) => {
+                        let names: Vec<&str> = values.iter().map(|v| v.text.as_str()).collect();
+                        format!("one of {}", crate::diag::list(&names))
+                    }
+                    TypeDefKind::Struct(_) => "an enum".to_owned(),
+                }
+            }
+            TypeKind::Broken => "unknown".to_owned(),
+        }
+    }
+}
+
+fn report_syntax(span: Span, kind: &TemplateErrorKind<'_>, diagnostics: &mut Diagnostics) {
+    match kind {
+        TemplateErrorKind::NotClosed => diagnostics
+            .error(Code::InvalidTemplate, span, "a `{{` without its `}}`")
+            .label("this is never closed"),
+        TemplateErrorKind::Empty => diagnostics
+            .error(Code::InvalidTemplate, span, "a template without a path")
+            .label("expected a path such as `inputs.name` or `steps.step.field`"),
+        TemplateErrorKind::NotAPath(text) => diagnostics
+            .error(
+                Code::InvalidTemplate,
+                span,
+                format!("`{text}` is not a path"),
+            )
+            .label("expected names separated by dots")
+            .help("a template takes values as they are: `inputs.name` or `steps.step.field`"),
+    };
+}

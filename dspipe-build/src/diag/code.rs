@@ -1,0 +1,90 @@
+//! The stable codes of diagnostics.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
+        /// What kind of problem a diagnostic reports. Codes are stable: one that
+        /// has been released keeps its number and its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The code as it is printed, such as `E004`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A file or directory could not be read.
+    Unreadable = "E001",
+    /// The text is not YAML, or uses a part of YAML that workflows do without
+    /// (several documents, tags, merge keys).
+    Syntax = "E002",
+    /// The document is nested too deeply, or its aliases expand to too much.
+    TooLarge = "E003",
+    /// A mapping has a key that nothing reads.
+    UnknownKey = "E004",
+    /// A mapping lacks a key that it must have.
+    MissingKey = "E005",
+    /// A value is of another kind than its key asks for.
+    WrongKind = "E006",
+    /// A key, step, field or file is there twice, or two names are the same once
+    /// they are Rust identifiers.
+    Duplicate = "E007",
+    /// A name cannot be used: it is empty, reserved, or not made of letters,
+    /// digits and underscores.
+    InvalidName = "E008",
+    /// A step type that dspipe does not run.
+    UnknownStepType = "E009",
+    /// A type or schema that cannot be understood or contradicts itself.
+    InvalidType = "E010",
+    /// A language model name that is not `provider/model`, or does not fit the
+    /// step's type.
+    InvalidLm = "E011",
+    /// A template that cannot be parsed.
+    InvalidTemplate = "E012",
+    /// A template path that leads nowhere.
+    UnresolvedPath = "E013",
+    /// A value of one type where another is needed.
+    TypeMismatch = "E014",
+    /// Steps that wait for each other.
+    Cycle = "E015",
+    /// An example that does not fit its signature.
+    InvalidExample = "E016",
+    /// A setting whose value makes no sense.
+    InvalidSetting = "E017",
+    /// A file named by a setting is not there. The workflow runs without it.
+    MissingData = "E018",
+    /// A part of the format that this version reads but cannot honour.
+    Unsupported = "E019",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn numbers_are_consecutive() {
+        for (index, code) in Code::ALL.iter().enumerate() {
+            assert_eq!(code.as_str(), format!("E{:03}", index + 1));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Diagnostics: what is wrong, where, and what to do about it.
+
+mod code;
+mod render;
+mod suggest;
+
+pub use code::Code;
+pub(crate) use render::{render, render_line};
+pub(crate) use suggest::nearest;
+
+use crate::source::{Sources, Span};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// The workflow cannot be compiled.
+    Error,
+    /// The workflow compiles; something in it is probably not meant.
+    Warning,
+}
+
+/// A place in a source file with a word on its part in the problem.
+#[derive(Debug, Clone)]
+pub(crate) struct Label {
+    pub(crate) span: Span,
+    pub(crate) text: String,
+}
+
+/// A replacement that would mend the problem.
+#[derive(Debug, Clone)]
+pub(crate) struct Suggestion {
+    pub(crate) message: String,
+    pub(crate) span: Span,
+    pub(crate) replacement: String,
+}
+
+/// One problem.
+#[derive(Debug, Clone)]
+pub(crate) struct Diagnostic {
+    pub(crate) severity: Severity,
+    pub(crate) code: Code,
+    pub(crate) message: String,
+    pub(crate) primary: Label,
+    pub(crate) secondary: Vec<Label>,
+    pub(crate) suggestion: Option<Suggestion>,
+    pub(crate) help: Option<String>,
+}
+
+impl Diagnostic {
+    /// The text under the marked place.
+    pub(crate) fn label(&mut self, text: impl Into<String>) -> &mut Self {
+        self.primary.text = text.into();
+        self
+    }
+
+    /// Another place that has a part in the problem.
+    pub(crate) fn also(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
+        self.secondary.push(Label {
+            span,
+            text: text.into(),
+        });
+        self
+    }
+
+    /// What to do about it.
+    pub(crate) fn help(&mut self, text: impl Into<String>) -> &mut Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// The name that was probably meant, if one of `known` is near; otherwise all of them.
+    pub(crate) fn meant<'a>(
+        &mut self,
+        span: Span,
+        written: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> &mut Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        match nearest(written, known.iter().copied()) {
+            Some(name) => {
+                self.suggestion = Some(Suggestion {
+                    message: "a similar name exists".to_owned(),
+                    span,
+                    replacement: name.to_owned(),
+                });
+            }
+            None if known.is_empty() => {}
+            None => self.help = Some(format!("known here: {}", list(&known))),
+        }
+        self
+    }
+
+    /// Like [`Self::meant`] for a name that is a part of what `span` covers.
+    pub(crate) fn meant_in<'a>(
+        &mut self,
+        sources: &Sources,
+        span: Span,
+        written: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> &mut Self {
+        let start = span.start + sources.slice(span).find(written).unwrap_or(0);
+        let part = Span {
+            start,
+            end: (start + written.len()).min(span.end),
+            ..span
+        };
+        self.meant(part, written, known)
+    }
+
+    /// A help text where nothing better is known.
+    pub(crate) fn help_if_none(&mut self, text: &str) -> &mut Self {
+        if self.help.is_none() && self.suggestion.is_none() {
+            self.help = Some(text.to_owned());
+        }
+        self
+    }
+}
+
+/// Names in backticks, comma-separated.
+pub(crate) fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+/// Collects the problems of one compilation.
+#[derive(Debug, Default)]
+pub(crate) struct Diagnostics {
+    all: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    pub(crate) fn error(
+        &mut self,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        self.push(Severity::Error, code, span, message.into())
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        self.push(Severity::Warning, code, span, message.into())
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        span: Span,
+        message: String,
+    ) -> &mut Diagnostic {
+        self.all.push(Diagnostic {
+            severity,
+            code,
+            message,
+            primary: Label {
+                span,
+                text: String::new(),
+            },
+            secondary: Vec::new(),
+            suggestion: None,
+            help: None,
+        });
+        // Just pushed, so there is a last one.
+        let last = self.all.len() - 1;
+        &mut self.all[last]
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.all
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// In the order of the source, each once.
+    pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.all.sort_by(|a, b| {
+            (a.primary.span, a.code, &a.message).cmp(&(b.primary.span, b.code, &b.message))
+        });
+        self.all.dedup_by(|a, b| {
+            (a.primary.span, a.code, &a.message) == (b.primary.span, b.code, &b.message)
+        });
+        self.all
+    }
+}

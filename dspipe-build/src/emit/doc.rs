@@ -1,0 +1,79 @@
+//! Doc comments.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::ir::Step;
+
+/// Doc lines, empty ones between paragraphs.
+pub(super) fn lines(paragraphs: &[&str]) -> TokenStream {
+    let mut lines = Vec::new();
+    for paragraph in paragraphs.iter().filter(|p| !p.is_empty()) {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.push(format!(" {paragraph}"));
+    }
+    quote!(#(#[doc = #lines])*)
+}
+
+/// The docs of an item that stands in the workflow file.
+pub(super) fn item(fallback: &str, description: &str, source: &str) -> TokenStream {
+    let description = escape(description);
+    let first = if description.is_empty() {
+        fallback
+    } else {
+        &description
+    };
+    lines(&[first, &format!("Defined at `{source}`.")])
+}
+
+/// The docs of a field: its description, if it has one.
+pub(super) fn field(name: &str, description: &str) -> TokenStream {
+    item_line(&format!("`{name}`."), description)
+}
+
+fn item_line(fallback: &str, description: &str) -> TokenStream {
+    let description = escape(description);
+    if description.is_empty() {
+        lines(&[fallback])
+    } else {
+        lines(&[&description])
+    }
+}
+
+pub(super) fn step_module(step: &Step) -> TokenStream {
+    lines(&[&format!("The types of step `{}`.", step.name.text)])
+}
+
+/// Foreign text as one paragraph: no links, code blocks or HTML can come of it, so
+/// nothing in it becomes a doctest or a broken link.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !escaped.is_empty() {
+            escaped.push(' ');
+        }
+        for c in word.chars() {
+            if matches!(c, '[' | ']' | '<' | '>' | '`' | '\\' | '*') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn foreign_text_is_plain() {
+        assert_eq!(
+            escape("a [b] <c>\n\n```rust\nx\n```"),
+            "a \\[b\\] \\<c\\> \\`\\`\\`rust x \\`\\`\\`"
+        );
+        assert_eq!(escape("  plain text. "), "plain text.");
+    }
+}

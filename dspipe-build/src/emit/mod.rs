@@ -1,0 +1,153 @@
+//! The checked workflow as Rust. Cannot fail.
+
+mod doc;
+mod metadata;
+mod run;
+mod schema;
+mod types;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::ir::{Field, Step, Type, TypeKind, TypeRef, Workflow};
+
+/// What the emitter needs to know besides the workflow.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Where the runtime is found, such as `::dspipe_runtime`.
+    pub(crate) runtime: TokenStream,
+    /// The workflow has errors: emit everything that others may name, and no bodies.
+    pub(crate) skeleton: bool,
+}
+
+/// The items of a workflow's module.
+pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
+    let emitter = Emitter { workflow, options };
+    let prelude = emitter.prelude();
+    let metadata = metadata::workflow(&emitter);
+    let inputs = types::inputs(&emitter);
+    let outputs = types::outputs(&emitter);
+    let run = run::run(&emitter);
+    let steps = workflow
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| emitter.step(index, step));
+    quote! {
+        #prelude
+        #metadata
+        #inputs
+        #outputs
+        #run
+        #(#steps)*
+    }
+}
+
+struct Emitter<'a> {
+    workflow: &'a Workflow,
+    options: &'a Options,
+}
+
+impl Emitter<'_> {
+    /// One import: everything else in a module is then named by one word. The names
+    /// are reserved in `check`, so no generated type can hide one.
+    fn prelude(&self) -> TokenStream {
+        let runtime = &self.options.runtime;
+        quote! {
+            #[allow(unused_imports)]
+            use #runtime::generated::*;
+        }
+    }
+
+    fn step(&self, index: usize, step: &Step) -> TokenStream {
+        let function = run::step_function(self, step);
+        let module = ident(&step.name.ident);
+        let docs = doc::step_module(step);
+        let prelude = self.prelude();
+        let signature = metadata::signature(self, step);
+        let input_fields: Vec<&Field> = step.inputs.iter().map(|input| &input.field).collect();
+        let output_fields: Vec<&Field> = step.outputs.iter().collect();
+        let input_docs = doc::lines(&[&format!("What `{}` takes.", step.name.text)]);
+        let output_docs = doc::lines(&[&format!("What `{}` gives.", step.name.text)]);
+        let scope = Scope::Step(index);
+        let input = types::record(self, scope, &ident("Input"), &input_docs, &input_fields);
+        let output = types::record(self, scope, &ident("Output"), &output_docs, &output_fields);
+        let definitions = step
+            .types
+            .iter()
+            .map(|def| types::definition(self, index, def));
+        quote! {
+            #function
+
+            #docs
+            pub mod #module {
+                #prelude
+                #signature
+                #input
+                #output
+                #(#definitions)*
+            }
+        }
+    }
+
+    /// A type as it is written in `scope`.
+    fn ty(&self, ty: &Type, scope: Scope) -> TokenStream {
+        match &ty.kind {
+            TypeKind::String => quote!(String),
+            TypeKind::Integer => quote!(i64),
+            TypeKind::Number => quote!(f64),
+            TypeKind::Boolean => quote!(bool),
+            TypeKind::Any | TypeKind::Broken => quote!(Value),
+            TypeKind::Object => quote!(Map<String, Value>),
+            TypeKind::List(item) => {
+                let item = self.ty(item, scope);
+                quote!(Vec<#item>)
+            }
+            TypeKind::Map(value) => {
+                let value = self.ty(value, scope);
+                quote!(BTreeMap<String, #value>)
+            }
+            TypeKind::Optional(inner) => {
+                let inner = self.ty(inner, scope);
+                quote!(Option<#inner>)
+            }
+            TypeKind::Struct(reference) | TypeKind::Enum(reference) => {
+                self.type_path(*reference, scope)
+            }
+        }
+    }
+
+    fn type_path(&self, reference: TypeRef, scope: Scope) -> TokenStream {
+        let name = ident(&self.workflow.type_def(reference).ident);
+        let module = ident(&self.workflow.steps[reference.step].name.ident);
+        match scope {
+            Scope::Workflow => quote!(#module::#name),
+            Scope::Step(step) if step == reference.step => quote!(#name),
+            Scope::Step(_) => quote!(super::#module::#name),
+        }
+    }
+
+    /// Whether values of a type are copied rather than cloned.
+    fn is_copy(ty: &Type) -> bool {
+        match &ty.kind {
+            TypeKind::Integer | TypeKind::Number | TypeKind::Boolean | TypeKind::Enum(_) => true,
+            TypeKind::Optional(inner) => Self::is_copy(inner),
+            _ => false,
+        }
+    }
+}
+
+/// The module that code is written in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scope {
+    Workflow,
+    Step(usize),
+}
+
+/// An identifier of the IR, which may be raw.
+fn ident(name: &str) -> Ident {
+    match name.strip_prefix("r#") {
+        Some(raw) => Ident::new_raw(raw, Span::call_site()),
+        None => format_ident!("{name}"),
+    }
+}

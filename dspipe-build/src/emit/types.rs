@@ -1,0 +1,291 @@
+//! Structs and enums with their readers and writers.
+//!
+//! The impls are written out instead of derived: they cost rustc about a quarter of
+//! serde's derives, and the reader reports every bad field of a reply, not the first.
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+use super::{Emitter, Scope, doc, ident};
+use crate::ir::{Bounds, Field, Name, Type, TypeDef, TypeDefKind, TypeKind};
+
+/// `Inputs`: what the workflow takes.
+pub(super) fn inputs(emitter: &Emitter<'_>) -> TokenStream {
+    let fields: Vec<&Field> = emitter
+        .workflow
+        .inputs
+        .iter()
+        .map(|input| &input.field)
+        .collect();
+    let docs = doc::lines(&["What the workflow takes."]);
+    record(emitter, Scope::Workflow, &ident("Inputs"), &docs, &fields)
+}
+
+/// `Outputs`: what each step gave.
+pub(super) fn outputs(emitter: &Emitter<'_>) -> TokenStream {
+    let docs = doc::lines(&["What each step gave."]);
+    let members: Vec<Member> = emitter
+        .workflow
+        .steps
+        .iter()
+        .map(|step| {
+            let module = ident(&step.name.ident);
+            Member {
+                name: &step.name,
+                ident: module.clone(),
+                docs: doc::lines(&[&format!("The output of `{}`.", step.name.text)]),
+                ty: quote!(#module::Output),
+                optional: false,
+                checks: None,
+            }
+        })
+        .collect();
+    structure(emitter, &ident("Outputs"), &docs, &members)
+}
+
+/// A type of a step.
+pub(super) fn definition(emitter: &Emitter<'_>, step: usize, def: &TypeDef) -> TokenStream {
+    let name = ident(&def.ident);
+    match &def.kind {
+        TypeDefKind::Struct(fields) => {
+            let docs = doc::item("An object.", &def.description, &def.source);
+            let fields: Vec<&Field> = fields.iter().collect();
+            record(emitter, Scope::Step(step), &name, &docs, &fields)
+        }
+        TypeDefKind::Enum(values) => {
+            let docs = doc::item(
+                "One of a fixed set of values.",
+                &def.description,
+                &def.source,
+            );
+            enumeration(emitter, &name, &docs, values)
+        }
+    }
+}
+
+/// A struct of fields.
+pub(super) fn record(
+    emitter: &Emitter<'_>,
+    scope: Scope,
+    name: &Ident,
+    docs: &TokenStream,
+    fields: &[&Field],
+) -> TokenStream {
+    let members: Vec<Member> = fields
+        .iter()
+        .map(|field| {
+            let (ty, optional) = match &field.ty.kind {
+                TypeKind::Optional(inner) => (&**inner, true),
+                _ => (&field.ty, false),
+            };
+            Member {
+                name: &field.name,
+                ident: ident(&field.name.ident),
+                docs: doc::field(&field.name.text, &field.description),
+                ty: emitter.ty(ty, scope),
+                optional,
+                checks: checks(ty),
+            }
+        })
+        .collect();
+    structure(emitter, name, docs, &members)
+}
+
+/// A field of a struct, ready to be written.
+struct Member<'a> {
+    name: &'a Name,
+    ident: Ident,
+    docs: TokenStream,
+    /// Without the `Option` of an optional field.
+    ty: TokenStream,
+    optional: bool,
+    /// What to do with a value that was read, as statements on `at` and `value`.
+    checks: Option<TokenStream>,
+}
+
+fn structure(
+    emitter: &Emitter<'_>,
+    name: &Ident,
+    docs: &TokenStream,
+    members: &[Member<'_>],
+) -> TokenStream {
+    let text = name.to_string();
+    let count = Literal::usize_unsuffixed(members.len());
+    let declared = members.iter().map(|member| {
+        let Member {
+            ident, docs, ty, ..
+        } = member;
+        let ty = if member.optional {
+            quote!(Option<#ty>)
+        } else {
+            quote!(#ty)
+        };
+        quote!(#docs pub #ident: #ty)
+    });
+    let reads = members.iter().map(|member| {
+        let (ident, key) = (&member.ident, &member.name.text);
+        let method = if member.optional {
+            quote!(optional)
+        } else {
+            quote!(required)
+        };
+        quote!(let #ident = __object.#method(#key);)
+    });
+    let checked = members.iter().filter_map(|member| {
+        let (ident, key) = (&member.ident, &member.name.text);
+        let checks = member.checks.as_ref()?;
+        let checks = if member.optional {
+            quote!(at.some(value, |at, value| { #checks });)
+        } else {
+            quote!(#checks)
+        };
+        Some(quote!(__object.check(#key, &#ident, |at, value| { #checks });))
+    });
+    let built = members.iter().map(|member| {
+        let ident = &member.ident;
+        quote!(#ident: #ident?)
+    });
+    let writes = members.iter().map(|member| {
+        let (ident, key) = (&member.ident, &member.name.text);
+        quote!(object.serialize_field(#key, &self.#ident)?;)
+    });
+    let mutable = (!members.is_empty()).then(|| quote!(mut));
+    // Named like this, no field can hide the reader itself.
+    let object = match members {
+        [] => quote!(from.object()?;),
+        _ => quote!(let mut __object = from.object()?;),
+    };
+    let deserialize = deserialize(emitter, name);
+    quote! {
+        #docs
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct #name {
+            #(#declared,)*
+        }
+
+        impl Read for #name {
+            fn read(from: Reader<'_>) -> Option<Self> {
+                #object
+                #(#reads)*
+                #(#checked)*
+                Some(Self { #(#built,)* })
+            }
+        }
+
+        impl Serialize for #name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let #mutable object = serializer.serialize_struct(#text, #count)?;
+                #(#writes)*
+                object.end()
+            }
+        }
+
+        #deserialize
+    }
+}
+
+fn enumeration(
+    emitter: &Emitter<'_>,
+    name: &Ident,
+    docs: &TokenStream,
+    values: &[Name],
+) -> TokenStream {
+    let variants: Vec<Ident> = values.iter().map(|value| ident(&value.ident)).collect();
+    let texts: Vec<&str> = values.iter().map(|value| value.text.as_str()).collect();
+    let variant_docs = values
+        .iter()
+        .map(|value| doc::lines(&[&format!("`{}`", value.text.replace('`', "'"))]));
+    let count = Literal::usize_unsuffixed(values.len());
+    let deserialize = deserialize(emitter, name);
+    quote! {
+        #docs
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum #name {
+            #(#variant_docs #variants,)*
+        }
+
+        impl #name {
+            /// Every value, in the order of the workflow file.
+            pub const ALL: [Self; #count] = [#(Self::#variants,)*];
+
+            /// The value as it is written in the workflow file and in JSON.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    #(Self::#variants => #texts,)*
+                }
+            }
+        }
+
+        impl Display for #name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Read for #name {
+            fn read(from: Reader<'_>) -> Option<Self> {
+                from.one_of(&[#((#texts, Self::#variants),)*])
+            }
+        }
+
+        impl Serialize for #name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        #deserialize
+    }
+}
+
+/// `Deserialize` through the reader: the same errors, all of them.
+fn deserialize(emitter: &Emitter<'_>, name: &Ident) -> TokenStream {
+    let runtime = &emitter.options.runtime;
+    quote! {
+        impl<'de> Deserialize<'de> for #name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #runtime::generated::deserialize(deserializer)
+            }
+        }
+    }
+}
+
+/// Statements that hold `value` against the limits of its type, reporting to `at`.
+fn checks(ty: &Type) -> Option<TokenStream> {
+    let Bounds {
+        minimum,
+        maximum,
+        min_length,
+        max_length,
+        min_items,
+        max_items,
+    } = &ty.bounds;
+    let numbers = [("minimum", minimum), ("maximum", maximum)]
+        .into_iter()
+        .filter_map(|(method, limit)| Some((method, Literal::f64_unsuffixed((*limit)?))));
+    let sizes = [
+        ("min_length", min_length),
+        ("max_length", max_length),
+        ("min_items", min_items),
+        ("max_items", max_items),
+    ]
+    .into_iter()
+    .filter_map(|(method, limit)| Some((method, Literal::u32_unsuffixed((*limit)?))));
+    let mut statements: Vec<TokenStream> = numbers
+        .chain(sizes)
+        .map(|(method, limit)| {
+            let method = ident(method);
+            quote!(at.#method(value, #limit);)
+        })
+        .collect();
+    let nested = match &ty.kind {
+        TypeKind::List(item) => checks(item).map(|inner| (quote!(each), inner)),
+        TypeKind::Map(value) => checks(value).map(|inner| (quote!(each_entry), inner)),
+        TypeKind::Optional(inner) => checks(inner).map(|inner| (quote!(some), inner)),
+        _ => None,
+    };
+    if let Some((method, inner)) = nested {
+        statements.push(quote!(at.#method(value, |at, value| { #inner });));
+    }
+    (!statements.is_empty()).then(|| quote!(#(#statements)*))
+}

@@ -1,0 +1,99 @@
+//! The file format as Rust types, decoded with every structural error recorded.
+//!
+//! Decoding is lenient on purpose: what can't be read is reported and left out,
+//! so that the rest of the file is still checked and generated.
+
+mod example;
+mod schema;
+mod settings;
+mod signature;
+mod step;
+
+pub(crate) use example::Example;
+pub(crate) use schema::{Additional, Bounds, Property, Schema};
+pub(crate) use settings::DspyConfig;
+pub(crate) use signature::{Field, Signature};
+pub(crate) use step::{Lm, Step, StepType};
+
+use crate::diag::{Code, Diagnostics};
+use crate::source::{Span, Spanned};
+use crate::yaml::{self, MapReader, Node};
+
+/// One workflow file.
+#[derive(Debug)]
+pub(crate) struct Workflow {
+    pub(crate) name: Spanned<String>,
+    pub(crate) description: Option<Spanned<String>>,
+    pub(crate) lm: Lm,
+    pub(crate) dspy_config: DspyConfig,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Workflow {
+    /// `None`: there is not enough of a workflow to go on with.
+    pub(crate) fn read(root: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut file = MapReader::new(root, "the file", diagnostics)?;
+        let entry = file.entry("workflow");
+        file.finish(diagnostics);
+        let Some((span, node)) = entry else {
+            diagnostics
+                .error(
+                    Code::MissingKey,
+                    start_of(root),
+                    "the file has no `workflow`",
+                )
+                .help("everything belongs under one `workflow:` key");
+            return None;
+        };
+        let mut map = MapReader::new(node, "the workflow", diagnostics)?;
+        map.point_at(span);
+        let name = map
+            .required("name", diagnostics)
+            .and_then(|node| yaml::text(node, "the workflow's `name`", diagnostics));
+        let description = optional_text(&mut map, "description", diagnostics);
+        // Free for the user's own purposes; nothing reads them.
+        map.optional("version");
+        map.optional("metadata");
+        let lm = Lm::read(&mut map, diagnostics);
+        let dspy_config = DspyConfig::read(&mut map, diagnostics);
+        let steps = map
+            .required("steps", diagnostics)
+            .and_then(|node| {
+                let items = yaml::list(node, "`steps`", diagnostics)?;
+                if items.is_empty() {
+                    diagnostics
+                        .error(Code::MissingKey, node.span, "the workflow has no steps")
+                        .label("at least one step is needed");
+                }
+                Some(items)
+            })
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|node| Step::read(node, diagnostics))
+            .collect();
+        map.finish(diagnostics);
+        Some(Self {
+            name: name?,
+            description,
+            lm,
+            dspy_config,
+            steps,
+        })
+    }
+}
+
+fn start_of(node: &Node) -> Span {
+    Span {
+        end: node.span.start,
+        ..node.span
+    }
+}
+
+fn optional_text(
+    map: &mut MapReader<'_>,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Spanned<String>> {
+    let node = map.optional(key)?;
+    yaml::text(node, format_args!("`{key}` of {}", map.what()), diagnostics)
+}

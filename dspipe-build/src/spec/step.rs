@@ -1,0 +1,197 @@
+//! One step of a workflow.
+
+use super::{DspyConfig, Example, Signature, optional_text};
+use crate::diag::{Code, Diagnostics};
+use crate::source::{Span, Spanned};
+use crate::yaml::{self, MapReader, Node};
+
+/// One step as written.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: Spanned<String>,
+    pub(crate) step_type: Option<Spanned<StepType>>,
+    pub(crate) description: Option<Spanned<String>>,
+    pub(crate) lm: Lm,
+    /// `None`: missing or unreadable, and reported.
+    pub(crate) signature: Option<Signature>,
+    pub(crate) dspy_config: DspyConfig,
+    pub(crate) examples: Vec<Example>,
+}
+
+/// Which LM to call and how; set on the workflow, overridden on a step.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Lm {
+    /// `provider/model`.
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) temperature: Option<Spanned<f64>>,
+    pub(crate) max_tokens: Option<Spanned<u32>>,
+}
+
+/// The step types that dspipe runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StepType {
+    /// `dspy`: whatever LM is named, or the default one.
+    Any,
+    Claude,
+    Gemini,
+    OpenAi,
+    Ollama,
+    Local,
+}
+
+impl StepType {
+    const NAMES: [(&'static str, Self); 6] = [
+        ("dspy", Self::Any),
+        ("dspy_claude", Self::Claude),
+        ("dspy_gemini", Self::Gemini),
+        ("dspy_openai", Self::OpenAi),
+        ("dspy_ollama", Self::Ollama),
+        ("dspy_local", Self::Local),
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(_, step_type)| *step_type == self)
+            .map_or("dspy", |(name, _)| name)
+    }
+}
+
+/// Step types of `pipeline_ex` that have no signature to check or optimize.
+const UNTYPED: [&str; 15] = [
+    "claude",
+    "gemini",
+    "claude_smart",
+    "claude_session",
+    "claude_extract",
+    "claude_batch",
+    "claude_robust",
+    "parallel_claude",
+    "gemini_instructor",
+    "set_variable",
+    "data_transform",
+    "file_ops",
+    "pipeline",
+    "for_loop",
+    "while_loop",
+];
+
+impl Step {
+    pub(crate) fn read(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut map = MapReader::new(node, "a step", diagnostics)?;
+        let first_line = Span {
+            end: node.span.start + 1,
+            ..node.span
+        };
+        map.point_at(first_line);
+        let name = map
+            .required("name", diagnostics)
+            .and_then(|node| yaml::text(node, "a step's `name`", diagnostics));
+        if let Some(name) = &name {
+            map.rename(format!("step `{name}`"));
+            map.point_at(name.span);
+        }
+        let kind = map
+            .required("type", diagnostics)
+            .and_then(|node| yaml::text(node, "a step's `type`", diagnostics));
+        let step_type = kind.as_ref().and_then(|kind| step_type(kind, diagnostics));
+        if kind.is_some() && step_type.is_none() {
+            // The keys of a step that dspipe does not know mean nothing to it.
+            return None;
+        }
+        let description = optional_text(&mut map, "description", diagnostics);
+        let lm = Lm::read(&mut map, diagnostics);
+        let signature = signature(&mut map, diagnostics);
+        let dspy_config = DspyConfig::read(&mut map, diagnostics);
+        let examples = map
+            .optional("examples")
+            .and_then(|node| yaml::list(node, "`examples`", diagnostics))
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|node| Example::read(node, diagnostics))
+            .collect();
+        map.finish(diagnostics);
+        Some(Self {
+            name: name?,
+            step_type,
+            description,
+            lm,
+            signature,
+            dspy_config,
+            examples,
+        })
+    }
+}
+
+fn step_type(kind: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Spanned<StepType>> {
+    let found = StepType::NAMES
+        .iter()
+        .find(|(name, _)| *name == kind.value)
+        .map(|(_, step_type)| Spanned::new(*step_type, kind.span));
+    if found.is_none() {
+        let diagnostic = diagnostics.error(
+            Code::UnknownStepType,
+            kind.span,
+            format!("dspipe does not run steps of type `{kind}`"),
+        );
+        let names = StepType::NAMES.iter().map(|(name, _)| *name);
+        if UNTYPED.contains(&kind.value.as_str()) {
+            diagnostic.label("a step of untyped text").help(format!(
+                "give the step a `signature` and one of the types {}",
+                crate::diag::list(&names.collect::<Vec<_>>())
+            ));
+        } else {
+            diagnostic
+                .label("unknown step type")
+                .meant(kind.span, &kind.value, names);
+        }
+    }
+    found
+}
+
+fn signature(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Option<Signature> {
+    // Older documents of the format call it `dspy_signature`.
+    let alias = map.entry("dspy_signature");
+    let node = match (alias, map.optional("signature")) {
+        (Some((span, _)), Some(node)) => {
+            diagnostics
+                .error(
+                    Code::Duplicate,
+                    span,
+                    "`dspy_signature` is another name for `signature`, and both are there",
+                )
+                .also(node.span, "the other one");
+            node
+        }
+        (Some((_, node)), None) | (None, Some(node)) => node,
+        (None, None) => return map.required("signature", diagnostics).and(None),
+    };
+    Signature::read(node, map.what(), diagnostics)
+}
+
+impl Lm {
+    /// Reads `lm`, `temperature` and `max_tokens` of a workflow or a step.
+    pub(crate) fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let name = optional_text(map, "lm", diagnostics);
+        let temperature = map
+            .optional("temperature")
+            .and_then(|node| yaml::number(node, "`temperature`", diagnostics));
+        let max_tokens = map
+            .optional("max_tokens")
+            .and_then(|node| yaml::size(node, "`max_tokens`", diagnostics));
+        Self {
+            name,
+            temperature,
+            max_tokens,
+        }
+    }
+
+    /// These settings where they are set, `outer` elsewhere.
+    pub(crate) fn over(self, outer: &Self) -> Self {
+        Self {
+            name: self.name.or_else(|| outer.name.clone()),
+            temperature: self.temperature.or_else(|| outer.temperature.clone()),
+            max_tokens: self.max_tokens.or_else(|| outer.max_tokens.clone()),
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Parser events to a tree.
+
+use std::collections::HashMap;
+
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError};
+
+use super::node::{Key, Kind, Node};
+use crate::diag::{Code, Diagnostics};
+use crate::source::{FileId, Sources, Span};
+
+/// Deeper nesting than this is refused, so that later stages may recurse.
+const MAX_DEPTH: usize = 64;
+/// Nodes a document may have once its aliases are expanded, over those written out.
+const ALIAS_BUDGET: usize = 100_000;
+
+/// Reads the one document of a file. `None`: it could not be read; the reason is recorded.
+pub(crate) fn parse(
+    sources: &Sources,
+    file: FileId,
+    diagnostics: &mut Diagnostics,
+) -> Option<Node> {
+    let text = sources.file(file).text.as_str();
+    let mut builder = Builder {
+        file,
+        len: text.len(),
+        open: Vec::new(),
+        root: None,
+        anchors: HashMap::new(),
+        budget: ALIAS_BUDGET,
+        diagnostics,
+    };
+    let mut options = Options::default();
+    options.emit_unresolved_aliases = true;
+    for event in Parser::new_from_str_with_options(text, options) {
+        let event = event
+            .map_err(|error| builder.scan_error(text, &error))
+            .ok()?;
+        builder.event(event.0, event.1).ok()?;
+    }
+    if builder.root.is_none() {
+        builder
+            .diagnostics
+            .error(
+                Code::Syntax,
+                Span {
+                    file,
+                    start: 0,
+                    end: 0,
+                },
+                "the file is empty",
+            )
+            .help("a workflow file starts with `workflow:`");
+    }
+    builder.root
+}
+
+/// The reason is recorded; nothing more can be made of the document.
+struct Stop;
+
+struct Builder<'a> {
+    file: FileId,
+    len: usize,
+    open: Vec<Open>,
+    root: Option<Node>,
+    anchors: HashMap<usize, Node>,
+    budget: usize,
+    diagnostics: &'a mut Diagnostics,
+}
+
+/// A collection whose end has not been seen.
+struct Open {
+    start: Span,
+    anchor: usize,
+    items: Items,
+}
+
+enum Items {
+    List(Vec<Node>),
+    Map {
+        entries: Vec<(Key, Node)>,
+        key: Option<Key>,
+        /// The key in hand is a duplicate or refused: its value is dropped.
+        skip: bool,
+        /// The start of each key, to find duplicates without comparing all pairs.
+        seen: HashMap<String, Span>,
+    },
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, span: granit_parser::Span) -> Result<(), Stop> {
+        let span = self.span(span);
+        let (tag, anchor) = (
+            event.tag().is_some_and(|tag| !tag.is_yaml_core_schema()),
+            event.anchor_id().unwrap_or(0),
+        );
+        if tag {
+            self.diagnostics
+                .error(Code::Syntax, span, "a tag has no meaning in a workflow")
+                .label("this value is tagged")
+                .help("remove the `!…` before the value");
+        }
+        match event {
+            Event::DocumentStart(..) if self.root.is_some() => {
+                self.diagnostics
+                    .error(Code::Syntax, span, "the file has more than one document")
+                    .label("a second document starts here")
+                    .help("put each workflow into a file of its own");
+                Err(Stop)
+            }
+            Event::Scalar(text, style, ..) => {
+                let kind = Kind::Scalar {
+                    text: text.into_owned(),
+                    plain: style == ScalarStyle::Plain,
+                };
+                self.node(Node { span, kind }, anchor);
+                Ok(())
+            }
+            Event::SequenceStart(..) => self.open(span, anchor, Items::List(Vec::new())),
+            Event::MappingStart(..) => self.open(
+                span,
+                anchor,
+                Items::Map {
+                    entries: Vec::new(),
+                    key: None,
+                    skip: false,
+                    seen: HashMap::new(),
+                },
+            ),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.close(span);
+                Ok(())
+            }
+            Event::Alias(id) => self.alias(id, span),
+            Event::UnresolvedAlias(name) => {
+                self.diagnostics
+                    .error(
+                        Code::Syntax,
+                        span,
+                        format!("no anchor `&{name}` before this"),
+                    )
+                    .label("unknown alias")
+                    .help("quote the value if the `*` is part of its text");
+                self.node(null(span), 0);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, start: Span, anchor: usize, items: Items) -> Result<(), Stop> {
+        if self.open.len() >= MAX_DEPTH {
+            self.diagnostics
+                .error(
+                    Code::TooLarge,
+                    start,
+                    format!("nested more than {MAX_DEPTH} levels deep"),
+                )
+                .help("flatten the document");
+            return Err(Stop);
+        }
+        self.open.push(Open {
+            start,
+            anchor,
+            items,
+        });
+        Ok(())
+    }
+
+    fn close(&mut self, end: Span) {
+        let Some(open) = self.open.pop() else { return };
+        let (kind, last) = match open.items {
+            Items::List(items) => {
+                let last = items.last().map(|node| node.span.end);
+                (Kind::List(items), last)
+            }
+            Items::Map { entries, .. } => {
+                let last = entries.last().map(|(_, node)| node.span.end);
+                (Kind::Map(entries), last)
+            }
+        };
+        // A block collection ends where its last entry does, not at the next token.
+        let end = match last {
+            Some(last) if end.start == end.end => last,
+            _ => end.end,
+        };
+        let span = Span {
+            end: end.max(open.start.start),
+            ..open.start
+        };
+        self.node(Node { span, kind }, open.anchor);
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<(), Stop> {
+        let Some(target) = self.anchors.get(&id) else {
+            // The anchor's collection is still open.
+            self.diagnostics
+                .error(Code::Syntax, span, "an alias to the collection it is in")
+                .label("this would never end");
+            return Err(Stop);
+        };
+        let cost = count(target);
+        if cost > self.budget {
+            self.diagnostics
+                .error(Code::TooLarge, span, "the aliases expand to too much")
+                .label("this one is over the limit")
+                .help(format!("they may add {ALIAS_BUDGET} values in all"));
+            return Err(Stop);
+        }
+        self.budget -= cost;
+        let node = target.clone();
+        self.node(node, 0);
+        Ok(())
+    }
+
+    fn node(&mut self, node: Node, anchor: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut().map(|open| &mut open.items) {
+            None => self.root = Some(node),
+            Some(Items::List(items)) => items.push(node),
+            Some(Items::Map {
+                entries,
+                key,
+                skip,
+                seen,
+            }) => match key.take() {
+                Some(_) if *skip => *skip = false,
+                Some(key) => entries.push((key, node)),
+                None => {
+                    let checked = checked_key(node, seen, self.diagnostics);
+                    *skip = checked.is_err();
+                    *key = Some(checked.unwrap_or_else(|dropped| dropped));
+                }
+            },
+        }
+    }
+
+    fn span(&self, span: granit_parser::Span) -> Span {
+        let range = span.byte_range().unwrap_or(0..0);
+        Span {
+            file: self.file,
+            start: range.start.min(self.len),
+            end: range.end.min(self.len),
+        }
+    }
+
+    fn scan_error(&mut self, text: &str, error: &ScanError) {
+        let start = error.marker().byte_offset().unwrap_or(0).min(text.len());
+        let width = text
+            .get(start..)
+            .and_then(|rest| rest.chars().next())
+            .filter(|c| *c != '\n')
+            .map_or(0, char::len_utf8);
+        let span = Span {
+            file: self.file,
+            start,
+            end: start + width,
+        };
+        let message = format!("the YAML cannot be parsed: {}", error.info());
+        let diagnostic = self.diagnostics.error(Code::Syntax, span, message);
+        if text.get(start..start + width) == Some("\t") {
+            diagnostic.help("indent with spaces; YAML does not take tabs");
+        }
+    }
+}
+
+/// A key that can be used, or (after a diagnostic) one whose value is to be dropped.
+fn checked_key(
+    node: Node,
+    seen: &mut HashMap<String, Span>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Key, Key> {
+    let span = node.span;
+    let Kind::Scalar { text, plain } = node.kind else {
+        diagnostics
+            .error(Code::Syntax, span, "a key must be a single value")
+            .label("not a name")
+            .help("quote it if it is meant as text, for example a `{{ … }}` template");
+        let text = String::new();
+        return Err(Key { text, span });
+    };
+    let key = Key { text, span };
+    if key.text == "<<" && plain {
+        diagnostics
+            .error(Code::Syntax, span, "merge keys (`<<`) are not supported")
+            .label("YAML 1.2 has no merge keys, and parsers disagree about them")
+            .help("write the shared entries out, or alias one whole value (`key: *anchor`)");
+        return Err(key);
+    }
+    if let Some(first) = seen.get(&key.text) {
+        diagnostics
+            .error(
+                Code::Duplicate,
+                span,
+                format!("the key `{}` is there twice", key.text),
+            )
+            .label("again here")
+            .also(*first, "first here");
+        return Err(key);
+    }
+    seen.insert(key.text.clone(), span);
+    Ok(key)
+}
+
+fn null(span: Span) -> Node {
+    let kind = Kind::Scalar {
+        text: String::new(),
+        plain: true,
+    };
+    Node { span, kind }
+}
+
+fn count(node: &Node) -> usize {
+    1 + match &node.kind {
+        Kind::Scalar { .. } => 0,
+        Kind::List(items) => items.iter().map(count).sum(),
+        Kind::Map(entries) => entries.iter().map(|(_, value)| count(value)).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> (Option<Node>, Vec<String>) {
+        let mut sources = Sources::default();
+        let file = sources.add("t.yaml", text);
+        let mut diagnostics = Diagnostics::default();
+        let node = parse(&sources, file, &mut diagnostics);
+        let messages = diagnostics
+            .into_sorted()
+            .into_iter()
+            .map(|diagnostic| diagnostic.message)
+            .collect();
+        (node, messages)
+    }
+
+    #[test]
+    fn agrees_with_serde_yaml() {
+        let text = "a: [1, 0x1f, -2.5, true, ~, 'no', no]\nb:\n  - {c: |\n      x\n      y\n    }\n\
+                    d: &d {e: 1}\nf: *d\ng: 'it''s'\nh: \"\\u00e9\"\n";
+        let text = text.replace("{c: |\n      x\n      y\n    }", "c: |\n      x\n      y");
+        let (node, messages) = parsed(&text);
+        assert!(messages.is_empty(), "{messages:?}");
+        let expected: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(node.unwrap().to_json(), expected);
+    }
+
+    #[test]
+    fn spans_cover_the_value() {
+        let text = "a:\n  - b: x y\n  - [1, 2]\nc: 1\n";
+        let node = parsed(text).0.unwrap();
+        let Kind::Map(entries) = &node.kind else {
+            panic!()
+        };
+        let list = &entries[0].1;
+        assert_eq!(
+            &text[list.span.start..list.span.end],
+            "- b: x y\n  - [1, 2]"
+        );
+    }
+
+    #[test]
+    fn refuses_what_workflows_do_without() {
+        for (text, wanted) in [
+            ("", "the file is empty"),
+            ("a: 1\n---\nb: 2\n", "more than one document"),
+            ("a: 1\na: 2\n", "the key `a` is there twice"),
+            ("<<: {a: 1}\n", "merge keys"),
+            ("a: !x 1\n", "a tag has no meaning"),
+            ("a: *b\n", "no anchor `&b`"),
+            ("? [1]\n: 2\n", "a key must be a single value"),
+            ("a: [1\n", "cannot be parsed"),
+            ("a:\n\t- 1\n", "cannot be parsed"),
+            ("&a [*a]\n", "alias to the collection"),
+        ] {
+            let messages = parsed(text).1;
+            assert!(
+                messages.iter().any(|m| m.contains(wanted)),
+                "{text:?}: {messages:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn depth_and_aliases_are_bounded() {
+        let deep = "[".repeat(100_000);
+        assert!(parsed(&deep).1[0].contains("nested more than"));
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for i in 1..12 {
+            use std::fmt::Write;
+            let item = format!("*a{}, ", i - 1).repeat(9);
+            writeln!(bomb, "a{i}: &a{i} [{item}]").unwrap();
+        }
+        assert!(parsed(&bomb).1[0].contains("expand to too much"));
+    }
+}
