@@ -140,7 +140,7 @@ impl Lowering<'_> {
             None
         };
         let Some(written) = &schema.ty else {
-            if implied.is_none() {
+            if implied.is_none() && !schema.reported {
                 self.diagnostics
                     .error(Code::InvalidType, schema.span, "a schema without a type")
                     .label("add `type: …`");

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use serde_json::Value;
 
-use super::{Emitter, doc, ident, schema};
+use super::{Emitter, doc, ident, schema, string};
 use crate::ir::{Demo, Field, Step};
 
 /// `WORKFLOW`.
@@ -37,7 +37,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
     let lm = optional(step.lm.as_deref().map(Literal::string));
     let temperature = optional(step.temperature.map(Literal::f64_unsuffixed));
     let max_tokens = optional(step.max_tokens.map(Literal::u32_unsuffixed));
-    let output_schema = schema::of_fields(workflow, &step.outputs);
+    let output_schema = string(&schema::of_fields(workflow, &step.outputs));
     let (workflow_name, name) = (&workflow.name.text, &step.name.text);
     let (source, description) = (&step.source, &step.description);
     let instructions = &step.instructions;
@@ -74,7 +74,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
 
 fn field(emitter: &Emitter<'_>, field: &Field) -> TokenStream {
     let (name, description) = (&field.name.text, &field.description);
-    let ty = schema::describe(emitter.workflow, &field.ty);
+    let ty = string(&schema::describe(emitter.workflow, &field.ty));
     quote!(FieldDef { name: #name, ty: #ty, description: #description })
 }
 
@@ -84,9 +84,10 @@ fn demo(demo: &Demo) -> TokenStream {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
+        let text = string(&text);
         quote!((#name, #text))
     });
-    let output = demo.output.to_string();
+    let output = string(&demo.output.to_string());
     quote!(Demo { inputs: &[#(#inputs,)*], output: #output })
 }
 

@@ -6,7 +6,7 @@ mod run;
 mod schema;
 mod types;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::ir::{Field, Step, Type, TypeKind, TypeRef, Workflow};
@@ -142,6 +142,14 @@ impl Emitter<'_> {
 enum Scope {
     Workflow,
     Step(usize),
+}
+
+/// A string literal, raw where quotes would otherwise have to be escaped.
+fn string(text: &str) -> TokenStream {
+    let plain = Literal::string(text);
+    let readable = text.contains('"') && !text.contains("\"#") && !text.contains(['\n', '\r']);
+    let raw = readable.then(|| format!("r#\"{text}\"#").parse().ok());
+    raw.flatten().unwrap_or_else(|| quote!(#plain))
 }
 
 /// An identifier of the IR, which may be raw.

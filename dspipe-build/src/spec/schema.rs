@@ -12,6 +12,8 @@ pub(crate) struct Schema {
     /// The whole of it, or the field it belongs to.
     pub(crate) span: Span,
     pub(crate) ty: Option<Spanned<TypeExpr>>,
+    /// A type that is missing or unreadable has been reported.
+    pub(crate) reported: bool,
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) properties: Option<Vec<Property>>,
     pub(crate) required: Option<Vec<Spanned<String>>>,
@@ -57,6 +59,7 @@ impl Schema {
             None => field.required("type", diagnostics),
         };
         let mut own = Self::read_keys(&mut field, ty, diagnostics);
+        own.reported |= schema.is_none();
         field.finish(diagnostics);
         let nested =
             schema.and_then(|node| Self::read(node, format!("the schema of {what}"), diagnostics));
@@ -91,6 +94,7 @@ impl Schema {
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let what = map.what().to_owned();
+        let reported = ty.is_some();
         let ty = ty
             .and_then(|node| yaml::text(node, format_args!("`type` of {what}"), diagnostics))
             .and_then(|text| ty::parse(&text, diagnostics));
@@ -116,6 +120,7 @@ impl Schema {
         Self {
             span: map.span(),
             ty,
+            reported,
             description: None,
             properties,
             required: None,
@@ -165,6 +170,7 @@ impl Schema {
         if nested.ty.is_some() {
             self.ty = nested.ty;
         }
+        self.reported |= nested.reported;
         self.span = nested.span;
         self.description = nested.description;
         self.properties = nested.properties.or(self.properties.take());

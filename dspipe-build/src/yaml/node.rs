@@ -33,12 +33,15 @@ pub(crate) struct Key {
 
 impl Node {
     /// What to call this kind of node in a message.
-    pub(crate) fn describe(&self) -> &'static str {
+    pub(crate) fn describe(&self) -> String {
         match &self.kind {
-            Kind::Scalar { .. } if self.is_null() => "nothing",
-            Kind::Scalar { .. } => "a single value",
-            Kind::List(_) => "a list",
-            Kind::Map(_) => "a mapping",
+            Kind::Scalar { .. } if self.is_null() => "nothing".to_owned(),
+            Kind::Scalar { text, .. } if text.len() <= 40 && !text.contains('\n') => {
+                format!("`{text}`")
+            }
+            Kind::Scalar { .. } => "a text".to_owned(),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "a mapping".to_owned(),
         }
     }
 
