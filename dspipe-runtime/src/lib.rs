@@ -1,1 +1,4 @@
 //! The dspipe runtime.
+
+#[cfg(feature = "local")]
+pub mod local;
