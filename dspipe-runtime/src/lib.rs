@@ -1,4 +1,61 @@
-//! The dspipe runtime.
+//! Executes workflows that `dspipe-build` has compiled.
+//!
+//! A crate that compiles workflows in its build script takes them in with
+//! [`include_workflows!`]; every workflow is a module with `Inputs`, `Outputs`, `run`, and a function and
+//! a module for each step.
+//!
+//! ```ignore
+//! mod workflows {
+//!     dspipe_runtime::include_workflows!();
+//! }
+//! let outputs = workflows::support_ticket::run(inputs).await?;
+//! ```
+//!
+//! # Which LM runs
+//!
+//! Each step runs on the LM that its workflow file names, as `provider/model`. `DSPIPE_LM` names one for
+//! all steps. Where nothing does, the embedded [`local`] model runs, which needs no key and no server.
+//! A provider's key is in `<PROVIDER>_API_KEY`; `<PROVIDER>_BASE_URL` sends its requests elsewhere, and
+//! makes any OpenAI-compatible server a provider.
+//!
+//! # Features
+//!
+//! - `http` (default): LMs behind HTTP endpoints.
+//! - `local` (default): the embedded model. Implies `http`.
+//! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
 
+mod error;
+#[doc(hidden)]
+pub mod generated;
+pub mod lm;
 #[cfg(feature = "local")]
 pub mod local;
+mod prompt;
+pub mod read;
+mod runner;
+mod secret;
+mod signature;
+mod slot;
+mod trace;
+
+#[cfg(feature = "macros")]
+pub use dspipe_macros::dspy_signature;
+pub use serde_json::{Map, Value};
+
+pub use error::Error;
+pub use lm::{LmError, LmName, Lms};
+pub use read::{Read, ReadError, Reader};
+pub use runner::{LocalRunner, Runner, default_runner};
+pub use secret::Secret;
+pub use signature::{Demo, FieldDef, Signature, SignatureDef, WorkflowDef};
+pub use trace::{Observer, StepReport, Trace};
+
+/// Takes in the workflows that the crate's build script has compiled.
+///
+/// To be used in a module of its own, which then has a module for each workflow.
+#[macro_export]
+macro_rules! include_workflows {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/dspipe.rs"));
+    };
+}

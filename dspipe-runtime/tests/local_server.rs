@@ -3,7 +3,8 @@
 //! The environment is the user's own (set up here if it is not there); each test has a directory of its
 //! own for running servers, so that it never meets one that somebody uses.
 
-#![cfg(unix)]
+#![cfg(all(unix, feature = "local"))]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod local_support;
 
@@ -274,7 +275,7 @@ async fn an_address_that_is_not_ours_any_more_is_replaced() {
     };
     let elsewhere = ("control_port", json!(port));
     for text in [
-        stale(&[elsewhere.clone()]),
+        stale(std::slice::from_ref(&elsewhere)),
         stale(&[elsewhere.clone(), ("protocol", json!(2))]),
         stale(&[
             elsewhere,

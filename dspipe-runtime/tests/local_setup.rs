@@ -3,7 +3,8 @@
 //! The installer is a script that says what pip or uv really say in such a case; the processes, locks,
 //! signals and files are real. The real installers run in `local_server.rs`.
 
-#![cfg(unix)]
+#![cfg(all(unix, feature = "local"))]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod local_support;
 

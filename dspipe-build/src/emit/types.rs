@@ -129,7 +129,10 @@ fn structure(
         } else {
             quote!(required)
         };
-        quote!(let #ident = __object.#method(#key);)
+        // The checks that follow do not say which type they are for.
+        let ty = member.checks.is_some().then_some(&member.ty);
+        let ty = ty.map(|ty| quote!(::<#ty>));
+        quote!(let #ident = __object.#method #ty (#key);)
     });
     let checked = members.iter().filter_map(|member| {
         let (ident, key) = (&member.ident, &member.name.text);

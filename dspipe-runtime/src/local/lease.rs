@@ -3,15 +3,15 @@
 //! The server stays as long as such connections exist. The kernel closes them with the process, however
 //! it ends, so nothing has to be given back.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use crate::Secret;
 
 /// The version of the control protocol and of `server.json`.
 pub(super) const PROTOCOL: u32 = 1;
@@ -22,30 +22,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A longer answer is not from our server.
 const MAX_ANSWER: u64 = 4096;
 
-/// The secret that a server asks its clients for. It shows itself only when [revealed](Token::reveal).
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
-pub struct Token(Arc<str>);
-
-impl Token {
-    /// The secret itself, for an `Authorization: Bearer` header.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Token {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
 /// What a server writes about itself into `server.json`.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Address {
@@ -53,7 +29,7 @@ pub(super) struct Address {
     pub(super) pid: u32,
     pub(super) control_port: u16,
     pub(super) base_url: String,
-    pub(super) token: Token,
+    pub(super) token: Secret,
     pub(super) model: String,
 }
 
@@ -137,7 +113,7 @@ mod tests {
             pid: 1,
             control_port: port,
             base_url: "http://127.0.0.1:1/v1".into(),
-            token: Token::from("secret-token".to_owned()),
+            token: Secret::from("secret-token".to_owned()),
             model: "m".into(),
         }
     }

@@ -27,9 +27,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use crate::Secret;
+
 pub use env::Environment;
 pub use error::{LocalError, PythonVersion};
-pub use lease::Token;
 pub use python::Rejected;
 pub use settings::Settings;
 pub use supervisor::Supervisor;
@@ -78,7 +79,7 @@ pub struct Endpoint {
     /// The base of the OpenAI API, as in `http://127.0.0.1:41234/v1`.
     pub base_url: String,
     /// What requests must carry as `Authorization: Bearer …`.
-    pub token: Token,
+    pub token: Secret,
 }
 
 impl Endpoint {

@@ -2,6 +2,11 @@
 //! run again as another process.
 
 #![allow(dead_code, reason = "each test program uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -92,7 +97,7 @@ impl OtherProcess {
                     Some((_, rest)) => return rest.trim().to_owned(),
                     None => before.push(line),
                 },
-                Err(_) => panic!("it never said `{mark}`, but: {before:#?}"),
+                Err(error) => panic!("it never said `{mark}` ({error}), but: {before:#?}"),
             }
         }
     }

@@ -1,0 +1,107 @@
+//! `cargo dspipe`: check workflows and look at the Rust they become.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use dspipe_build::{Compilation, Config};
+
+/// Check dspipe workflows and look at the Rust they become.
+#[derive(Parser)]
+#[command(name = "cargo dspipe", bin_name = "cargo dspipe", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print what a build would say about workflow files.
+    ///
+    /// Exit code: 0 without errors, 1 with errors, 2 when called wrongly.
+    Check {
+        /// Workflow files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the Rust that a workflow file becomes.
+    Expand {
+        /// A workflow file.
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    // Cargo passes the subcommand's own name on: `cargo-dspipe dspipe check …`.
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == "dspipe") {
+        arguments.remove(1);
+    }
+    let result = match Cli::parse_from(arguments).command {
+        Command::Check { files } => check(&files),
+        Command::Expand { file } => expand(&file),
+    };
+    match result {
+        Ok(code) => code,
+        Err(Failure::Load(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+        // Whoever reads the output has stopped: nothing is wrong with that.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Output(error)) => {
+            eprintln!("error: cannot print: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Failure {
+    Load(dspipe_build::Error),
+    Output(std::io::Error),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn check(files: &[PathBuf]) -> Result<ExitCode, Failure> {
+    let compilation = load(files)?;
+    let mut out = std::io::stdout().lock();
+    for workflow in compilation.workflows() {
+        write!(out, "{}", compilation.report(workflow))?;
+    }
+    if compilation.errors() > 0 {
+        return Ok(ExitCode::FAILURE);
+    }
+    let count = compilation.workflows().len();
+    let s = if count == 1 { "" } else { "s" };
+    writeln!(out, "{count} workflow{s} checked, no errors")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn expand(file: &Path) -> Result<ExitCode, Failure> {
+    let compilation = load(&[file.to_owned()])?;
+    for workflow in compilation.workflows() {
+        eprint!("{}", compilation.report(workflow));
+        if workflow.errors() == 0
+            && let Some(code) = workflow.code()
+        {
+            write!(std::io::stdout(), "{code}")?;
+        }
+    }
+    Ok(ExitCode::from(u8::from(compilation.errors() > 0)))
+}
+
+fn load(files: &[PathBuf]) -> Result<Compilation, Failure> {
+    let mut config = Config::new();
+    for file in files {
+        config.workflow(file);
+    }
+    config.load(Path::new("")).map_err(Failure::Load)
+}

@@ -1,0 +1,57 @@
+//! The command line as a user meets it: output and exit codes.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cargo-dspipe"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+const GOOD: &str = "examples/quickstart/workflows/support_ticket.yaml";
+const BAD: &str = "dspipe-build/tests/diagnostics/unknown_keys.yaml";
+
+#[test]
+fn check_reports_and_exits() {
+    let good = run(&["dspipe", "check", GOOD]);
+    assert_eq!(good.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8_lossy(&good.stdout),
+        "1 workflow checked, no errors\n"
+    );
+
+    let bad = run(&["check", GOOD, BAD]);
+    let text = String::from_utf8_lossy(&bad.stdout);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(
+        text.contains("error[E004]: unknown key `descripton`"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("--> {BAD}:3:3")), "{text}");
+    assert!(text.ends_with(&format!("5 errors in {BAD}\n")), "{text}");
+
+    let missing = run(&["check", "nowhere.yaml"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stdout).contains("there is no such file"));
+
+    for wrong in [&["check"][..], &[], &["chek", GOOD]] {
+        assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn expand_prints_rust() {
+    let good = run(&["expand", GOOD]);
+    let text = String::from_utf8_lossy(&good.stdout);
+    assert_eq!(good.status.code(), Some(0));
+    assert!(text.contains("pub async fn run(inputs: Inputs)"), "{text}");
+
+    let bad = run(&["expand", BAD]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(bad.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("error[E004]"));
+}

@@ -1,0 +1,72 @@
+//! What a run can fail with.
+
+use crate::lm::{LmError, LmName};
+use crate::read::ReadError;
+
+/// Characters of a reply that a message shows; the error holds all of it.
+const LONGEST: usize = 300;
+
+/// Why a step, and with it the workflow, did not give its output.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The LM gave no reply.
+    #[error("step `{step}` of `{workflow}` has no reply of {lm}: {source}")]
+    Lm {
+        /// The workflow.
+        workflow: &'static str,
+        /// The step.
+        step: &'static str,
+        /// The LM as it is named, or the text that should name one.
+        lm: String,
+        /// Why.
+        source: LmError,
+    },
+
+    /// The LM's reply is not what the step asks for, also after it was told what is wrong.
+    #[error(
+        "step `{step}` of `{workflow}` cannot use the reply of {lm}: {source}\nthe reply was: {}",
+        shown(.raw)
+    )]
+    Reply {
+        /// The workflow.
+        workflow: &'static str,
+        /// The step.
+        step: &'static str,
+        /// The LM.
+        lm: LmName,
+        /// All that is wrong with the last reply.
+        source: ReadError,
+        /// The last reply, as it came.
+        raw: String,
+    },
+
+    /// The input could not be serialized. Inputs of compiled workflows always can.
+    #[error("step `{step}` of `{workflow}` cannot serialize its input: {reason}")]
+    Input {
+        /// The workflow.
+        workflow: &'static str,
+        /// The step.
+        step: &'static str,
+        /// What serde said.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The workflow and the step that failed.
+    pub fn place(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Lm { workflow, step, .. }
+            | Self::Reply { workflow, step, .. }
+            | Self::Input { workflow, step, .. } => (workflow, step),
+        }
+    }
+}
+
+fn shown(raw: &str) -> String {
+    match raw.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &raw[..end]),
+        None => raw.to_owned(),
+    }
+}

@@ -1,0 +1,40 @@
+//! What generated code uses. Not for use by hand: it changes with the compiler.
+
+pub use core::clone::Clone;
+pub use core::cmp::{Eq, PartialEq};
+pub use core::fmt::{Debug, Display, Formatter, Result as FmtResult};
+pub use core::hash::Hash;
+pub use core::marker::Copy;
+pub use core::option::Option::{self, None, Some};
+pub use core::result::Result::{self, Err, Ok};
+pub use std::collections::BTreeMap;
+pub use std::string::String;
+pub use std::vec::Vec;
+
+pub use serde::de::{Deserialize, Deserializer};
+pub use serde::ser::{Serialize, SerializeStruct, Serializer};
+pub use serde_json::{Map, Value};
+
+pub use crate::error::Error;
+pub use crate::read::{Read, Reader};
+pub use crate::runner::Runner;
+pub use crate::signature::{Demo, FieldDef, Signature, SignatureDef, WorkflowDef};
+pub use crate::slot::Slot;
+
+/// A value as prompts and templates show it: texts as they are, everything else as compact JSON.
+pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(value) => crate::prompt::value_text(&value),
+        // Generated types always serialize.
+        Err(error) => error.to_string(),
+    }
+}
+
+/// `Deserialize` for a type that has a reader: the same errors, all of them.
+///
+/// # Errors
+/// Those of the deserializer, or one that lists all bad fields.
+pub fn deserialize<'de, T: Read, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    crate::read::read_value(value).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,83 @@
+//! The embedded model as an LM.
+
+use reqwest::Client;
+
+use super::provider::{Provider, Structured};
+use super::{
+    BoxFuture, Lm, LmError, LmName, OutputSchema, Reply, Request, http, openai::Target, schema,
+};
+use crate::local::{self, Endpoint, Model, Supervisor};
+
+/// The longest reply where the step sets no limit. The schema usually ends it earlier.
+const MAX_TOKENS: u32 = 2048;
+
+/// The same request gives the same reply, as far as the machine's arithmetic allows.
+const SEED: u64 = 1;
+
+/// A model that dspipe sets up and serves by itself. The first call on a machine sets it up, visibly.
+#[derive(Debug)]
+pub struct LocalLm {
+    name: LmName,
+    model: Model,
+    client: Client,
+    supervisor: Option<Supervisor>,
+}
+
+impl LocalLm {
+    /// The model of this name, `local/…`, on the server that this process shares with others.
+    ///
+    /// # Errors
+    /// [`LmError::Local`] if there is no such model.
+    pub fn new(name: LmName) -> Result<Self, LmError> {
+        Ok(Self {
+            model: name.model().parse()?,
+            client: http::loopback_client()?,
+            name,
+            supervisor: None,
+        })
+    }
+
+    /// On servers of a supervisor of the caller's.
+    #[must_use]
+    pub fn with_supervisor(mut self, supervisor: Supervisor) -> Self {
+        self.supervisor = Some(supervisor);
+        self
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Reply, LmError> {
+        let Endpoint { base_url, token } = match &self.supervisor {
+            Some(supervisor) => supervisor.endpoint(self.model).await?,
+            None => local::endpoint(self.model).await?,
+        };
+        let target = Target::new(Provider {
+            base_url,
+            key: Some(token),
+            key_variable: "the server's token".to_owned(),
+            structured: Structured::Schema,
+        })?;
+        target.chat(&self.client, &self.name, &fit(request)?).await
+    }
+}
+
+/// The request as a very small model can take it.
+fn fit(request: &Request) -> Result<Request, LmError> {
+    let mut fitted = request.clone();
+    if let Some(OutputSchema { json, .. }) = &mut fitted.schema {
+        *json = schema::bounded(&schema::parse(json)?).to_string().into();
+    }
+    let params = &mut fitted.params;
+    params.max_tokens = params.max_tokens.or(Some(MAX_TOKENS));
+    params.temperature = params.temperature.or(Some(0.0));
+    params.seed = params.seed.or(Some(SEED));
+    Ok(fitted)
+}
+
+impl Lm for LocalLm {
+    fn name(&self) -> &LmName {
+        &self.name
+    }
+
+    fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, LmError>> {
+        Box::pin(self.ask(request))
+    }
+}

@@ -1,0 +1,210 @@
+//! The providers: where they are, which variable holds the key, and how they take a schema.
+
+use super::{LmError, LmName};
+use crate::Secret;
+
+/// How an OpenAI-compatible server is told the form of the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+pub(super) enum Structured {
+    /// `response_format` with a JSON Schema; `strict` where the schema is one that strict mode takes.
+    Strict,
+    /// `response_format` with a JSON Schema.
+    Schema,
+    /// Only by the words of the prompt.
+    Prompt,
+}
+
+struct Known {
+    name: &'static str,
+    base_url: Option<&'static str>,
+    needs_key: bool,
+    structured: Structured,
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        name: "openai",
+        base_url: Some("https://api.openai.com/v1"),
+        needs_key: true,
+        structured: Structured::Strict,
+    },
+    // Anthropic's OpenAI-compatible endpoint ignores `response_format`.
+    Known {
+        name: "anthropic",
+        base_url: Some("https://api.anthropic.com/v1"),
+        needs_key: true,
+        structured: Structured::Prompt,
+    },
+    Known {
+        name: "gemini",
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+        needs_key: true,
+        structured: Structured::Schema,
+    },
+    Known {
+        name: "groq",
+        base_url: Some("https://api.groq.com/openai/v1"),
+        needs_key: true,
+        structured: Structured::Schema,
+    },
+    Known {
+        name: "openrouter",
+        base_url: Some("https://openrouter.ai/api/v1"),
+        needs_key: true,
+        structured: Structured::Schema,
+    },
+    Known {
+        name: "ollama",
+        base_url: Some("http://127.0.0.1:11434/v1"),
+        needs_key: false,
+        structured: Structured::Schema,
+    },
+    Known {
+        name: "vllm",
+        base_url: Some("http://127.0.0.1:8000/v1"),
+        needs_key: false,
+        structured: Structured::Schema,
+    },
+    Known {
+        name: "llamacpp",
+        base_url: Some("http://127.0.0.1:8080/v1"),
+        needs_key: false,
+        structured: Structured::Schema,
+    },
+];
+
+/// What is needed to ask a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+pub(super) struct Provider {
+    pub(super) base_url: String,
+    pub(super) key: Option<Secret>,
+    pub(super) key_variable: String,
+    pub(super) structured: Structured,
+}
+
+impl Provider {
+    /// The provider of an LM: what is known about it, and what the environment says.
+    /// `variable` looks up an environment variable.
+    pub(super) fn of(
+        name: &LmName,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, LmError> {
+        let provider = name.provider();
+        let prefix = provider.to_ascii_uppercase().replace('-', "_");
+        let (key_variable, url_variable) =
+            (format!("{prefix}_API_KEY"), format!("{prefix}_BASE_URL"));
+        let known = KNOWN.iter().find(|known| known.name == provider);
+        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+
+        let own_url = set(&url_variable);
+        let base_url = match (&own_url, known.and_then(|known| known.base_url)) {
+            (Some(url), _) => checked(url, &url_variable)?,
+            (None, Some(url)) => url.to_owned(),
+            (None, None) => {
+                return Err(LmError::UnknownProvider {
+                    provider: provider.to_owned(),
+                    known: known_names(),
+                    variable: url_variable,
+                });
+            }
+        };
+        let key = set(&key_variable).map(|key| Secret::from(key.trim().to_owned()));
+        // A server of the user's own may do without.
+        if key.is_none() && own_url.is_none() && known.is_some_and(|known| known.needs_key) {
+            return Err(LmError::MissingKey {
+                provider: provider.to_owned(),
+                variable: key_variable,
+            });
+        }
+        Ok(Self {
+            base_url,
+            key,
+            key_variable,
+            structured: known.map_or(Structured::Schema, |known| known.structured),
+        })
+    }
+}
+
+/// A base URL without the slash at its end. The value is not shown: it may hold credentials.
+fn checked(url: &str, variable: &str) -> Result<String, LmError> {
+    let url = url.trim().trim_end_matches('/');
+    if url.starts_with("http://") || url.starts_with("https://") {
+        Ok(url.to_owned())
+    } else {
+        Err(LmError::Setting {
+            variable: variable.to_owned(),
+            reason: "it must start with http:// or https://, as in http://127.0.0.1:8000/v1"
+                .to_owned(),
+        })
+    }
+}
+
+fn known_names() -> String {
+    let mut names: Vec<String> = vec!["`local`".to_owned()];
+    names.extend(KNOWN.iter().map(|known| format!("`{}`", known.name)));
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(name: &str, variables: &[(&str, &str)]) -> Result<Provider, LmError> {
+        Provider::of(&name.parse().unwrap(), |wanted| {
+            variables
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn a_known_provider_needs_its_key() {
+        let error = provider("anthropic/claude-sonnet-4-5", &[]).unwrap_err();
+        assert!(matches!(error, LmError::MissingKey { .. }));
+        let message = error.to_string();
+        assert!(message.contains("ANTHROPIC_API_KEY"), "{message}");
+        assert!(
+            message.contains("DSPIPE_LM=local/smollm2-135m-instruct"),
+            "{message}"
+        );
+
+        let found = provider("openai/gpt-5-mini", &[("OPENAI_API_KEY", " sk-1\n")]).unwrap();
+        assert_eq!(found.base_url, "https://api.openai.com/v1");
+        assert_eq!(found.key.unwrap().reveal(), "sk-1");
+    }
+
+    #[test]
+    fn servers_of_the_users_own_need_none() {
+        for name in ["ollama/qwen3", "vllm/x", "llamacpp/x"] {
+            assert_eq!(provider(name, &[]).unwrap().key, None);
+        }
+        let found = provider("openai/x", &[("OPENAI_BASE_URL", "http://10.0.0.1:9/v1/")]).unwrap();
+        assert_eq!(found.base_url, "http://10.0.0.1:9/v1");
+    }
+
+    #[test]
+    fn any_name_is_a_provider_once_it_has_a_url() {
+        let error = provider("my-box/x", &[]).unwrap_err();
+        assert!(matches!(error, LmError::UnknownProvider { .. }));
+        let message = error.to_string();
+        assert!(
+            message.contains("MY_BOX_BASE_URL") && message.contains("`openai`"),
+            "{message}"
+        );
+        let found = provider("my-box/x", &[("MY_BOX_BASE_URL", "https://box/v1")]).unwrap();
+        assert_eq!(found.structured, Structured::Schema);
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_an_error_that_does_not_show_it() {
+        let error = provider("openai/x", &[("OPENAI_BASE_URL", "user:secret@host")]).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("OPENAI_BASE_URL") && !message.contains("secret"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! JSON Schemas, rewritten to what a server honours. What is dropped here is still enforced when the
+//! reply is read.
+
+use serde_json::{Map, Value, json};
+
+use super::LmError;
+
+pub(super) fn parse(text: &str) -> Result<Value, LmError> {
+    serde_json::from_str(text).map_err(|error| LmError::Setting {
+        variable: "the output schema".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// A schema as OpenAI's strict mode takes it: all properties required, no others, and no limits on the
+/// length of texts. `None` if it cannot be said that way.
+pub(super) fn strict(schema: &Value) -> Option<Value> {
+    let node = schema.as_object()?;
+    let mut strict = Map::new();
+    for (key, value) in node {
+        match key.as_str() {
+            "minLength" | "maxLength" | "required" | "additionalProperties" => {}
+            "properties" => {
+                let properties = value
+                    .as_object()?
+                    .iter()
+                    .map(|(name, property)| Some((name.clone(), self::strict(property)?)))
+                    .collect::<Option<Map<_, _>>>()?;
+                let names: Vec<&String> = properties.keys().collect();
+                strict.insert("required".to_owned(), json!(names));
+                strict.insert("additionalProperties".to_owned(), json!(false));
+                strict.insert(key.clone(), Value::Object(properties));
+            }
+            "items" => {
+                strict.insert(key.clone(), self::strict(value)?);
+            }
+            "anyOf" => {
+                let choices: Option<Vec<_>> = value.as_array()?.iter().map(self::strict).collect();
+                strict.insert(key.clone(), json!(choices?));
+            }
+            _ => {
+                strict.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    let is_open = match node.get("type").and_then(Value::as_str) {
+        Some("object") => !node.contains_key("properties"),
+        Some("array") => !node.contains_key("items"),
+        Some(_) => false,
+        None => !node.contains_key("anyOf") && !node.contains_key("enum"),
+    };
+    (!is_open).then_some(strict.into())
+}
+
+/// The longest text that the embedded model is let write: as a field, and inside a list or a map.
+const TEXT: u64 = 400;
+const INNER_TEXT: u64 = 80;
+/// A grammar grows with the lengths in it; beyond this the server refuses it.
+const MAX_TEXT: u64 = 1000;
+/// The longest list that the embedded model is let write, where the schema sets no limit, and where it
+/// sets one.
+const ITEMS: u64 = 5;
+const MAX_ITEMS: u64 = 20;
+/// Between the limits of a number that has two.
+const GRID: u32 = 20;
+
+/// A schema that a very small model can fill. Without limits it goes on until its context is full, so
+/// every text and list gets one; what is untyped becomes text, and numbers are taken from a grid,
+/// because llama.cpp's grammars hold integers to their limits but not other numbers. Every reply to it
+/// is also one to the original.
+#[cfg_attr(not(feature = "local"), allow(dead_code))]
+pub(super) fn bounded(schema: &Value) -> Value {
+    bound(schema, TEXT)
+}
+
+fn bound(schema: &Value, text: u64) -> Value {
+    let Some(node) = schema.as_object() else {
+        return schema.clone();
+    };
+    if node.contains_key("enum") || node.contains_key("const") {
+        return schema.clone();
+    }
+    let mut bounded = node.clone();
+    if let Some(Value::Array(choices)) = bounded.get_mut("anyOf") {
+        for choice in choices {
+            *choice = bound(choice, text);
+        }
+        return bounded.into();
+    }
+    match node.get("type").and_then(Value::as_str) {
+        Some("string") => {
+            limit(&mut bounded, "minLength", "maxLength", text, MAX_TEXT);
+        }
+        Some("number") => return number(bounded),
+        Some("array") => {
+            let items = node.get("items").unwrap_or(&Value::Null);
+            bounded.insert("items".to_owned(), bound_or_text(items));
+            limit(&mut bounded, "minItems", "maxItems", ITEMS, MAX_ITEMS);
+        }
+        Some("object") => match bounded.get_mut("properties") {
+            Some(Value::Object(properties)) => {
+                for property in properties.values_mut() {
+                    *property = bound(property, text);
+                }
+            }
+            _ => {
+                let values = node.get("additionalProperties").unwrap_or(&Value::Null);
+                bounded.insert("additionalProperties".to_owned(), bound_or_text(values));
+            }
+        },
+        Some(_) => {}
+        None => {
+            bounded.insert("type".to_owned(), json!("string"));
+            bounded.insert("maxLength".to_owned(), json!(text));
+        }
+    }
+    bounded.into()
+}
+
+/// What a list or a map holds: text, if the schema leaves it open.
+fn bound_or_text(schema: &Value) -> Value {
+    match schema {
+        Value::Object(_) => bound(schema, INNER_TEXT),
+        _ => json!({"type": "string", "maxLength": INNER_TEXT}),
+    }
+}
+
+/// Sets the upper limit of a length: `usual` if there is none, never more than `most`, unless
+/// the lower limit asks for it.
+fn limit(node: &mut Map<String, Value>, lower: &str, upper: &str, usual: u64, most: u64) {
+    let at_least = node.get(lower).and_then(Value::as_u64).unwrap_or(0);
+    let at_most = node
+        .get(upper)
+        .and_then(Value::as_u64)
+        .unwrap_or(usual.max(at_least))
+        .min(most.max(at_least));
+    node.insert(upper.to_owned(), json!(at_most));
+}
+
+fn number(mut node: Map<String, Value>) -> Value {
+    let get = |key: &str| node.get(key).and_then(Value::as_f64);
+    let (minimum, maximum) = (get("minimum"), get("maximum"));
+    match (minimum, maximum) {
+        (None, None) => {}
+        (Some(low), Some(high)) if high - low < f64::from(GRID) => {
+            let step = (high - low) / f64::from(GRID);
+            let points: Vec<f64> = (0..=GRID)
+                .map(|index| ((low + step * f64::from(index)) * 1e6).round() / 1e6)
+                .filter(|point| (low..=high).contains(point))
+                .collect();
+            if !points.is_empty() {
+                return json!({"enum": points});
+            }
+        }
+        _ => {
+            node.insert("type".to_owned(), json!("integer"));
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "saturates, which is as good"
+            )]
+            for (key, value) in [
+                ("minimum", minimum.map(f64::ceil)),
+                ("maximum", maximum.map(f64::floor)),
+            ] {
+                if let Some(value) = value {
+                    node.insert(key.to_owned(), json!(value as i64));
+                }
+            }
+        }
+    }
+    node.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(properties: &Value) -> Value {
+        let required: Vec<&String> = properties.as_object().unwrap().keys().collect();
+        json!({
+            "type": "object", "properties": properties, "required": required,
+            "additionalProperties": false,
+        })
+    }
+
+    #[test]
+    fn strict_mode_requires_every_property_and_drops_lengths() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "a": {"type": "string", "maxLength": 5, "description": "d"},
+                "b": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
+                "c": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 3},
+            },
+            "required": ["a", "c"],
+            "additionalProperties": false,
+        });
+        let expected = object(&json!({
+            "a": {"type": "string", "description": "d"},
+            "b": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
+            "c": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+        }));
+        assert_eq!(strict(&schema), Some(expected));
+    }
+
+    #[test]
+    fn what_is_open_cannot_be_strict() {
+        for open in [
+            json!({}),
+            json!({"type": "object"}),
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            json!({"type": "array", "items": {}}),
+            json!({"type": "array"}),
+            object(&json!({"a": {}})),
+        ] {
+            assert_eq!(strict(&open), None, "{open}");
+        }
+    }
+
+    #[test]
+    fn everything_gets_an_end() {
+        let schema = object(&json!({
+            "text": {"type": "string"},
+            "long": {"type": "string", "maxLength": 100_000},
+            "forced": {"type": "string", "minLength": 1200},
+            "list": {"type": "array"},
+            "texts": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+            "many": {"type": "array", "items": {"type": "integer"}, "minItems": 30},
+            "any": {},
+            "map": {"type": "object"},
+            "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "kind": {"type": "string", "enum": ["a", "b"]},
+        }));
+        let expected = object(&json!({
+            "text": {"type": "string", "maxLength": 400},
+            "long": {"type": "string", "maxLength": 1000},
+            "forced": {"type": "string", "minLength": 1200, "maxLength": 1200},
+            "list": {"type": "array", "items": {"type": "string", "maxLength": 80}, "maxItems": 5},
+            "texts": {"type": "array", "items": {"type": "string", "maxLength": 80}, "maxItems": 3},
+            "many": {"type": "array", "items": {"type": "integer"}, "minItems": 30, "maxItems": 30},
+            "any": {"type": "string", "maxLength": 400},
+            "map": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 80}},
+            "maybe": {"anyOf": [{"type": "string", "maxLength": 400}, {"type": "null"}]},
+            "kind": {"type": "string", "enum": ["a", "b"]},
+        }));
+        assert_eq!(bounded(&schema), expected);
+    }
+
+    #[test]
+    fn numbers_stay_within_their_limits() {
+        let bounded = |schema: Value| bounded(&schema);
+        let unit = bounded(json!({"type": "number", "minimum": 0, "maximum": 1}));
+        let points: Vec<f64> = serde_json::from_value(unit["enum"].clone()).unwrap();
+        assert_eq!(points.len(), 21);
+        assert!(points.iter().all(|point| (0.0..=1.0).contains(point)));
+        assert_eq!(
+            bounded(json!({"type": "number", "minimum": 0.5, "maximum": 99.5})),
+            json!({"type": "integer", "minimum": 1, "maximum": 99})
+        );
+        assert_eq!(
+            bounded(json!({"type": "number", "minimum": -2.5})),
+            json!({"type": "integer", "minimum": -2})
+        );
+        assert_eq!(
+            bounded(json!({"type": "number"})),
+            json!({"type": "number"})
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! The one place where a signature and its inputs become messages.
+//!
+//! The system message holds what does not change between calls (instructions, fields, form of the
+//! answer), so that providers can cache it; demos follow as turns of the conversation, the inputs come
+//! last. Values stand in fences that are longer than any run of backticks in them, so that no input can
+//! pass for another field.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::lm::Message;
+use crate::read::ReadError;
+use crate::signature::{FieldDef, SignatureDef};
+
+/// The messages for a step. `input` is the serialized input, one key per input field.
+pub(crate) fn render(def: &SignatureDef, input: &Value) -> Vec<Message> {
+    let mut messages = vec![Message::system(system(def))];
+    for demo in def.demos {
+        let fields = demo
+            .inputs
+            .iter()
+            .map(|(name, text)| (*name, (*text).to_owned()));
+        messages.push(Message::user(fields_text(fields)));
+        messages.push(Message::assistant(demo.output));
+    }
+    let fields = def.inputs.iter().filter_map(|field| {
+        let value = input.get(field.name)?;
+        Some((field.name, value_text(value)))
+    });
+    messages.push(Message::user(fields_text(fields)));
+    messages
+}
+
+/// What follows a reply that could not be read: all that is wrong with it.
+pub(crate) fn render_errors(error: &ReadError) -> Message {
+    let mut text = String::from("This answer cannot be used:\n");
+    for line in error.lines() {
+        push(&mut text, format_args!("- {line}\n"));
+    }
+    text.push_str("Answer again with the whole JSON object, these mistakes corrected.");
+    Message::user(text)
+}
+
+/// A value as prompts show it: texts as they are, everything else as compact JSON.
+pub(crate) fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn system(def: &SignatureDef) -> String {
+    let mut text = if def.instructions.trim().is_empty() {
+        default_instructions(def)
+    } else {
+        def.instructions.trim().to_owned()
+    };
+    if !def.inputs.is_empty() {
+        text.push_str("\n\nYou are given:\n");
+        fields_list(&mut text, def.inputs);
+    }
+    text.push_str("\n\nAnswer with one JSON object and nothing else. Its fields:\n");
+    fields_list(&mut text, def.outputs);
+    text
+}
+
+/// As DSPy words it for a signature without instructions (`dspy.Signature`).
+fn default_instructions(def: &SignatureDef) -> String {
+    let names = |fields: &[FieldDef]| {
+        let names: Vec<String> = fields
+            .iter()
+            .map(|field| format!("`{}`", field.name))
+            .collect();
+        names.join(", ")
+    };
+    let mut text = String::new();
+    if !def.description.trim().is_empty() {
+        push(&mut text, format_args!("{}\n", def.description.trim()));
+    }
+    if def.inputs.is_empty() {
+        push(
+            &mut text,
+            format_args!("Produce the fields {}.", names(def.outputs)),
+        );
+    } else {
+        push(
+            &mut text,
+            format_args!(
+                "Given the fields {}, produce the fields {}.",
+                names(def.inputs),
+                names(def.outputs)
+            ),
+        );
+    }
+    text
+}
+
+fn fields_list(text: &mut String, fields: &[FieldDef]) {
+    for (index, field) in fields.iter().enumerate() {
+        let line = if index == 0 { "" } else { "\n" };
+        push(
+            text,
+            format_args!("{line}- `{}` ({})", field.name, field.ty),
+        );
+        if !field.description.trim().is_empty() {
+            push(text, format_args!(": {}", field.description.trim()));
+        }
+    }
+}
+
+fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        if !text.is_empty() {
+            text.push_str("\n\n");
+        }
+        let fence = "`".repeat(longest_run(&value).max(2) + 1);
+        push(
+            &mut text,
+            format_args!("{name}:\n{fence}\n{value}\n{fence}"),
+        );
+    }
+    if text.is_empty() {
+        // Providers refuse an empty message.
+        text.push_str("Begin.");
+    }
+    text
+}
+
+/// The length of the longest run of backticks.
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = text.write_fmt(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::lm::Role;
+    use crate::signature::Demo;
+
+    const DEF: SignatureDef = SignatureDef {
+        workflow: "support",
+        step: "triage",
+        source: "workflows/support.yaml:4",
+        description: "Finds out how urgent a ticket is",
+        instructions: "Rate the ticket.\nBe strict.\n",
+        inputs: &[
+            FieldDef {
+                name: "ticket",
+                ty: "string",
+                description: "The customer's message",
+            },
+            FieldDef {
+                name: "tags",
+                ty: "list of string",
+                description: "",
+            },
+        ],
+        outputs: &[FieldDef {
+            name: "urgency",
+            ty: "\"low\" | \"high\"",
+            description: "How urgent it is",
+        }],
+        output_schema: "{}",
+        demos: &[Demo {
+            inputs: &[("ticket", "It burns!"), ("tags", "[\"fire\"]")],
+            output: "{\"urgency\":\"high\"}",
+        }],
+        lm: None,
+        temperature: None,
+        max_tokens: None,
+    };
+
+    fn shown(messages: &[Message]) -> String {
+        let messages: Vec<String> = messages
+            .iter()
+            .map(|message| format!("[{:?}]\n{}\n", message.role, message.content))
+            .collect();
+        messages.join("\n")
+    }
+
+    #[test]
+    fn a_request_reads_like_this() {
+        let input = json!({"ticket": "Where is ```my``` parcel?", "tags": ["a", "b"]});
+        insta::assert_snapshot!(shown(&render(&DEF, &input)), @r#"
+        [System]
+        Rate the ticket.
+        Be strict.
+
+        You are given:
+        - `ticket` (string): The customer's message
+        - `tags` (list of string)
+
+        Answer with one JSON object and nothing else. Its fields:
+        - `urgency` ("low" | "high"): How urgent it is
+
+        [User]
+        ticket:
+        ```
+        It burns!
+        ```
+
+        tags:
+        ```
+        ["fire"]
+        ```
+
+        [Assistant]
+        {"urgency":"high"}
+
+        [User]
+        ticket:
+        ````
+        Where is ```my``` parcel?
+        ````
+
+        tags:
+        ```
+        ["a","b"]
+        ```
+        "#);
+    }
+
+    #[test]
+    fn without_instructions_the_fields_say_what_to_do() {
+        let def = SignatureDef {
+            instructions: " ",
+            demos: &[],
+            ..DEF
+        };
+        let messages = render(&def, &json!({"ticket": "x", "tags": []}));
+        assert!(messages[0].content.starts_with(
+            "Finds out how urgent a ticket is\nGiven the fields `ticket`, `tags`, produce the fields `urgency`."
+        ));
+        let def = SignatureDef { inputs: &[], ..def };
+        let messages = render(&def, &json!({}));
+        assert_eq!(messages[1], Message::user("Begin."));
+    }
+
+    #[test]
+    fn errors_are_told_one_by_one() {
+        let error = crate::read::read_json::<String>("3").unwrap_err();
+        let message = render_errors(&error);
+        assert_eq!(message.role, Role::User);
+        assert!(
+            message
+                .content
+                .contains("- the answer must be a string, but is 3\n")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_ends_its_fence(ticket in "(`|\n|a|tags:){0,40}") {
+            let messages = render(&DEF, &json!({"ticket": ticket, "tags": []}));
+            let last = &messages.last().unwrap().content;
+            let fence: String = last.lines().nth(1).unwrap().to_owned();
+            prop_assert!(!ticket.contains(&fence));
+            let expected = format!("ticket:\n{fence}\n{ticket}\n{fence}\n\ntags:\n```\n[]\n```");
+            prop_assert_eq!(last, &expected);
+        }
+    }
+}

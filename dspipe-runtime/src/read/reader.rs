@@ -1,0 +1,132 @@
+//! One value of a reply, and the place where it stands.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::error::{Errors, Kind, Segment};
+use super::{Checks, Read};
+
+/// A value that is to be read.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    value: Value,
+    errors: &'a mut Errors,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(value: Value, errors: &'a mut Errors) -> Self {
+        Self { value, errors }
+    }
+
+    pub(super) fn value(self) -> (Value, &'a mut Errors) {
+        (self.value, self.errors)
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        self.value.is_null()
+    }
+
+    /// The value as an object. Keys that nobody asks for are ignored.
+    pub fn object(self) -> Option<ObjectReader<'a>> {
+        match self.value {
+            Value::Object(map) => Some(ObjectReader {
+                map,
+                errors: self.errors,
+            }),
+            other => self.errors.wrong_kind(Kind::Object, &other),
+        }
+    }
+
+    /// The value as one of a fixed set of strings.
+    pub fn one_of<T: Copy>(self, choices: &[(&'static str, T)]) -> Option<T> {
+        let found = self.value.as_str();
+        match choices.iter().find(|(text, _)| found == Some(text)) {
+            Some((_, choice)) => Some(*choice),
+            None => {
+                let choices = choices.iter().map(|(text, _)| *text).collect();
+                self.errors.not_one_of(choices, &self.value)
+            }
+        }
+    }
+
+    pub(super) fn items<T: Read>(self) -> Option<Vec<T>> {
+        let Value::Array(items) = self.value else {
+            return self.errors.wrong_kind(Kind::List, &self.value);
+        };
+        let mut read = Some(Vec::with_capacity(items.len()));
+        for (index, item) in items.into_iter().enumerate() {
+            let item = self.errors.within(Segment::Index(index), |errors| {
+                T::read(Reader::new(item, errors))
+            });
+            read = push(read, item, Vec::push);
+        }
+        read
+    }
+
+    pub(super) fn entries<T: Read>(self) -> Option<BTreeMap<String, T>> {
+        let Value::Object(map) = self.value else {
+            return self.errors.wrong_kind(Kind::Object, &self.value);
+        };
+        let mut read = Some(BTreeMap::new());
+        for (key, value) in map {
+            let value = self.errors.within(Segment::Key(key.clone()), |errors| {
+                T::read(Reader::new(value, errors))
+            });
+            read = push(read, value, |map, value| {
+                map.insert(key, value);
+            });
+        }
+        read
+    }
+}
+
+/// Adds a part to a whole; either missing, there is no whole.
+fn push<W, T>(whole: Option<W>, part: Option<T>, add: impl FnOnce(&mut W, T)) -> Option<W> {
+    let mut whole = whole?;
+    add(&mut whole, part?);
+    Some(whole)
+}
+
+/// The fields of an object that is to be read.
+#[derive(Debug)]
+pub struct ObjectReader<'a> {
+    map: Map<String, Value>,
+    errors: &'a mut Errors,
+}
+
+impl ObjectReader<'_> {
+    /// A field that must be there.
+    pub fn required<T: Read>(&mut self, key: &'static str) -> Option<T> {
+        let value = self.map.swap_remove(key);
+        self.errors
+            .within(Segment::Field(key), |errors| match value {
+                Some(value) => T::read(Reader::new(value, errors)),
+                None => errors.missing(),
+            })
+    }
+
+    /// A field that may be absent or null. The outer `None` means that an error was recorded.
+    pub fn optional<T: Read>(&mut self, key: &'static str) -> Option<Option<T>> {
+        match self.map.swap_remove(key) {
+            None => Some(None),
+            Some(value) => self.errors.within(Segment::Field(key), |errors| {
+                Option::read(Reader::new(value, errors))
+            }),
+        }
+    }
+
+    /// Holds a field against the limits of its type, if it could be read.
+    pub fn check<T>(
+        &mut self,
+        key: &'static str,
+        value: &Option<T>,
+        check: impl FnOnce(&mut Checks<'_>, &T),
+    ) {
+        if let Some(value) = value {
+            self.errors.within(Segment::Field(key), |errors| {
+                check(&mut Checks::new(errors), value);
+            });
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Runs steps: render, ask, read.
+
+use std::env;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use serde_json::Value;
+use tracing::Instrument;
+
+use crate::error::Error;
+use crate::lm::{
+    Finish, Lm, LmError, LmName, Lms, Message, NameError, OutputSchema, Params, Reply, Request,
+    Retry, Usage,
+};
+use crate::prompt;
+use crate::read::{ReadError, read_reply};
+use crate::signature::{Signature, SignatureDef};
+use crate::trace::{Observer, StepReport};
+
+/// The environment variable that names the LM of every step.
+const LM_VARIABLE: &str = "DSPIPE_LM";
+
+/// The longest name of a schema that providers take.
+const SCHEMA_NAME: usize = 64;
+
+/// What generated control flow asks of its host.
+///
+/// `run` of a compiled workflow is generic over it, so that another host (a durable engine, say) can
+/// run the same code.
+pub trait Runner: Sync {
+    /// Runs one step.
+    ///
+    /// # Errors
+    /// [`Error`] tells why there is no output.
+    fn step<S: Signature>(
+        &self,
+        input: &S::Input,
+    ) -> impl Future<Output = Result<S::Output, Error>> + Send;
+
+    /// Runs two parts at the same time. The first error cancels the other part.
+    ///
+    /// # Errors
+    /// The first error.
+    fn join<A: Send, B: Send>(
+        &self,
+        a: impl Future<Output = Result<A, Error>> + Send,
+        b: impl Future<Output = Result<B, Error>> + Send,
+    ) -> impl Future<Output = Result<(A, B), Error>> + Send;
+}
+
+/// Runs steps in this process. Cloning is cheap and shares the LMs.
+///
+/// The LM of a step is, in this order: the override (`DSPIPE_LM`, or [`with_lm`](Self::with_lm)), the
+/// one that the workflow file names, the embedded model. Dropping the future of a step closes its
+/// connection.
+#[derive(Clone)]
+pub struct LocalRunner {
+    lms: Lms,
+    lm: Result<Option<LmName>, NameError>,
+    retry: Retry,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+impl fmt::Debug for LocalRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalRunner")
+            .field("lm", &self.lm)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LocalRunner {
+    /// With the settings of the environment. What is wrong with them, the first step says.
+    pub fn from_env() -> Self {
+        let lm = match env::var(LM_VARIABLE) {
+            Ok(name) if !name.trim().is_empty() => name.trim().parse().map(Some),
+            _ => Ok(None),
+        };
+        Self { lm, ..Self::new() }
+    }
+
+    /// With LMs as the workflow files name them, whatever `DSPIPE_LM` says.
+    pub fn new() -> Self {
+        Self {
+            lms: Lms::new(),
+            lm: Ok(None),
+            retry: Retry::default(),
+            observers: Vec::new(),
+        }
+    }
+
+    /// Runs every step on this LM.
+    #[must_use]
+    pub fn with_lm(mut self, name: LmName) -> Self {
+        self.lm = Ok(Some(name));
+        self
+    }
+
+    /// Takes LMs from here, instead of making its own.
+    #[must_use]
+    pub fn with_lms(mut self, lms: Lms) -> Self {
+        self.lms = lms;
+        self
+    }
+
+    /// Sends requests again as this says.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Tells an observer of every step, besides those that are told already.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    fn lm_of(&self, def: &SignatureDef) -> Result<Arc<dyn Lm>, LmError> {
+        let name = match (&self.lm, def.lm) {
+            (Err(error), _) => return Err(error.clone().into()),
+            (Ok(Some(name)), _) => name.clone(),
+            (Ok(None), Some(name)) => name.parse()?,
+            (Ok(None), None) => LmName::embedded(),
+        };
+        self.lms.get(&name)
+    }
+
+    /// The LM of a step as reports name it, also where it cannot be had.
+    fn lm_shown(&self, def: &SignatureDef) -> String {
+        match (&self.lm, def.lm) {
+            (Ok(Some(name)), _) => name.to_string(),
+            (Err(_), _) => format!("the LM in {LM_VARIABLE}"),
+            (Ok(None), Some(name)) => name.to_owned(),
+            (Ok(None), None) => LmName::embedded().to_string(),
+        }
+    }
+
+    async fn observed<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
+        let def = S::DEF;
+        let started = Instant::now();
+        let mut call = Call {
+            runner: self,
+            def,
+            replies: 0,
+            usage: Usage::default(),
+        };
+        let result = match serde_json::to_value(input) {
+            Ok(input) => call.run::<S>(&input).await,
+            Err(error) => Err(Error::Input {
+                workflow: def.workflow,
+                step: def.step,
+                reason: error.to_string(),
+            }),
+        };
+        let report = StepReport {
+            workflow: def.workflow,
+            step: def.step,
+            lm: self.lm_shown(def),
+            latency: started.elapsed(),
+            replies: call.replies,
+            usage: call.usage,
+            succeeded: result.is_ok(),
+        };
+        tracing::debug!(
+            lm = report.lm,
+            latency_ms = report.latency.as_millis(),
+            input_tokens = report.usage.input_tokens,
+            output_tokens = report.usage.output_tokens,
+            replies = report.replies,
+            succeeded = report.succeeded,
+            "step ended"
+        );
+        for observer in &self.observers {
+            observer.step_ended(&report, result.as_ref().err());
+        }
+        result
+    }
+}
+
+impl Default for LocalRunner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Runner for LocalRunner {
+    async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
+        let span = tracing::info_span!("step", workflow = S::DEF.workflow, step = S::DEF.step);
+        self.observed::<S>(input).instrument(span).await
+    }
+
+    async fn join<A: Send, B: Send>(
+        &self,
+        a: impl Future<Output = Result<A, Error>> + Send,
+        b: impl Future<Output = Result<B, Error>> + Send,
+    ) -> Result<(A, B), Error> {
+        futures_util::future::try_join(a, b).await
+    }
+}
+
+/// One run of a step.
+struct Call<'a> {
+    runner: &'a LocalRunner,
+    def: &'static SignatureDef,
+    replies: u32,
+    usage: Usage,
+}
+
+impl Call<'_> {
+    async fn run<S: Signature>(&mut self, input: &Value) -> Result<S::Output, Error> {
+        let lm = self
+            .runner
+            .lm_of(self.def)
+            .map_err(|error| self.failed(error))?;
+        let mut request = request(self.def, input);
+        let (raw, error) = match self.ask::<S>(&*lm, &request).await? {
+            Ok(output) => return Ok(output),
+            Err(unread) => unread,
+        };
+        tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
+        request.messages.push(Message::assistant(raw));
+        request.messages.push(prompt::render_errors(&error));
+        match self.ask::<S>(&*lm, &request).await? {
+            Ok(output) => Ok(output),
+            Err((raw, source)) => Err(Error::Reply {
+                workflow: self.def.workflow,
+                step: self.def.step,
+                lm: lm.name().clone(),
+                source,
+                raw,
+            }),
+        }
+    }
+
+    /// Asks and reads; the inner error is a reply that cannot be read.
+    async fn ask<S: Signature>(
+        &mut self,
+        lm: &dyn Lm,
+        request: &Request,
+    ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
+        let reply = self.runner.retry.complete(lm, request).await;
+        let reply: Reply = reply.map_err(|error| self.failed(error))?;
+        self.replies += 1;
+        self.usage += reply.usage;
+        match read_reply(&reply.text) {
+            Ok(output) => Ok(Ok(output)),
+            // Asking again would be cut off again.
+            Err(_) if reply.finish == Finish::Length => Err(self.failed(LmError::Truncated {
+                lm: lm.name().clone(),
+                output_tokens: reply.usage.output_tokens,
+                max_tokens: request.params.max_tokens,
+            })),
+            Err(error) => Ok(Err((reply.text, error))),
+        }
+    }
+
+    fn failed(&self, source: LmError) -> Error {
+        Error::Lm {
+            workflow: self.def.workflow,
+            step: self.def.step,
+            lm: self.runner.lm_shown(self.def),
+            source,
+        }
+    }
+}
+
+fn request(def: &'static SignatureDef, input: &Value) -> Request {
+    Request {
+        messages: prompt::render(def, input),
+        schema: Some(OutputSchema {
+            name: schema_name(def.step),
+            json: def.output_schema.into(),
+        }),
+        params: Params {
+            temperature: def.temperature,
+            max_tokens: def.max_tokens,
+            seed: None,
+        },
+    }
+}
+
+fn schema_name(step: &str) -> String {
+    step.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .take(SCHEMA_NAME)
+        .collect()
+}
+
+/// The runner of `run` in compiled workflows: one for the process, with the settings of the environment
+/// at its first use.
+pub fn default_runner() -> &'static LocalRunner {
+    static RUNNER: LazyLock<LocalRunner> = LazyLock::new(LocalRunner::from_env);
+    &RUNNER
+}
