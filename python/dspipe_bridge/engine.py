@@ -45,6 +45,7 @@ class LlamaEngine:
         """Takes a started server, which listens at `address`."""
         _RUNNING.append(server)
         self._address = address
+        self._port = urlsplit(address).port or 0
 
     @property
     def base_url(self) -> str:
@@ -53,9 +54,8 @@ class LlamaEngine:
 
     def is_alive(self) -> bool:
         """Whether it still listens. A busy engine does: the kernel accepts in its stead."""
-        address = urlsplit(self._address)
         try:
-            with socket.create_connection((address.hostname, address.port), timeout=1):
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1):
                 return True
         except ConnectionRefusedError:
             return False

@@ -14,7 +14,7 @@ from types import FrameType
 from dspipe_bridge import engine, models
 from dspipe_bridge.control import Control
 from dspipe_bridge.engine import Engine
-from dspipe_bridge.protocol import StartError, Starter
+from dspipe_bridge.protocol import Kind, StartError, Starter
 from dspipe_bridge.state import ServerState, StateFile
 
 FIRST_LEASE_SECONDS = 30.0
@@ -78,7 +78,7 @@ def run(
         return 1
     except Exception as error:
         traceback.print_exc()
-        kind = "memory" if isinstance(error, MemoryError) else "other"
+        kind: Kind = "memory" if isinstance(error, MemoryError) else "other"
         starter.failed(StartError(kind, f"{type(error).__name__}: {error}"))
         return 1
     return 0

@@ -44,7 +44,7 @@ class StateFile:
                 file.write(text)
             os.replace(temporary, self.path)
         except BaseException:
-            os.unlink(temporary)
+            Path(temporary).unlink(missing_ok=True)
             raise
         self._written = text
 
