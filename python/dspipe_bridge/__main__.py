@@ -1,28 +1,52 @@
-import sys, os, json, socket, threading, time, argparse
-def main():
-    p=argparse.ArgumentParser(); p.add_argument("cmd"); p.add_argument("--model"); p.add_argument("--state-dir"); p.add_argument("--idle-seconds", type=float)
-    a=p.parse_args(); os.setsid()
-    s=socket.create_server(("127.0.0.1",0)); n=0; last=time.monotonic()+20
-    lock=threading.Lock()
-    path=os.path.join(a.state_dir,"server.json")
-    mine=json.dumps({"protocol":1,"pid":os.getpid(),"control_port":s.getsockname()[1],"base_url":"http://127.0.0.1:%d/v1"%s.getsockname()[1],"token":"tok%d"%os.getpid(),"model":a.model})
-    open(path+".t","w").write(mine); os.replace(path+".t",path)
-    print('{"ready":true}',flush=True)
-    def serve(c):
-        nonlocal n,last
-        f=c.makefile("rwb"); l=json.loads(f.readline())
-        f.write(b'{"ok":true}\n'); f.flush()
-        with lock: n+=1
-        f.read()
-        with lock: n-=1; last=time.monotonic()+a.idle_seconds
-    def acc():
-        while True:
-            c,_=s.accept(); threading.Thread(target=serve,args=(c,),daemon=True).start()
-    threading.Thread(target=acc,daemon=True).start()
-    while True:
-        time.sleep(.05)
-        if n==0 and time.monotonic()>last: break
+"""The command line: one subcommand per job, each in a module of its own."""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dspipe_bridge import __version__, local_server
+
+
+def seconds(text: str) -> float:
+    """A number of seconds from the command line: finite and not negative."""
     try:
-        if open(path).read()==mine: os.remove(path)
-    except OSError: pass
-main()
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of seconds, such as 10")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(prog="dspipe_bridge", description=__doc__)
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", required=True)
+    server = commands.add_parser("local-server", help="serve a local model until nobody uses it")
+    server.add_argument("--model", required=True, help="name of the model, see models.py")
+    server.add_argument(
+        "--state-dir", required=True, type=Path, help="existing directory for server.json"
+    )
+    server.add_argument(
+        "--idle-seconds", type=seconds, default=10.0, help="time to stay after the last lease"
+    )
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the process's exit code."""
+    options = parser().parse_args(arguments)
+    return local_server.run(
+        model=options.model, state_dir=options.state_dir, idle_seconds=options.idle_seconds
+    )
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Not sys.exit: the engine's threads may be at work, and its destructor would wait for them.
+    os._exit(code)

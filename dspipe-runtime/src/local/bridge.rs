@@ -25,6 +25,12 @@ const FILES: &[(&str, &str)] = &[
     ),
     source!("__init__.py"),
     source!("__main__.py"),
+    source!("control.py"),
+    source!("engine.py"),
+    source!("local_server.py"),
+    source!("models.py"),
+    source!("protocol.py"),
+    source!("state.py"),
 ];
 
 /// The sources, with the hash that names them.
