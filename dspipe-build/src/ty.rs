@@ -13,14 +13,16 @@ pub(crate) enum TypeExpr {
     Number,
     Boolean,
     Any,
+    /// A string with `enum`, said outright.
+    Enum,
     Array(Option<Box<TypeExpr>>),
     Object(Option<Box<TypeExpr>>),
     Optional(Box<TypeExpr>),
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "string", "integer", "number", "boolean", "array", "object", "any", "list", "dict", "int",
-    "float", "bool",
+    "float", "bool", "enum",
 ];
 
 impl TypeExpr {
@@ -46,6 +48,7 @@ impl fmt::Display for TypeExpr {
             Self::Number => f.write_str("number"),
             Self::Boolean => f.write_str("boolean"),
             Self::Any => f.write_str("any"),
+            Self::Enum => f.write_str("enum"),
             Self::Array(None) => f.write_str("array"),
             Self::Array(Some(item)) => write!(f, "list[{item}]"),
             Self::Object(None) => f.write_str("object"),
@@ -60,7 +63,7 @@ pub(crate) fn parse(
     text: &Spanned<String>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<TypeExpr>> {
-    match expression(text.value.trim(), 0) {
+    match expression(text.value.trim(), 0, false) {
         Ok(ty) => Some(Spanned::new(ty, text.span)),
         Err(problem) => {
             let diagnostic = diagnostics.error(
@@ -87,7 +90,7 @@ pub(crate) fn parse(
 
 const HELP: &str = "types are `string`, `integer`, `number`, `boolean`, `array`, `object`, \
     `any`, `list[T]`, `dict[string, T]`, and `T?` for a value that may be absent; \
-    an enum is a `string` with `enum: [a, b]`";
+    an enum is a `string`, or `enum`, with `enum: [a, b]`";
 
 /// Deeper shorthands than this are not written by people.
 const MAX_DEPTH: usize = 16;
@@ -97,12 +100,12 @@ enum Problem {
     Shape(&'static str),
 }
 
-fn expression(text: &str, depth: usize) -> Result<TypeExpr, Problem> {
+fn expression(text: &str, depth: usize, nested: bool) -> Result<TypeExpr, Problem> {
     if depth > MAX_DEPTH {
         return Err(Problem::Shape("nested too deeply"));
     }
     if let Some(inner) = text.strip_suffix('?') {
-        return match expression(inner.trim(), depth + 1)? {
+        return match expression(inner.trim(), depth + 1, nested)? {
             TypeExpr::Optional(_) => Err(Problem::Shape("one `?` is enough")),
             inner => Ok(TypeExpr::Optional(Box::new(inner))),
         };
@@ -122,11 +125,14 @@ fn expression(text: &str, depth: usize) -> Result<TypeExpr, Problem> {
         ("number" | "float", None) => Ok(TypeExpr::Number),
         ("boolean" | "bool", None) => Ok(TypeExpr::Boolean),
         ("any", None) => Ok(TypeExpr::Any),
+        // Its values stand beside the type, so it has no place inside a list or a dict.
+        ("enum", None) if !nested => Ok(TypeExpr::Enum),
         ("array" | "list", None) => Ok(TypeExpr::Array(None)),
         ("object" | "dict", None) => Ok(TypeExpr::Object(None)),
         ("array" | "list", Some(item)) => Ok(TypeExpr::Array(Some(Box::new(expression(
             item,
             depth + 1,
+            true,
         )?)))),
         ("object" | "dict", Some(arguments)) => {
             let value = arguments
@@ -134,7 +140,7 @@ fn expression(text: &str, depth: usize) -> Result<TypeExpr, Problem> {
                 .filter(|(key, _)| matches!(key.trim(), "string" | "str"))
                 .map(|(_, value)| value.trim())
                 .ok_or(Problem::Shape("a dict is `dict[string, T]`"))?;
-            let value = expression(value, depth + 1)?;
+            let value = expression(value, depth + 1, true)?;
             Ok(TypeExpr::Object(Some(Box::new(value))))
         }
         (
@@ -157,6 +163,7 @@ mod tests {
             "number",
             "boolean",
             "any",
+            "enum?",
             "array",
             "object",
             "list[string]",
@@ -164,11 +171,11 @@ mod tests {
             "string?",
             "list[number?]?",
         ] {
-            let ty = expression(text, 0).ok().unwrap();
+            let ty = expression(text, 0, false).ok().unwrap();
             assert_eq!(ty.to_string(), text);
         }
         assert!(matches!(
-            expression(" int ".trim(), 0),
+            expression(" int ".trim(), 0, false),
             Ok(TypeExpr::Integer)
         ));
     }
@@ -185,10 +192,11 @@ mod tests {
             "string[int]",
             "string??",
             "list[]",
+            "list[list[enum]]",
             "][",
         ] {
-            assert!(expression(text, 0).is_err(), "{text}");
+            assert!(expression(text, 0, false).is_err(), "{text}");
         }
-        assert!(expression(&"list[".repeat(100_000), 0).is_err());
+        assert!(expression(&"list[".repeat(100_000), 0, false).is_err());
     }
 }

@@ -30,6 +30,11 @@ pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
     }
 }
 
+/// The text of a template, from its pieces.
+pub fn concat(pieces: &[&str]) -> String {
+    pieces.concat()
+}
+
 /// `Deserialize` for a type that has a reader: the same errors, all of them.
 ///
 /// # Errors

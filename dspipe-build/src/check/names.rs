@@ -92,17 +92,16 @@ pub(super) fn words(
     names: &[&Spanned<String>],
     diagnostics: &mut Diagnostics,
 ) -> Vec<Name> {
-    let words: Vec<Name> = names
+    let words = names
         .iter()
         .map(|name| word(what, name, diagnostics))
         .collect();
-    report_collisions(what, names, &words, diagnostics);
-    words
+    tell_apart(what, names, words, diagnostics)
 }
 
 /// Property names may be any text; only their identifiers are derived.
 pub(super) fn properties(names: &[&Spanned<String>], diagnostics: &mut Diagnostics) -> Vec<Name> {
-    let idents: Vec<Name> = names
+    let idents = names
         .iter()
         .map(|name| {
             let ident = snake(&name.value);
@@ -121,14 +120,13 @@ pub(super) fn properties(names: &[&Spanned<String>], diagnostics: &mut Diagnosti
             }
         })
         .collect();
-    report_collisions("property", names, &idents, diagnostics);
-    idents
+    tell_apart("property", names, idents, diagnostics)
 }
 
 /// The variants of an enum.
 pub(super) fn variants(values: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Vec<Name> {
     let names: Vec<&Spanned<String>> = values.iter().collect();
-    let idents: Vec<Name> = values
+    let idents = values
         .iter()
         .map(|value| {
             let ident = camel(&value.value);
@@ -145,12 +143,15 @@ pub(super) fn variants(values: &[Spanned<String>], diagnostics: &mut Diagnostics
             }
             Name {
                 text: value.value.clone(),
-                ident: or_placeholder(ident),
+                ident: if ident.is_empty() {
+                    PLACEHOLDER.to_upper_camel_case()
+                } else {
+                    ident
+                },
             }
         })
         .collect();
-    report_collisions("enum value", &names, &idents, diagnostics);
-    idents
+    tell_apart("enum value", &names, idents, diagnostics)
 }
 
 /// The name of a generated type, from the fields that lead to it.
@@ -185,22 +186,37 @@ fn word(what: &str, name: &Spanned<String>, diagnostics: &mut Diagnostics) -> Na
     }
 }
 
-fn report_collisions(
+/// Reports names that are one identifier, and gives the later ones another, so that what is generated
+/// in spite of the errors has no errors of its own.
+fn tell_apart(
     what: &str,
     names: &[&Spanned<String>],
-    idents: &[Name],
+    mut idents: Vec<Name>,
     diagnostics: &mut Diagnostics,
-) {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    for (index, name) in idents.iter().enumerate() {
-        match seen.get(name.ident.as_str()) {
-            Some(first) if name.ident != PLACEHOLDER => {
+) -> Vec<Name> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (index, name) in idents.iter_mut().enumerate() {
+        if let Some(first) = seen.get(&name.ident) {
+            if !name.ident.eq_ignore_ascii_case(PLACEHOLDER) {
                 report_duplicate(what, names[*first], names[index], &name.ident, diagnostics);
             }
-            _ => {
-                seen.insert(&name.ident, index);
-            }
+            name.ident = another(&name.ident, |ident| seen.contains_key(ident));
         }
+        seen.insert(name.ident.clone(), index);
+    }
+    idents
+}
+
+/// An identifier like this one that is not taken.
+pub(super) fn another(ident: &str, taken: impl Fn(&str) -> bool) -> String {
+    let base = ident.trim_start_matches("r#");
+    let mut number = 2;
+    loop {
+        let ident = format!("{base}{number}");
+        if !taken(&ident) {
+            return ident;
+        }
+        number += 1;
     }
 }
 

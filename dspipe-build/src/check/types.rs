@@ -104,7 +104,7 @@ impl Lowering<'_> {
             other => (other, false),
         };
         let kind = match expr {
-            TypeExpr::String => match &schema.choices {
+            TypeExpr::String | TypeExpr::Enum => match &schema.choices {
                 Some(choices) => self.enumeration(schema, choices, path, name),
                 None => TypeKind::String,
             },
@@ -151,8 +151,15 @@ impl Lowering<'_> {
             TypeExpr::Optional(inner) => inner,
             other => other,
         };
+        if *bare == TypeExpr::Enum && schema.choices.is_none() {
+            self.diagnostics
+                .error(Code::InvalidType, written.span, "an enum without values")
+                .label("add `enum: [a, b]`");
+            return None;
+        }
         if let Some((expr, key)) = implied
             && *bare != expr
+            && (&expr, bare) != (&TypeExpr::String, &TypeExpr::Enum)
         {
             self.diagnostics
                 .error(
@@ -249,7 +256,7 @@ impl Lowering<'_> {
 
     /// A place and a name for a generated type.
     fn claim(&mut self, schema: &Schema, path: &[&str], name: Span) -> TypeRef {
-        let ident = names::type_name(path);
+        let mut ident = names::type_name(path);
         let place = Spanned::new(path.join("."), name);
         if let Some(first) = self.types.iter().position(|def| def.ident == ident) {
             report_duplicate(
@@ -259,6 +266,9 @@ impl Lowering<'_> {
                 &ident,
                 self.diagnostics,
             );
+            ident = names::another(&ident, |ident| {
+                self.types.iter().any(|def| def.ident == ident)
+            });
         }
         self.places.push(place);
         self.types.push(TypeDef {
@@ -351,7 +361,8 @@ fn optional(ty: Type) -> Type {
 /// A type written in one word.
 fn shorthand(expr: &TypeExpr) -> Type {
     let kind = match expr {
-        TypeExpr::String => TypeKind::String,
+        // An enum inside a shorthand is refused when it is read.
+        TypeExpr::String | TypeExpr::Enum => TypeKind::String,
         TypeExpr::Integer => TypeKind::Integer,
         TypeExpr::Number => TypeKind::Number,
         TypeExpr::Boolean => TypeKind::Boolean,

@@ -315,20 +315,14 @@ fn place(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
 }
 
 fn text(emitter: &Emitter<'_>, pieces: &[Piece]) -> TokenStream {
-    let mut format = String::new();
-    let mut values = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Literal(literal) => {
-                format.push_str(&literal.replace('{', "{{").replace('}', "}}"));
-            }
-            Piece::Value(path) => {
-                format.push_str("{}");
-                let place = place(emitter, path);
-                let runtime = &emitter.options.runtime;
-                values.push(quote!(#runtime::generated::text(&#place)));
-            }
+    let runtime = &emitter.options.runtime;
+    let pieces = pieces.iter().map(|piece| match piece {
+        Piece::Literal(literal) => quote!(#literal),
+        Piece::Value(path) => {
+            let place = place(emitter, path);
+            quote!(&#runtime::generated::text(&#place))
         }
-    }
-    quote!(::std::format!(#format #(, #values)*))
+    });
+    // Not `format!`: code in a macro call cannot be formatted.
+    quote!(#runtime::generated::concat(&[#(#pieces,)*]))
 }

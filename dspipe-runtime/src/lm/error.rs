@@ -162,7 +162,7 @@ pub enum LmError {
     },
 
     /// Nothing came in time.
-    #[error("{endpoint} did not answer within {} s; try again, or use a faster LM", after.as_secs())]
+    #[error("{endpoint} did not answer within {after:?}; try again, or use a faster LM")]
     Timeout {
         /// The URL.
         endpoint: String,

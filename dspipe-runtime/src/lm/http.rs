@@ -10,7 +10,7 @@ use super::LmError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From the request to the end of the reply.
+/// From the request to the end of the reply, unless the LM has a limit of its own.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// No reply of an LM is that long; a server that sends more is not one.
@@ -32,7 +32,6 @@ pub(super) fn loopback_client() -> Result<Client, LmError> {
 fn builder() -> ClientBuilder {
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TIMEOUT)
         // A redirected POST would become a GET.
         .redirect(redirect::Policy::none())
         .user_agent(concat!("dspipe/", env!("CARGO_PKG_VERSION")))
@@ -83,13 +82,10 @@ impl Endpoint {
     }
 
     /// An error of the transport.
-    pub(super) fn failed(&self, error: &reqwest::Error) -> LmError {
+    pub(super) fn failed(&self, error: &reqwest::Error, after: Duration) -> LmError {
         let endpoint = self.shown.clone();
         if error.is_timeout() && !error.is_connect() {
-            LmError::Timeout {
-                endpoint,
-                after: TIMEOUT,
-            }
+            LmError::Timeout { endpoint, after }
         } else {
             LmError::Unreachable {
                 endpoint,
@@ -99,12 +95,16 @@ impl Endpoint {
     }
 
     /// The whole body, up to a limit.
-    pub(super) async fn body(&self, mut response: Response) -> Result<Vec<u8>, LmError> {
+    pub(super) async fn body(
+        &self,
+        mut response: Response,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, LmError> {
         let mut body = Vec::new();
         while let Some(chunk) = response
             .chunk()
             .await
-            .map_err(|error| self.failed(&error))?
+            .map_err(|error| self.failed(&error, timeout))?
         {
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(LmError::Protocol {

@@ -23,6 +23,13 @@ pub struct OpenAiChat {
 }
 
 impl OpenAiChat {
+    /// Gives up on a reply that is not whole after this time; five minutes otherwise.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.target.timeout = timeout;
+        self
+    }
+
     /// An LM at `{base_url}/chat/completions`. A schema is sent as `response_format`.
     ///
     /// # Errors
@@ -63,6 +70,7 @@ pub(super) struct Target {
     key: Option<Secret>,
     key_variable: String,
     structured: Structured,
+    timeout: Duration,
 }
 
 impl Target {
@@ -72,6 +80,7 @@ impl Target {
             key: provider.key,
             key_variable: provider.key_variable,
             structured: provider.structured,
+            timeout: http::TIMEOUT,
         })
     }
 
@@ -86,6 +95,7 @@ impl Target {
         let body = serde_json::to_vec(&body).map_err(|error| self.protocol(error.to_string()))?;
         let mut call = client
             .post(self.endpoint.url.clone())
+            .timeout(self.timeout)
             .header("content-type", "application/json")
             .body(body);
         if let Some(key) = &self.key {
@@ -94,14 +104,14 @@ impl Target {
         let response = call
             .send()
             .await
-            .map_err(|error| self.endpoint.failed(&error))?;
+            .map_err(|error| self.endpoint.failed(&error, self.timeout))?;
         let status = response.status();
         let retry_after = http::retry_after(response.headers());
         let location = response
             .headers()
             .get("location")
             .and_then(|value| value.to_str().ok().map(|text| self.shown(text)));
-        let body = self.endpoint.body(response).await?;
+        let body = self.endpoint.body(response, self.timeout).await?;
         if status.is_success() {
             self.reply(&body)
         } else if let (true, Some(location)) = (status.is_redirection(), location) {
