@@ -40,7 +40,7 @@ def resolve(name: str, work: Path) -> list[dict[str, Any]]:
 
 def wheel_for_here(package: dict[str, Any], work: Path) -> Path:
     """Fetches the wheel that pip takes on this platform."""
-    directory = work / package["name"]
+    directory = work / str(package["name"])
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(directory)]
     subprocess.run([*command, f"{package['name']}=={package['version']}"], check=True)

