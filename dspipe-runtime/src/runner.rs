@@ -191,7 +191,8 @@ impl Default for LocalRunner {
 impl Runner for LocalRunner {
     async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
         let span = tracing::info_span!("step", workflow = S::DEF.workflow, step = S::DEF.step);
-        self.observed::<S>(input).instrument(span).await
+        // On the heap, so that the future of a whole workflow stays small.
+        Box::pin(self.observed::<S>(input).instrument(span)).await
     }
 
     async fn join<A: Send, B: Send>(

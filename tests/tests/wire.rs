@@ -302,6 +302,7 @@ async fn outcome(answer: Answer) -> (LmError, usize, String) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn each_way_to_fail_has_its_error() {
     type Expected = fn(&LmError) -> bool;
     let openai = |code: &str, message: &str| {

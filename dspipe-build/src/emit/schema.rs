@@ -92,9 +92,9 @@ pub(super) fn describe(workflow: &Workflow, ty: &Type) -> String {
         TypeKind::Any | TypeKind::Broken => "any JSON value".to_owned(),
         TypeKind::Object => "object".to_owned(),
         TypeKind::List(item) if item.kind == TypeKind::Any => "list".to_owned(),
-        TypeKind::List(item) => format!("list of {}", describe(workflow, item)),
-        TypeKind::Map(value) => format!("map of names to {}", describe(workflow, value)),
-        TypeKind::Optional(inner) => format!("{} or null", describe(workflow, inner)),
+        TypeKind::List(item) => format!("list of {}", part(workflow, item)),
+        TypeKind::Map(value) => format!("map of names to {}", part(workflow, value)),
+        TypeKind::Optional(inner) => format!("{} or null", part(workflow, inner)),
         TypeKind::Struct(reference) | TypeKind::Enum(reference) => {
             match &workflow.type_def(*reference).kind {
                 TypeDefKind::Struct(fields) => {
@@ -115,5 +115,15 @@ pub(super) fn describe(workflow: &Workflow, ty: &Type) -> String {
                 }
             }
         }
+    }
+}
+
+/// A type inside another: in parentheses, if it could be taken apart wrongly.
+fn part(workflow: &Workflow, ty: &Type) -> String {
+    let text = describe(workflow, ty);
+    if text.contains(' ') && !text.starts_with('{') {
+        format!("({text})")
+    } else {
+        text
     }
 }

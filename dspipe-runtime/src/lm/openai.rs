@@ -287,7 +287,7 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn new(lm: &'a LmName, request: &'a Request, structured: Structured) -> Result<Self, LmError> {
-        let is_openai = structured == Structured::Strict;
+        let is_openai = lm.provider() == "openai";
         let limit = request.params.max_tokens;
         Ok(Self {
             model: lm.model(),
@@ -325,7 +325,7 @@ impl<'a> ResponseFormat<'a> {
                 Some(strict) => (true, strict),
                 None => (false, schema),
             },
-            _ => (true, schema),
+            _ => (false, schema),
         };
         Ok(Some(Self {
             r#type: "json_schema",

@@ -9,7 +9,7 @@ use crate::Secret;
 pub(super) enum Structured {
     /// `response_format` with a JSON Schema; `strict` where the schema is one that strict mode takes.
     Strict,
-    /// `response_format` with a JSON Schema.
+    /// `response_format` with a JSON Schema, not in strict mode: most servers hold to it anyway.
     Schema,
     /// Only by the words of the prompt.
     Prompt,
@@ -52,7 +52,7 @@ const KNOWN: &[Known] = &[
         name: "openrouter",
         base_url: Some("https://openrouter.ai/api/v1"),
         needs_key: true,
-        structured: Structured::Schema,
+        structured: Structured::Strict,
     },
     Known {
         name: "ollama",
