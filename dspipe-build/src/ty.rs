@@ -58,32 +58,36 @@ impl fmt::Display for TypeExpr {
     }
 }
 
-/// Reads a type name. `None`: it is none, and that is recorded.
+/// Reads a type name. What is wrong with it is recorded; the type is then the one that was probably
+/// meant, so that code which uses it still type-checks, or `None`.
 pub(crate) fn parse(
     text: &Spanned<String>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<TypeExpr>> {
-    match expression(text.value.trim(), 0, false) {
-        Ok(ty) => Some(Spanned::new(ty, text.span)),
-        Err(problem) => {
-            let diagnostic = diagnostics.error(
-                Code::InvalidType,
-                text.span,
-                format!("`{text}` is not a type"),
-            );
-            match problem {
-                Problem::Name(name) => {
-                    diagnostic.label(format!("there is no type `{name}`"));
-                    match crate::diag::nearest(&name, NAMES) {
-                        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                        None => diagnostic.help(HELP),
-                    };
-                }
-                Problem::Shape(shape) => {
-                    diagnostic.label(shape).help(HELP);
-                }
-            }
+    let written = text.value.trim();
+    let problem = match expression(written, 0, false) {
+        Ok(ty) => return Some(Spanned::new(ty, text.span)),
+        Err(problem) => problem,
+    };
+    let diagnostic = diagnostics.error(
+        Code::InvalidType,
+        text.span,
+        format!("`{text}` is not a type"),
+    );
+    match problem {
+        Problem::Shape(shape) => {
+            diagnostic.label(shape).help(HELP);
             None
+        }
+        Problem::Name(name) => {
+            diagnostic.label(format!("there is no type `{name}`"));
+            let Some(near) = crate::diag::nearest(&name, NAMES) else {
+                diagnostic.help(HELP);
+                return None;
+            };
+            diagnostic.help(format!("did you mean `{near}`?"));
+            let meant = expression(&written.replacen(&name, near, 1), 0, false).ok()?;
+            Some(Spanned::new(meant, text.span))
         }
     }
 }

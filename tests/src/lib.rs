@@ -7,3 +7,20 @@ pub mod server;
 pub mod workflows {
     dspipe_runtime::include_workflows!();
 }
+
+/// What the files of the user who asked for dspipe become, as it is committed.
+#[deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod seed {
+    /// A step with a nested schema and an example.
+    pub mod code_analyzer {
+        include!("../goldens/code_analyzer.rs");
+    }
+    /// Three steps, each on what the one before gave.
+    pub mod comprehensive_code_analysis {
+        include!("../goldens/comprehensive_code_analysis.rs");
+    }
+    /// A step that writes a text.
+    pub mod documentation_generator {
+        include!("../goldens/documentation_generator.rs");
+    }
+}

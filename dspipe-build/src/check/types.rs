@@ -314,13 +314,14 @@ impl Lowering<'_> {
         self.ordered(bounds.minimum.as_ref(), bounds.maximum.as_ref());
         self.ordered(bounds.min_length.as_ref(), bounds.max_length.as_ref());
         self.ordered(bounds.min_items.as_ref(), bounds.max_items.as_ref());
+        // One that does not fit would be a type error in the skeleton.
         Bounds {
-            minimum: value(bounds.minimum.as_ref()),
-            maximum: value(bounds.maximum.as_ref()),
-            min_length: value(bounds.min_length.as_ref()),
-            max_length: value(bounds.max_length.as_ref()),
-            min_items: value(bounds.min_items.as_ref()),
-            max_items: value(bounds.max_items.as_ref()),
+            minimum: value(bounds.minimum.as_ref()).filter(|_| numeric),
+            maximum: value(bounds.maximum.as_ref()).filter(|_| numeric),
+            min_length: value(bounds.min_length.as_ref()).filter(|_| textual),
+            max_length: value(bounds.max_length.as_ref()).filter(|_| textual),
+            min_items: value(bounds.min_items.as_ref()).filter(|_| list),
+            max_items: value(bounds.max_items.as_ref()).filter(|_| list),
         }
     }
 

@@ -28,6 +28,17 @@ pub(super) fn item(fallback: &str, description: &str, source: &str) -> TokenStre
     lines(&[first, &format!("Defined at `{source}`.")])
 }
 
+/// The section on what a function fails with, to stand below other docs.
+pub(super) fn errors(text: &str) -> TokenStream {
+    let text = format!(" {text}");
+    quote! {
+        #[doc = ""]
+        #[doc = " # Errors"]
+        #[doc = ""]
+        #[doc = #text]
+    }
+}
+
 /// The docs of a field: its description, if it has one.
 pub(super) fn field(name: &str, description: &str) -> TokenStream {
     item_line(&format!("`{name}`."), description)

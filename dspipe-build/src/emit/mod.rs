@@ -54,7 +54,7 @@ impl Emitter<'_> {
     fn prelude(&self) -> TokenStream {
         let runtime = &self.options.runtime;
         quote! {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, clippy::wildcard_imports)]
             use #runtime::generated::*;
         }
     }

@@ -11,6 +11,7 @@ pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
     let name = ident(&step.name.ident);
     let fallback = format!("Runs step `{}`.", step.name.text);
     let docs = doc::item(&fallback, &step.description, &step.source);
+    let errors = doc::errors("If there is no reply, or none that is an `Output`.");
     let (allow, body) = if emitter.options.skeleton {
         skeleton(&[ident("runner"), ident("input")])
     } else {
@@ -18,6 +19,7 @@ pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
     };
     quote! {
         #docs
+        #errors
         #allow
         pub async fn #name<R: Runner>(
             runner: &R,
@@ -36,6 +38,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
         &workflow.description,
         &workflow.source,
     );
+    let errors = doc::errors("That of the first step that fails.");
     let with_docs = doc::lines(&["Like [`run`], on a runner of the caller's."]);
     let outputs: Vec<Ident> = workflow
         .steps
@@ -60,11 +63,13 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
     let runtime = &emitter.options.runtime;
     quote! {
         #docs
+        #errors
         pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
             run_with(#runtime::default_runner(), inputs).await
         }
 
         #with_docs
+        #errors
         #allow
         pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
             #body

@@ -212,6 +212,7 @@ fn enumeration(
             pub const ALL: [Self; #count] = [#(Self::#variants,)*];
 
             /// The value as it is written in the workflow file and in JSON.
+            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     #(Self::#variants => #texts,)*
