@@ -4,8 +4,8 @@
 
 It needs Python 3.11+, pip, and uv on the PATH; both use the package index they are configured with.
 uv resolves for all platforms and Python versions; sizes and licences come from the wheels for the
-platform that this runs on (run it on Linux x86_64). A line `# purpose="…"` before a requirement says
-what the package is for; others are described by their own summary.
+platform that this runs on (run it on Linux x86_64). A line `# NAME: …` in the list says what a package is
+for; each one that is resolved needs one.
 """
 
 import re
@@ -22,6 +22,12 @@ from typing import Any
 LOCKS = Path(__file__).parent.parent / "locks"
 OLDEST_PYTHON = "3.10"
 WITHOUT_DEPENDENCIES = {"local"}
+SPDX = {
+    "BSD License": "BSD-3-Clause",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+}
+"""How old packages name their licences."""
 OTHER_INTERPRETERS = re.compile(r"-(pp|graalpy)\d|pyodide|emscripten|wasm")
 
 
@@ -61,25 +67,24 @@ def licence(about: Message) -> str:
     if expression := about.get("License-Expression"):
         return str(expression)
     if short and "\n" not in short:
-        return str(short)
+        return SPDX.get(short, short)
     if classifiers:
-        return str(classifiers[0]).rsplit(" :: ", 1)[-1]
+        found = str(classifiers[0]).rsplit(" :: ", 1)[-1]
+        return SPDX.get(found, found)
     raise SystemExit(f"{about['Name']} does not say its licence")
 
 
 def purposes(name: str) -> dict[str, str]:
     """What the list says its packages are for."""
-    found = re.findall(r'^# purpose="(.+)"\n([\w.-]+)', (LOCKS / f"{name}.in").read_text(), re.M)
-    return {package: purpose for purpose, package in found}
+    return dict(re.findall(r"^# ([\w.-]+): (.+)$", (LOCKS / f"{name}.in").read_text(), re.M))
 
 
-def entry(package: dict[str, Any], purpose: str | None, work: Path) -> str:
+def entry(package: dict[str, Any], purpose: str, work: Path) -> str:
     """A package's lines in the lock file."""
     wheel = wheel_for_here(package, work)
     about = metadata(wheel)
     with zipfile.ZipFile(wheel) as archive:
         installed = sum(info.file_size for info in archive.infolist())
-    said = (purpose or str(about["Summary"])).replace('"', "'")
     facts = f'# download={wheel.stat().st_size} installed={installed} licence="{licence(about)}"'
     requirement = f"{package['name']}=={package['version']}"
     if marker := package.get("marker"):
@@ -90,7 +95,7 @@ def entry(package: dict[str, Any], purpose: str | None, work: Path) -> str:
         if not OTHER_INTERPRETERS.search(it["url"].rsplit("/", 1)[-1])
     )
     lines = [requirement, *(f"    --hash=sha256:{it}" for it in hashes)]
-    return f'{facts} purpose="{said}"\n' + " \\\n".join(lines) + "\n"
+    return f'{facts} purpose="{purpose}"\n' + " \\\n".join(lines) + "\n"
 
 
 def write(name: str) -> None:
@@ -99,7 +104,9 @@ def write(name: str) -> None:
         work = Path(temporary)
         packages = resolve(name, work)
         known = purposes(name)
-        entries = [entry(it, known.get(it["name"]), work) for it in packages]
+        if unknown := [it["name"] for it in packages if it["name"] not in known]:
+            raise SystemExit(f"say in {name}.in what these are for: {', '.join(unknown)}")
+        entries = [entry(it, known[it["name"]], work) for it in packages]
     head = f"# Written by tools/lock.py from {name}.in. Sizes in bytes, of the wheels for Linux x86_64.\n"
     (LOCKS / f"{name}.txt").write_text("\n".join([head, *entries]))
 

@@ -11,7 +11,8 @@ use crate::local::{self, Endpoint, Model, Supervisor};
 /// The longest reply where the step sets no limit. The schema usually ends it earlier.
 const MAX_TOKENS: u32 = 2048;
 
-/// The same request gives the same reply, as far as the machine's arithmetic allows.
+/// With it, the same request mostly gives the same reply: what the server keeps of earlier prompts changes
+/// how its sums are rounded, and with that now and then a word.
 const SEED: u64 = 1;
 
 /// A model that dspipe sets up and serves by itself. The first call on a machine sets it up, visibly.

@@ -47,13 +47,12 @@ fn ticket(argument: Option<&str>) -> Result<String, String> {
 fn print(outputs: &Outputs) {
     let report = &outputs.read_ticket.report;
     let mark = match report.urgency {
-        ReportUrgency::Low => "",
-        ReportUrgency::Normal => "!",
-        ReportUrgency::High => "!!!",
+        ReportUrgency::Low | ReportUrgency::Normal => "",
+        ReportUrgency::High => " (!)",
     };
     println!("product   {}", report.product);
     println!("problem   {}", report.problem);
-    println!("urgency   {} {mark}", report.urgency);
+    println!("urgency   {}{mark}", report.urgency);
     for symptom in &outputs.read_ticket.symptoms {
         println!("symptom   {symptom}");
     }
