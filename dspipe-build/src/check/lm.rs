@@ -84,10 +84,15 @@ pub(super) fn name(
     }
 }
 
+/// Provider and model, by the rule that the runtime has for names of LMs.
 fn split(lm: &Spanned<String>) -> Option<(&str, &str)> {
-    lm.value
-        .split_once('/')
-        .filter(|(provider, model)| !provider.is_empty() && !model.is_empty())
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    lm.value.split_once('/').filter(|(provider, model)| {
+        !provider.is_empty()
+            && provider.chars().all(plain)
+            && !model.is_empty()
+            && !model.contains(|c: char| c.is_whitespace() || c.is_control())
+    })
 }
 
 /// The values that no LM takes.
