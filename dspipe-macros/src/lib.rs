@@ -9,11 +9,13 @@ use proc_macro::TokenStream;
 
 /// Compiles a workflow file into a module.
 ///
-/// ```ignore
+/// ```
 /// use dspipe_runtime::dspy_signature;
 ///
 /// #[dspy_signature(workflow = "workflows/triage.yaml")]
 /// pub mod triage {}
+///
+/// assert_eq!(triage::WORKFLOW.steps[0].step, "sort");
 /// ```
 ///
 /// The module gets what a build script would generate for the file: `Inputs`,

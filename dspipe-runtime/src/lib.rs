@@ -4,11 +4,20 @@
 //! [`include_workflows!`]; every workflow is a module with `Inputs`, `Outputs`, `run`, and a function and
 //! a module for each step.
 //!
-//! ```ignore
-//! mod workflows {
-//!     dspipe_runtime::include_workflows!();
+//! ```
+//! # #[cfg(feature = "macros")]
+//! # mod example {
+//! # mod workflows {
+//! #     #[dspipe_runtime::dspy_signature(workflow = "../dspipe-macros/workflows/triage.yaml")]
+//! #     pub(crate) mod triage {}
+//! # }
+//! use workflows::triage::{self, Inputs, sort::Kind};
+//!
+//! async fn needs_an_answer(text: String) -> Result<bool, dspipe_runtime::Error> {
+//!     let outputs = triage::run(Inputs { text }).await?;
+//!     Ok(outputs.sort.kind != Kind::Praise)
 //! }
-//! let outputs = workflows::support_ticket::run(inputs).await?;
+//! # }
 //! ```
 //!
 //! # Which LM runs
