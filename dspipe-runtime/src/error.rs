@@ -1,5 +1,7 @@
 //! What a run can fail with.
 
+use std::fmt;
+
 use crate::lm::{LmError, LmName};
 use crate::read::ReadError;
 
@@ -7,7 +9,10 @@ use crate::read::ReadError;
 const LONGEST: usize = 300;
 
 /// Why a step, and with it the workflow, did not give its output.
-#[derive(Clone, Debug, thiserror::Error)]
+///
+/// `Debug` writes the message too, because that is what `unwrap` and a `main` that returns a `Result` show;
+/// `{:#?}` writes the fields.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The LM gave no reply.
@@ -61,6 +66,37 @@ impl Error {
             | Self::Reply { workflow, step, .. }
             | Self::Input { workflow, step, .. } => (workflow, step),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
+        let mut fields = match self {
+            Self::Lm { lm, source, .. } => {
+                let mut fields = f.debug_struct("Lm");
+                fields.field("lm", lm).field("source", source);
+                fields
+            }
+            Self::Reply {
+                lm, source, raw, ..
+            } => {
+                let mut fields = f.debug_struct("Reply");
+                fields.field("lm", lm).field("source", source);
+                fields.field("raw", raw);
+                fields
+            }
+            Self::Input { reason, .. } => {
+                let mut fields = f.debug_struct("Input");
+                fields.field("reason", reason);
+                fields
+            }
+        };
+        let (workflow, step) = self.place();
+        fields.field("workflow", &workflow).field("step", &step);
+        fields.finish()
     }
 }
 

@@ -182,8 +182,9 @@ pub enum LocalError {
     /// There is no ready-made package for this machine.
     #[error(
         "a package of the embedded model has no ready-made wheel for Python {version} on {platform}, or the \
-         index that {installer} uses does not hold it; use a real LM instead (set DSPIPE_LM), or set \
-         DSPIPE_PYTHON to an interpreter of another version or architecture\n{installer} said:\n{output}"
+         index that {installer} uses cannot be reached or does not hold it; check the network and the index \
+         settings of {installer}, use another LM (set DSPIPE_LM), or set DSPIPE_PYTHON to an interpreter of \
+         another version or architecture\n{installer} said:\n{output}"
     )]
     NoWheel {
         /// `uv` or `pip`.

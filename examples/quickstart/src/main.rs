@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::io::Read;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use dspipe_runtime::{LocalRunner, Trace};
@@ -15,7 +16,17 @@ mod workflows {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let ticket = ticket(std::env::args().nth(1).as_deref())?;
     let trace = Arc::new(Trace::default());
     let runner = LocalRunner::from_env().with_observer(trace.clone());
