@@ -44,10 +44,25 @@ pub(crate) struct Step {
     pub(crate) lm: Option<String>,
     pub(crate) temperature: Option<f64>,
     pub(crate) max_tokens: Option<u32>,
+    /// The step runs only if this holds; its output is then an `Option`.
+    pub(crate) guard: Option<Guard>,
+    /// Steps that must have ended before this one starts, for whatever reason.
+    pub(crate) after: Vec<usize>,
     pub(crate) inputs: Vec<BoundField>,
     pub(crate) outputs: Vec<Field>,
     pub(crate) types: Vec<TypeDef>,
     pub(crate) demos: Vec<Demo>,
+}
+
+/// What must hold for a step to run.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    /// Conditional steps that must have run; their outputs are there for the tests and the inputs.
+    pub(crate) ran: Vec<usize>,
+    /// Booleans that must all be true.
+    pub(crate) tests: Vec<Expr>,
+    /// The condition as it is written, on one line.
+    pub(crate) text: String,
 }
 
 /// An input field and where its value comes from.
@@ -69,7 +84,7 @@ pub(crate) struct Field {
 #[derive(Debug)]
 pub(crate) enum Binding {
     /// One value, its type kept.
-    Path(Path),
+    Value(Expr),
     /// Text with values in it.
     Text(Vec<Piece>),
 }
@@ -78,16 +93,127 @@ pub(crate) enum Binding {
 #[derive(Debug)]
 pub(crate) enum Piece {
     Literal(String),
-    Value(Path),
+    Value(Expr),
+}
+
+/// An expression that is well typed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Expr {
+    pub(crate) ty: Type,
+    pub(crate) kind: ExprKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ExprKind {
+    Path(Path),
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+    /// A value of an enum, by the index of its variant.
+    Variant(TypeRef, usize),
+    /// An integer where a number is wanted.
+    Float(Box<Expr>),
+    Not(Box<Expr>),
+    Negate(Box<Expr>),
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
+    /// Operands of one type: numbers, texts, booleans or enums.
+    Compare(Comparison, Box<Expr>, Box<Expr>),
+    /// Whether an optional value is absent.
+    Absent(Box<Expr>),
+    /// Operands of one type: integers or numbers.
+    Arithmetic(Arithmetic, Box<Expr>, Box<Expr>),
+    /// One of several values of one type.
+    OneOf(Box<Expr>, Vec<Expr>),
+    /// A text and a regular expression that compiles.
+    Matches(Box<Expr>, String),
+    Call(Function, Vec<Expr>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+/// The functions and filters of expressions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    /// Text, text.
+    TextContains,
+    /// List, item.
+    ListContains,
+    /// Map or object, key.
+    HasKey,
+    /// Text, list, map or object.
+    Length,
+    Lower,
+    Upper,
+    Trim,
+    StartsWith,
+    EndsWith,
+    /// Text, what, by what.
+    Replace,
+    /// Text, characters.
+    Truncate,
+    /// List of texts, separator.
+    Join,
+    /// Anything.
+    Json,
+    /// Optional value, value.
+    Default,
+    First,
+    Last,
+    Round,
+    Floor,
+    Ceil,
+    Abs,
+    /// List of numbers.
+    Sum,
+    Average,
+    Min,
+    Max,
 }
 
 /// A value that is there when the step starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Path {
     pub(crate) root: Root,
-    /// Fields to go down, as Rust identifiers.
-    pub(crate) fields: Vec<String>,
-    pub(crate) ty: Type,
+    /// Whether the root is there only if its step ran.
+    pub(crate) root_optional: bool,
+    pub(crate) hops: Vec<Hop>,
+}
+
+/// A field to go down to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hop {
+    /// A Rust identifier.
+    pub(crate) field: String,
+    /// Whether the field is an `Option`.
+    pub(crate) optional: bool,
+}
+
+impl Path {
+    /// Whether something before the last field may be absent.
+    pub(crate) fn is_chain(&self) -> bool {
+        let before = self.hops.len().saturating_sub(1);
+        self.root_optional && !self.hops.is_empty()
+            || self.hops[..before].iter().any(|hop| hop.optional)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

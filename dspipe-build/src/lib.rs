@@ -27,6 +27,7 @@ mod config;
 mod diag;
 mod emit;
 mod error;
+mod expr;
 mod files;
 mod format;
 mod ir;

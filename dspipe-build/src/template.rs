@@ -1,4 +1,4 @@
-//! Templates: text with `{{ path }}` in it.
+//! Templates: text with `{{ expression }}` in it.
 
 /// A parsed template.
 #[derive(Debug, PartialEq, Eq)]
@@ -6,32 +6,30 @@ pub(crate) struct Template<'t> {
     pub(crate) segments: Vec<Segment<'t>>,
 }
 
-/// Text as it is, or a value by its path.
+/// Text as it is, or the text of an expression.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Segment<'t> {
     Text(&'t str),
-    /// `steps.x.y` is `["steps", "x", "y"]`.
-    Path(Vec<&'t str>),
+    /// Which placeholder it is, counted from 0, and what stands in it.
+    Value(usize, &'t str),
 }
 
 /// What is wrong, and with which placeholder (counted from 0).
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TemplateError<'t> {
+pub(crate) struct TemplateError {
     pub(crate) placeholder: usize,
-    pub(crate) kind: TemplateErrorKind<'t>,
+    pub(crate) kind: TemplateErrorKind,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum TemplateErrorKind<'t> {
+pub(crate) enum TemplateErrorKind {
     NotClosed,
     Empty,
-    /// More than a path: an expression, a filter, an index.
-    NotAPath(&'t str),
 }
 
 impl<'t> Template<'t> {
     /// Splits a template; all problems are returned.
-    pub(crate) fn parse(text: &'t str) -> Result<Self, Vec<TemplateError<'t>>> {
+    pub(crate) fn parse(text: &'t str) -> Result<Self, Vec<TemplateError>> {
         let mut segments = Vec::new();
         let mut errors = Vec::new();
         let mut rest = text;
@@ -40,17 +38,20 @@ impl<'t> Template<'t> {
             if !before.is_empty() {
                 segments.push(Segment::Text(before));
             }
-            let Some((inner, after)) = after.split_once("}}") else {
+            let Some(end) = close(after) else {
                 let kind = TemplateErrorKind::NotClosed;
                 errors.push(TemplateError { placeholder, kind });
                 return Err(errors);
             };
-            match path(inner.trim()) {
-                Ok(path) => segments.push(Segment::Path(path)),
-                Err(kind) => errors.push(TemplateError { placeholder, kind }),
+            let inner = after[..end].trim();
+            if inner.is_empty() {
+                let kind = TemplateErrorKind::Empty;
+                errors.push(TemplateError { placeholder, kind });
+            } else {
+                segments.push(Segment::Value(placeholder, inner));
             }
             placeholder += 1;
-            rest = after;
+            rest = &after[end + 2..];
         }
         if !rest.is_empty() {
             segments.push(Segment::Text(rest));
@@ -63,22 +64,18 @@ impl<'t> Template<'t> {
     }
 }
 
-fn path(inner: &str) -> Result<Vec<&str>, TemplateErrorKind<'_>> {
-    if inner.is_empty() {
-        return Err(TemplateErrorKind::Empty);
+/// Where the `}}` of an open placeholder is. Quoted braces do not count, unless there are no others.
+pub(crate) fn close(text: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (None, '}') if text[at..].starts_with("}}") => return Some(at),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
     }
-    let parts: Vec<&str> = inner.split('.').map(str::trim).collect();
-    let is_name = |part: &&str| {
-        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
-            && part
-                .chars()
-                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
-    };
-    if parts.iter().all(is_name) {
-        Ok(parts)
-    } else {
-        Err(TemplateErrorKind::NotAPath(inner))
-    }
+    text.find("}}")
 }
 
 #[cfg(test)]
@@ -86,32 +83,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_paths() {
-        let template = Template::parse("a {{ steps.x.y }}{{inputs.z}} } b").unwrap();
+    fn text_and_values() {
+        let template =
+            Template::parse("a {{ steps.x.y }}{{inputs.z | default('}}')}} } b").unwrap();
         assert_eq!(
             template.segments,
             [
                 Segment::Text("a "),
-                Segment::Path(vec!["steps", "x", "y"]),
-                Segment::Path(vec!["inputs", "z"]),
+                Segment::Value(0, "steps.x.y"),
+                Segment::Value(1, "inputs.z | default('}}')"),
                 Segment::Text(" } b"),
             ]
         );
+        // An apostrophe opens nothing that lasts.
+        let template = Template::parse("{{ it's }} and {{b}}").unwrap();
+        assert_eq!(template.segments[0], Segment::Value(0, "it's"));
     }
 
     #[test]
     fn every_problem_is_found() {
-        let errors = Template::parse("{{}} {{a + b}} {{ok.fine}} {{a[0]}} {{ open").unwrap_err();
-        let kinds: Vec<_> = errors.iter().map(|error| &error.kind).collect();
+        let errors = Template::parse("{{}} {{a}} {{ }} {{ open").unwrap_err();
+        let found: Vec<_> = errors.iter().map(|e| (e.placeholder, &e.kind)).collect();
         assert_eq!(
-            kinds,
+            found,
             [
-                &TemplateErrorKind::Empty,
-                &TemplateErrorKind::NotAPath("a + b"),
-                &TemplateErrorKind::NotAPath("a[0]"),
-                &TemplateErrorKind::NotClosed,
+                (0, &TemplateErrorKind::Empty),
+                (2, &TemplateErrorKind::Empty),
+                (3, &TemplateErrorKind::NotClosed),
             ]
         );
-        assert_eq!(errors[3].placeholder, 4);
     }
 }

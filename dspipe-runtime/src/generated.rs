@@ -16,6 +16,7 @@ pub use serde::ser::{Serialize, SerializeStruct, Serializer};
 pub use serde_json::{Map, Value};
 
 pub use crate::error::Error;
+pub use crate::expr;
 pub use crate::read::{Read, Reader};
 pub use crate::runner::Runner;
 pub use crate::signature::{Demo, FieldDef, Signature, SignatureDef, WorkflowDef};
@@ -28,11 +29,6 @@ pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
         // Generated types always serialize.
         Err(error) => error.to_string(),
     }
-}
-
-/// The text of a template, from its pieces.
-pub fn concat(pieces: &[&str]) -> String {
-    pieces.concat()
 }
 
 /// `Deserialize` for a type that has a reader: the same errors, all of them.

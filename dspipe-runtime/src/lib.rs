@@ -35,6 +35,8 @@
 
 mod error;
 #[doc(hidden)]
+pub mod expr;
+#[doc(hidden)]
 pub mod generated;
 pub mod lm;
 #[cfg(feature = "local")]

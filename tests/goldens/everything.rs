@@ -145,7 +145,9 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 /// # Errors
 ///
 /// That of the first step that fails.
+#[allow(clippy::too_many_lines)]
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
+    use ::dspipe_runtime::generated::expr;
     let (((r#match, r#async), left), ((right, both), late)) = async {
         let match_slot = Slot::new();
         let async_slot = Slot::new();
@@ -205,11 +207,11 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
                                     let right = right(
                                             runner,
                                             &right::Input {
-                                                text: ::dspipe_runtime::generated::concat(
+                                                text: expr::concat(
                                                     &[
-                                                        &::dspipe_runtime::generated::text(&inputs.self_),
+                                                        inputs.self_.as_str(),
                                                         " {is} ",
-                                                        &::dspipe_runtime::generated::text(&r#match.result.kind),
+                                                        r#match.result.kind.as_str(),
                                                         "!",
                                                     ],
                                                 ),
@@ -221,9 +223,9 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
                                     Ok(right)
                                 },
                                 async {
+                                    let r#match = match_slot.wait().await;
                                     let left = left_slot.wait().await;
                                     let right = right_slot.wait().await;
-                                    let r#match = match_slot.wait().await;
                                     both(
                                             runner,
                                             &both::Input {

@@ -11,6 +11,10 @@ pub mod workflows {
 /// What the files of the user who asked for dspipe become, as it is committed.
 #[deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod seed {
+    /// Conditions and expressions of every kind; not of the user's, but as strictly checked.
+    pub mod conditions {
+        include!("../goldens/conditions.rs");
+    }
     /// A step with a nested schema and an example.
     pub mod code_analyzer {
         include!("../goldens/code_analyzer.rs");

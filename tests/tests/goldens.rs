@@ -55,6 +55,11 @@ fn a_workflow_with_everything_in_it() {
     compare(&here().join("workflows"), "everything");
 }
 
+#[test]
+fn conditions_and_expressions() {
+    compare(&here().join("workflows"), "conditions");
+}
+
 /// The files of the user who asked for dspipe. They are not part of it; `DSPIPE_SEED` names their
 /// directory, if it is not where it usually is.
 #[test]

@@ -2,11 +2,16 @@
 //! examples. Every problem is recorded; what comes out of a workflow with
 //! problems is good enough to generate a skeleton from.
 
+mod conditions;
+mod constant;
 mod data;
 mod demos;
+mod exprs;
+mod functions;
 mod graph;
 mod lm;
 mod names;
+mod paths;
 mod templates;
 mod types;
 
@@ -46,11 +51,13 @@ pub(crate) fn check(
     let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
     let mut checked_steps = Vec::with_capacity(steps.len());
-    for (((step, types), inputs), name) in workflow
+    let bindings = bound.step_inputs.into_iter().zip(bound.guards);
+    let bindings = bindings.zip(bound.dependencies);
+    for (((step, types), ((inputs, guard), after)), name) in workflow
         .steps
         .iter()
         .zip(steps)
-        .zip(bound.step_inputs)
+        .zip(bindings)
         .zip(step_names)
     {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
@@ -67,6 +74,8 @@ pub(crate) fn check(
             temperature: lm.temperature.map(|t| t.value),
             max_tokens: lm.max_tokens.map(|t| t.value),
             demos: demos::check(step, &config, &types, diagnostics),
+            guard,
+            after: after.into_iter().collect(),
             inputs,
             outputs: types.outputs,
             types: types.types,

@@ -11,7 +11,9 @@ use crate::source::Spanned;
 use crate::spec;
 
 /// Names that the generated module of a workflow uses itself.
-const RESERVED_STEPS: [&str; 6] = ["run", "run_with", "runner", "inputs", "outputs", "super"];
+const RESERVED_STEPS: [&str; 7] = [
+    "expr", "run", "run_with", "runner", "inputs", "outputs", "super",
+];
 
 /// Type names that generated code uses itself.
 const RESERVED_TYPES: [&str; 30] = [

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::conditions;
+use super::exprs::Here;
+use super::paths;
 use super::types::StepTypes;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{
-    Binding, BoundField, Field, Input, Path, Piece, Root, Type, TypeDefKind, TypeKind,
+    Binding, BoundField, Expr, ExprKind, Field, Guard, Hop, Input, Path, Piece, Root, Type,
+    TypeDefKind, TypeKind,
 };
 use crate::source::{Sources, Span, Spanned};
 use crate::spec;
@@ -17,6 +21,8 @@ pub(super) struct Bound {
     pub(super) workflow_inputs: Vec<Input>,
     /// Per step, the bound fields.
     pub(super) step_inputs: Vec<Vec<BoundField>>,
+    /// Per step, when it runs.
+    pub(super) guards: Vec<Option<Guard>>,
     /// Per step, the steps it needs.
     pub(super) dependencies: Vec<BTreeSet<usize>>,
     /// Where step `.0` refers to step `.1`.
@@ -39,29 +45,41 @@ pub(super) fn bind(
         input_places: Vec::new(),
         dependencies: vec![BTreeSet::new(); workflow.steps.len()],
         places: HashMap::new(),
+        present: Vec::new(),
     };
     binder.collect_inputs();
-    let step_inputs = (0..workflow.steps.len())
-        .map(|index| binder.step(index))
-        .collect();
+    binder.check_constants();
+    let facts = conditions::facts(workflow);
+    binder.present = binder.presence(&facts);
+    let mut step_inputs = Vec::with_capacity(workflow.steps.len());
+    let mut guards = Vec::with_capacity(workflow.steps.len());
+    for (index, facts) in facts.iter().enumerate() {
+        binder.depends_on(index);
+        step_inputs.push(binder.step(index));
+        // Last: it names those of the present steps that the step uses.
+        guards.push(binder.guard(index, facts));
+    }
     Bound {
         workflow_inputs: binder.inputs,
         step_inputs,
+        guards,
         dependencies: binder.dependencies,
         places: binder.places,
     }
 }
 
-struct Binder<'a> {
-    workflow: &'a spec::Workflow,
-    steps: &'a mut [StepTypes],
-    sources: &'a Sources,
-    diagnostics: &'a mut Diagnostics,
-    inputs: Vec<Input>,
+pub(super) struct Binder<'a> {
+    pub(super) workflow: &'a spec::Workflow,
+    pub(super) steps: &'a mut [StepTypes],
+    pub(super) sources: &'a Sources,
+    pub(super) diagnostics: &'a mut Diagnostics,
+    pub(super) inputs: Vec<Input>,
     /// The field that declared each of `inputs`.
     input_places: Vec<Span>,
-    dependencies: Vec<BTreeSet<usize>>,
+    pub(super) dependencies: Vec<BTreeSet<usize>>,
     places: HashMap<(usize, usize), Span>,
+    /// Per step, the conditional steps that have run whenever it runs.
+    pub(super) present: Vec<BTreeSet<usize>>,
 }
 
 /// The steps with readable signatures, and their written input fields.
@@ -73,6 +91,50 @@ fn written_inputs(step: &spec::Step) -> &[spec::Field] {
 }
 
 impl Binder<'_> {
+    /// Variables are texts, numbers and booleans.
+    fn check_constants(&mut self) {
+        for (name, node) in &self.workflow.global_vars {
+            if paths::constant(node).is_none() {
+                self.diagnostics
+                    .error(
+                        Code::WrongKind,
+                        node.span,
+                        format!(
+                            "the variable `{name}` must be a text, a number or a boolean, not {}",
+                            node.describe()
+                        ),
+                    )
+                    .label("expected one value");
+            }
+        }
+    }
+
+    /// The steps that a step waits for without needing their outputs.
+    fn depends_on(&mut self, step: usize) {
+        for name in &self.workflow.steps[step].depends_on {
+            match self.step_named(&name.value) {
+                Some(target) => self.depend(step, target, name.span),
+                None => {
+                    let known = self.workflow.steps.iter().map(|step| &*step.name.value);
+                    self.diagnostics
+                        .error(
+                            Code::UnresolvedPath,
+                            name.span,
+                            format!("there is no step `{name}`"),
+                        )
+                        .label("unknown step")
+                        .meant(name.span, &name.value, known);
+                }
+            }
+        }
+    }
+
+    /// Notes that step `step` waits for step `target`, and where it says so.
+    pub(super) fn depend(&mut self, step: usize, target: usize, place: Span) {
+        self.dependencies[step].insert(target);
+        self.places.entry((step, target)).or_insert(place);
+    }
+
     /// A field without a template is an input of the workflow; fields of one name
     /// are one input.
     fn collect_inputs(&mut self) {
@@ -119,7 +181,7 @@ impl Binder<'_> {
         }
     }
 
-    fn input(&self, name: &str) -> Option<usize> {
+    pub(super) fn input(&self, name: &str) -> Option<usize> {
         self.inputs
             .iter()
             .position(|input| input.field.name.text == name)
@@ -146,28 +208,35 @@ impl Binder<'_> {
             let ty = self.inputs[root].field.ty.clone();
             let path = Path {
                 root: Root::Input(root),
-                fields: Vec::new(),
+                root_optional: false,
+                hops: vec![Hop {
+                    field: self.inputs[root].field.name.ident.clone(),
+                    optional: matches!(ty.kind, TypeKind::Optional(_)),
+                }],
+            };
+            let value = Expr {
                 ty: ty.clone(),
+                kind: ExprKind::Path(path),
             };
             return BoundField {
                 field: Field { ty, ..declared },
-                binding: Binding::Path(path),
+                binding: Binding::Value(value),
             };
         };
-        match self.template(step, template) {
+        match self.template(step, template, &declared.ty) {
             None => BoundField {
                 field: declared,
                 binding: Binding::Text(Vec::new()),
             },
-            Some(Binding::Path(path)) => {
-                self.expect(&declared, &path.ty, written, template);
+            Some(Binding::Value(value)) => {
+                self.expect(&declared, &value.ty, written, template);
                 BoundField {
                     // The value keeps its type, which is at least as precise.
                     field: Field {
-                        ty: path.ty.clone(),
+                        ty: value.ty.clone(),
                         ..declared
                     },
-                    binding: Binding::Path(path),
+                    binding: Binding::Value(value),
                 }
             }
             Some(text) => {
@@ -185,7 +254,12 @@ impl Binder<'_> {
     }
 
     /// `None`: something in it is wrong, and reported.
-    fn template(&mut self, step: usize, written: &Spanned<String>) -> Option<Binding> {
+    fn template(
+        &mut self,
+        step: usize,
+        written: &Spanned<String>,
+        declared: &Type,
+    ) -> Option<Binding> {
         let template = match Template::parse(&written.value) {
             Ok(template) => template,
             Err(errors) => {
@@ -196,24 +270,31 @@ impl Binder<'_> {
                 return None;
             }
         };
-        if let [Segment::Path(parts)] = template.segments.as_slice() {
-            let span = locate_placeholder(self.sources, written.span, 0);
-            return self.path(step, parts, span).map(Binding::Path);
+        let sources = self.sources;
+        let here = |placeholder, text| Here {
+            step,
+            text,
+            around: locate_placeholder(sources, written.span, placeholder),
+        };
+        if let [Segment::Value(placeholder, text)] = template.segments.as_slice() {
+            let here = here(*placeholder, text);
+            let node = self.parse(&here)?;
+            let expected = match &declared.kind {
+                TypeKind::Optional(inner) => inner,
+                _ => declared,
+            };
+            return self.expr(&here, &node, Some(expected)).map(Binding::Value);
         }
         let mut pieces = Vec::new();
         let mut complete = true;
-        let mut placeholder = 0;
         for segment in &template.segments {
             match segment {
                 Segment::Text(text) => pieces.push(Piece::Literal((*text).to_owned())),
-                Segment::Path(parts) => {
-                    let span = locate_placeholder(self.sources, written.span, placeholder);
-                    placeholder += 1;
-                    match self.path(step, parts, span) {
-                        Some(path) => {
-                            self.refuse_absent(&path, parts, span);
-                            pieces.push(Piece::Value(path));
-                        }
+                Segment::Value(placeholder, text) => {
+                    let here = here(*placeholder, text);
+                    let value = self.parse(&here);
+                    match value.and_then(|node| self.operand(&here, &node, None)) {
+                        Some(value) => pieces.push(Piece::Value(value)),
                         None => complete = false,
                     }
                 }
@@ -222,113 +303,8 @@ impl Binder<'_> {
         complete.then_some(Binding::Text(pieces))
     }
 
-    fn refuse_absent(&mut self, path: &Path, parts: &[&str], span: Span) {
-        if matches!(path.ty.kind, TypeKind::Optional(_)) {
-            self.diagnostics
-                .error(
-                    Code::TypeMismatch,
-                    span,
-                    format!(
-                        "`{}` may be absent, and a text cannot have a hole",
-                        parts.join(".")
-                    ),
-                )
-                .label("this value is optional")
-                .help("pass the value by itself (`template: \"{{ path }}\"`) to an optional field");
-        }
-    }
-
-    fn path(&mut self, step: usize, parts: &[&str], span: Span) -> Option<Path> {
-        let whole = parts.join(".");
-        let (root, ty, fields) = match parts {
-            ["inputs", name, rest @ ..] => {
-                let Some(input) = self.input(name) else {
-                    let known = self
-                        .inputs
-                        .iter()
-                        .map(|input| input.field.name.text.as_str());
-                    self.diagnostics
-                        .error(
-                            Code::UnresolvedPath,
-                            span,
-                            format!("the workflow has no input `{name}`"),
-                        )
-                        .label("unknown input")
-                        .meant_in(self.sources, span, name, known)
-                        .help_if_none(
-                            "an input field without a `template` is an input of the workflow",
-                        );
-                    return None;
-                };
-                self.inputs[input].uses += 1;
-                let ty = self.inputs[input].field.ty.clone();
-                (Root::Input(input), ty, rest)
-            }
-            ["steps", name, field, rest @ ..] => {
-                let (target, ty) = self.output(step, name, field, span)?;
-                let ident = ty.name.ident.clone();
-                let (fields, ty) = self.descend(vec![ident], ty.ty, &whole, rest, span)?;
-                return Some(Path {
-                    root: Root::Step(target),
-                    fields,
-                    ty,
-                });
-            }
-            ["steps", name] => {
-                self.diagnostics
-                    .error(
-                        Code::UnresolvedPath,
-                        span,
-                        format!("`{whole}` names a step, not one of its values"),
-                    )
-                    .label(format!("add a field: `steps.{name}.…`"));
-                return None;
-            }
-            ["inputs" | "steps"] => {
-                self.diagnostics
-                    .error(
-                        Code::UnresolvedPath,
-                        span,
-                        format!("`{whole}` names no value"),
-                    )
-                    .label(format!("add a name: `{whole}.…`"));
-                return None;
-            }
-            _ => {
-                self.unknown_root(parts, &whole, span);
-                return None;
-            }
-        };
-        let (fields, ty) = self.descend(Vec::new(), ty, &whole, fields, span)?;
-        Some(Path { root, fields, ty })
-    }
-
-    fn unknown_root(&mut self, parts: &[&str], whole: &str, span: Span) {
-        let first = parts.first().copied().unwrap_or_default();
-        let help = if self
-            .workflow
-            .steps
-            .iter()
-            .any(|step| step.name.value == first)
-        {
-            format!("did you mean `steps.{whole}`?")
-        } else if self.input(first).is_some() {
-            format!("did you mean `inputs.{whole}`?")
-        } else {
-            "a path starts with `inputs.` or `steps.`".to_owned()
-        };
-        self.diagnostics
-            .error(
-                Code::UnresolvedPath,
-                span,
-                format!("`{whole}` leads nowhere"),
-            )
-            .label("unknown name")
-            .help(help);
-    }
-
     /// A step's output field; the dependency is noted.
-    fn output(
+    pub(super) fn output(
         &mut self,
         step: usize,
         name: &str,
@@ -352,8 +328,7 @@ impl Binder<'_> {
                 );
             return None;
         };
-        self.dependencies[step].insert(target);
-        self.places.entry((step, target)).or_insert(span);
+        self.depend(step, target, span);
         let outputs = &self.steps[target].outputs;
         if let Some(found) = outputs.iter().find(|output| output.name.text == field) {
             return Some((target, found.clone()));
@@ -378,55 +353,6 @@ impl Binder<'_> {
         None
     }
 
-    /// Follows properties down into a value.
-    fn descend(
-        &mut self,
-        mut fields: Vec<String>,
-        mut ty: Type,
-        whole: &str,
-        rest: &[&str],
-        span: Span,
-    ) -> Option<(Vec<String>, Type)> {
-        for part in rest {
-            let TypeKind::Struct(reference) = &ty.kind else {
-                if !ty.is_broken() {
-                    let described = self.describe(&ty);
-                    let diagnostic = self.diagnostics.error(
-                        Code::UnresolvedPath,
-                        span,
-                        format!("`{whole}` looks for `{part}` in {described}"),
-                    );
-                    diagnostic.label("this cannot be followed");
-                    if matches!(ty.kind, TypeKind::Any | TypeKind::Object) {
-                        diagnostic
-                            .help("give the field a `schema`, so that the path can be checked");
-                    }
-                }
-                return None;
-            };
-            let TypeDefKind::Struct(properties) =
-                &self.steps[reference.step].types[reference.index].kind
-            else {
-                return None;
-            };
-            let Some(found) = properties.iter().find(|p| p.name.text == *part) else {
-                let known: Vec<&str> = properties.iter().map(|p| p.name.text.as_str()).collect();
-                self.diagnostics
-                    .error(
-                        Code::UnresolvedPath,
-                        span,
-                        format!("`{whole}`: there is no property `{part}`"),
-                    )
-                    .label("unknown property")
-                    .meant_in(self.sources, span, part, known);
-                return None;
-            };
-            fields.push(found.name.ident.clone());
-            ty = found.ty.clone();
-        }
-        Some((fields, ty))
-    }
-
     /// Holds a template's value against the type that its field declares.
     fn expect(
         &mut self,
@@ -447,7 +373,8 @@ impl Binder<'_> {
         let optional = matches!(found.kind, TypeKind::Optional(_));
         let help = if optional {
             format!(
-                "the value may be absent: declare `{}` with `required: false`",
+                "the value may be absent: declare `{}` with `required: false`, or say what stands for it \
+                 (`| default(…)`)",
                 written.name
             )
         } else if declared.ty.kind == TypeKind::String {
@@ -487,7 +414,7 @@ impl Binder<'_> {
 
     /// Whether two types hold the same values and read alike in Rust. Limits are for
     /// replies and do not matter between steps.
-    fn same(&self, a: &Type, b: &Type) -> bool {
+    pub(super) fn same(&self, a: &Type, b: &Type) -> bool {
         match (&a.kind, &b.kind) {
             (TypeKind::Broken, _) | (_, TypeKind::Broken) => true,
             (TypeKind::List(a), TypeKind::List(b))
@@ -512,7 +439,7 @@ impl Binder<'_> {
     }
 
     /// A type as a message calls it.
-    fn describe(&self, ty: &Type) -> String {
+    pub(super) fn describe(&self, ty: &Type) -> String {
         match &ty.kind {
             TypeKind::String => "a string".to_owned(),
             TypeKind::Integer => "an integer".to_owned(),
@@ -550,21 +477,13 @@ impl Binder<'_> {
     }
 }
 
-fn report_syntax(span: Span, kind: &TemplateErrorKind<'_>, diagnostics: &mut Diagnostics) {
+fn report_syntax(span: Span, kind: &TemplateErrorKind, diagnostics: &mut Diagnostics) {
     match kind {
         TemplateErrorKind::NotClosed => diagnostics
             .error(Code::InvalidTemplate, span, "a `{{` without its `}}`")
             .label("this is never closed"),
         TemplateErrorKind::Empty => diagnostics
-            .error(Code::InvalidTemplate, span, "a template without a path")
+            .error(Code::InvalidTemplate, span, "a template without a value")
             .label("expected a path such as `inputs.name` or `steps.step.field`"),
-        TemplateErrorKind::NotAPath(text) => diagnostics
-            .error(
-                Code::InvalidTemplate,
-                span,
-                format!("`{text}` is not a path"),
-            )
-            .label("expected names separated by dots")
-            .help("a template takes values as they are: `inputs.name` or `steps.step.field`"),
     };
 }

@@ -53,8 +53,31 @@ fn item_line(fallback: &str, description: &str) -> TokenStream {
     }
 }
 
+/// The docs of a step's place in `Outputs`.
+pub(super) fn output(step: &Step) -> TokenStream {
+    let what = format!("The output of `{}`.", step.name.text);
+    match &step.guard {
+        None => lines(&[&what]),
+        Some(guard) => lines(&[
+            &what,
+            &format!("Absent unless this holds: {}", code(&guard.text)),
+        ]),
+    }
+}
+
 pub(super) fn step_module(step: &Step) -> TokenStream {
     lines(&[&format!("The types of step `{}`.", step.name.text)])
+}
+
+/// Foreign text as code: in more backticks than it has in a row.
+fn code(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let ticks = "`".repeat(longest + 1);
+    if longest == 0 {
+        format!("`{text}`")
+    } else {
+        format!("{ticks} {text} {ticks}")
+    }
 }
 
 /// Foreign text as one paragraph: no links, code blocks or HTML can come of it, so

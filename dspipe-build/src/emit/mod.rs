@@ -1,10 +1,13 @@
 //! The checked workflow as Rust. Cannot fail.
 
 mod doc;
+mod expr;
 mod metadata;
 mod run;
 mod schema;
 mod types;
+
+use std::cell::Cell;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
@@ -22,7 +25,11 @@ pub(crate) struct Options {
 
 /// The items of a workflow's module.
 pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
-    let emitter = Emitter { workflow, options };
+    let emitter = Emitter {
+        workflow,
+        options,
+        calls_helpers: Cell::new(false),
+    };
     let prelude = emitter.prelude();
     let metadata = metadata::workflow(&emitter);
     let inputs = types::inputs(&emitter);
@@ -46,6 +53,8 @@ pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
 struct Emitter<'a> {
     workflow: &'a Workflow,
     options: &'a Options,
+    /// Whether `run` needs the functions of expressions.
+    calls_helpers: Cell<bool>,
 }
 
 impl Emitter<'_> {

@@ -3,8 +3,8 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::{Emitter, doc, ident};
-use crate::ir::{Binding, Path, Piece, Plan, Root, Step};
+use super::{Emitter, doc, expr, ident};
+use crate::ir::{Binding, Piece, Plan, Step};
 
 /// The function that runs one step.
 pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
@@ -30,6 +30,9 @@ pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
     }
 }
 
+/// With more steps, `run_with` may be longer than people write functions.
+const FEW: usize = 5;
+
 /// `run` and `run_with`.
 pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
     let workflow = emitter.workflow;
@@ -53,7 +56,13 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
             .inputs
             .is_empty()
             .then(|| quote!(let Inputs {} = inputs;));
+        let runtime = &emitter.options.runtime;
+        let helpers = emitter
+            .calls_helpers
+            .get()
+            .then(|| quote!(use #runtime::generated::expr;));
         let body = quote! {
+            #helpers
             #unused
             #statements
             Ok(Outputs { #(#outputs,)* })
@@ -61,6 +70,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
         (quote!(), body)
     };
     let runtime = &emitter.options.runtime;
+    let long = (outputs.len() > FEW).then(|| quote!(#[allow(clippy::too_many_lines)]));
     quote! {
         #docs
         #errors
@@ -71,6 +81,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
         #with_docs
         #errors
         #allow
+        #long
         pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
             #body
         }
@@ -93,7 +104,11 @@ fn skeleton(arguments: &[Ident]) -> (TokenStream, TokenStream) {
 fn statements(emitter: &Emitter<'_>, plan: &Plan) -> TokenStream {
     match plan {
         Plan::Series(parts) => parts.iter().map(|part| statements(emitter, part)).collect(),
-        Plan::Step(_) | Plan::Parallel(_) | Plan::Graph(_) => {
+        Plan::Step(step) => {
+            let (name, output) = (output(emitter, *step), call(emitter, *step));
+            quote!(let #name = #output;)
+        }
+        Plan::Parallel(_) | Plan::Graph(_) => {
             let pattern = pattern(emitter, plan);
             let future = future(emitter, plan);
             quote!(let #pattern = #future.await?;)
@@ -131,7 +146,13 @@ fn pattern(emitter: &Emitter<'_>, plan: &Plan) -> TokenStream {
 /// A future of the outputs of all steps of a plan, in the shape of [`pattern`].
 fn future(emitter: &Emitter<'_>, plan: &Plan) -> TokenStream {
     match plan {
-        Plan::Step(step) => call(emitter, *step),
+        Plan::Step(step) if emitter.workflow.steps[*step].guard.is_none() => {
+            started(emitter, *step)
+        }
+        Plan::Step(step) => {
+            let output = call(emitter, *step);
+            quote!(async { Ok(#output) })
+        }
         Plan::Series(parts) => {
             let statements = statements(emitter, plan);
             let steps: Vec<Ident> = steps(parts).map(|step| output(emitter, step)).collect();
@@ -154,7 +175,7 @@ fn future(emitter: &Emitter<'_>, plan: &Plan) -> TokenStream {
 /// Steps that each start as soon as what they need is there: a slot hands on the
 /// output of each step that another one of them waits for.
 fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> TokenStream {
-    let needed: Vec<Vec<usize>> = steps
+    let needed: Vec<Vec<(usize, bool)>> = steps
         .iter()
         .map(|step| sources(&emitter.workflow.steps[*step], steps))
         .collect();
@@ -165,7 +186,10 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> TokenStream {
     let shared: Vec<usize> = steps
         .iter()
         .copied()
-        .filter(|step| needed.iter().any(|sources| sources.contains(step)))
+        .filter(|step| {
+            let mut all = needed.iter().flatten();
+            all.any(|(source, _)| source == step)
+        })
         .collect();
     let slots = shared.iter().map(|step| {
         let slot = slot(*step);
@@ -176,25 +200,37 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> TokenStream {
         .zip(&needed)
         .map(|(step, needed)| {
             let call = call(emitter, *step);
-            let waits = needed.iter().map(|source| {
+            let waits = needed.iter().map(|(source, used)| {
                 let (name, slot) = (output(emitter, *source), slot(*source));
-                quote!(let #name = #slot.wait().await;)
+                if *used {
+                    quote!(let #name = #slot.wait().await;)
+                } else {
+                    quote!(#slot.wait().await;)
+                }
             });
             if shared.contains(step) {
                 let (name, slot) = (output(emitter, *step), slot(*step));
                 quote! {
                     async {
                         #(#waits)*
-                        let #name = #call.await?;
+                        let #name = #call;
                         #slot.fill(&#name);
                         Ok(#name)
+                    }
+                }
+            } else if emitter.workflow.steps[*step].guard.is_none() {
+                let started = started(emitter, *step);
+                quote! {
+                    async {
+                        #(#waits)*
+                        #started.await
                     }
                 }
             } else {
                 quote! {
                     async {
                         #(#waits)*
-                        #call.await
+                        Ok(#call)
                     }
                 }
             }
@@ -209,18 +245,14 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> TokenStream {
     }
 }
 
-/// Which of `steps` a step takes values from.
-fn sources(step: &Step, steps: &[usize]) -> Vec<usize> {
-    let mut sources = Vec::new();
-    for path in paths(step) {
-        if let Root::Step(source) = path.root
-            && steps.contains(&source)
-            && !sources.contains(&source)
-        {
-            sources.push(source);
-        }
-    }
-    sources
+/// Which of `steps` a step waits for, and whether it takes values from it.
+fn sources(step: &Step, steps: &[usize]) -> Vec<(usize, bool)> {
+    let used = expr::used_steps(step);
+    step.after
+        .iter()
+        .filter(|source| steps.contains(source))
+        .map(|source| (*source, used.contains(source)))
+        .collect()
 }
 
 /// Two by two, in a balanced tree: types nest only as deep as they must.
@@ -260,30 +292,57 @@ fn steps(parts: &[Plan]) -> impl Iterator<Item = usize> {
 }
 
 /// The local that holds a step's output.
-fn output(emitter: &Emitter<'_>, step: usize) -> Ident {
+pub(super) fn output(emitter: &Emitter<'_>, step: usize) -> Ident {
     ident(&emitter.workflow.steps[step].name.ident)
 }
 
-fn paths(step: &Step) -> impl Iterator<Item = &Path> {
-    step.inputs.iter().flat_map(|input| match &input.binding {
-        Binding::Path(path) => vec![path],
-        Binding::Text(pieces) => pieces
-            .iter()
-            .filter_map(|piece| match piece {
-                Piece::Value(path) => Some(path),
-                Piece::Literal(_) => None,
-            })
-            .collect(),
-    })
+/// The output of a step, as a statement of an async block that returns a result: awaited, and in an
+/// `Option` if the step has a condition.
+fn call(emitter: &Emitter<'_>, step: usize) -> TokenStream {
+    let started = started(emitter, step);
+    let Some(guard) = &emitter.workflow.steps[step].guard else {
+        return quote!(#started.await?);
+    };
+    let tests = expr::tests(emitter, &guard.tests);
+    let ran: Vec<Ident> = guard
+        .ran
+        .iter()
+        .map(|step| output(emitter, *step))
+        .collect();
+    match (ran.as_slice(), tests) {
+        ([], tests) => {
+            let tests = tests.unwrap_or_else(|| quote!(true));
+            quote! {
+                if #tests {
+                    Some(#started.await?)
+                } else {
+                    None
+                }
+            }
+        }
+        (ran, tests) => {
+            let tests = tests.map(|tests| quote!(if #tests));
+            let (values, patterns) = match ran {
+                [only] => (quote!(&#only), quote!(Some(#only))),
+                several => (quote!((#(&#several,)*)), quote!((#(Some(#several),)*))),
+            };
+            quote! {
+                match #values {
+                    #patterns #tests => Some(#started.await?),
+                    _ => None,
+                }
+            }
+        }
+    }
 }
 
 /// The call of a step's function, its input built in place.
-fn call(emitter: &Emitter<'_>, step: usize) -> TokenStream {
+fn started(emitter: &Emitter<'_>, step: usize) -> TokenStream {
     let name = output(emitter, step);
     let fields = emitter.workflow.steps[step].inputs.iter().map(|input| {
         let field = ident(&input.field.name.ident);
         let value = match &input.binding {
-            Binding::Path(path) => value(emitter, path),
+            Binding::Value(value) => expr::value(emitter, value),
             Binding::Text(pieces) => text(emitter, pieces),
         };
         quote!(#field: #value)
@@ -291,43 +350,12 @@ fn call(emitter: &Emitter<'_>, step: usize) -> TokenStream {
     quote!(#name(runner, &#name::Input { #(#fields,)* }))
 }
 
-/// A value, owned: moved when this is its only use, copied or cloned otherwise.
-fn value(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
-    let place = place(emitter, path);
-    let only_use = match path.root {
-        Root::Input(input) => path.fields.is_empty() && emitter.workflow.inputs[input].uses == 1,
-        Root::Step(_) => false,
-    };
-    if only_use || Emitter::is_copy(&path.ty) {
-        place
-    } else {
-        quote!(#place.clone())
-    }
-}
-
-fn place(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
-    let fields = path.fields.iter().map(|field| ident(field));
-    match path.root {
-        Root::Input(input) => {
-            let name = ident(&emitter.workflow.inputs[input].field.name.ident);
-            quote!(inputs.#name #(.#fields)*)
-        }
-        Root::Step(step) => {
-            let name = output(emitter, step);
-            quote!(#name #(.#fields)*)
-        }
-    }
-}
-
 fn text(emitter: &Emitter<'_>, pieces: &[Piece]) -> TokenStream {
-    let runtime = &emitter.options.runtime;
+    let helpers = expr::helpers(emitter);
     let pieces = pieces.iter().map(|piece| match piece {
         Piece::Literal(literal) => quote!(#literal),
-        Piece::Value(path) => {
-            let place = place(emitter, path);
-            quote!(&#runtime::generated::text(&#place))
-        }
+        Piece::Value(value) => expr::shown(emitter, value),
     });
     // Not `format!`: code in a macro call cannot be formatted.
-    quote!(#runtime::generated::concat(&[#(#pieces,)*]))
+    quote!(#helpers::concat(&[#(#pieces,)*]))
 }

@@ -33,9 +33,9 @@ pub(super) fn outputs(emitter: &Emitter<'_>) -> TokenStream {
             Member {
                 name: &step.name,
                 ident: module.clone(),
-                docs: doc::lines(&[&format!("The output of `{}`.", step.name.text)]),
+                docs: doc::output(step),
                 ty: quote!(#module::Output),
-                optional: false,
+                optional: step.guard.is_some(),
                 checks: None,
             }
         })

@@ -3,12 +3,14 @@
 //! Decoding is lenient on purpose: what can't be read is reported and left out,
 //! so that the rest of the file is still checked and generated.
 
+mod condition;
 mod example;
 mod schema;
 mod settings;
 mod signature;
 mod step;
 
+pub(crate) use condition::Condition;
 pub(crate) use example::Example;
 pub(crate) use schema::{Additional, Bounds, Property, Schema};
 pub(crate) use settings::DspyConfig;
@@ -26,6 +28,8 @@ pub(crate) struct Workflow {
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) lm: Lm,
     pub(crate) dspy_config: DspyConfig,
+    /// Constants that templates and conditions name.
+    pub(crate) global_vars: Vec<(Spanned<String>, Node)>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -56,6 +60,10 @@ impl Workflow {
         map.optional("metadata");
         let lm = Lm::read(&mut map, diagnostics);
         let dspy_config = DspyConfig::read(&mut map, diagnostics);
+        let global_vars = map
+            .optional("global_vars")
+            .map(|node| global_vars(node, diagnostics))
+            .unwrap_or_default();
         let steps = map
             .required("steps", diagnostics)
             .and_then(|node| {
@@ -77,9 +85,22 @@ impl Workflow {
             description,
             lm,
             dspy_config,
+            global_vars,
             steps,
         })
     }
+}
+
+fn global_vars(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(Spanned<String>, Node)> {
+    let yaml::Kind::Map(entries) = &node.kind else {
+        // Says what is wrong.
+        MapReader::new(node, "`global_vars`", diagnostics);
+        return Vec::new();
+    };
+    entries
+        .iter()
+        .map(|(key, value)| (Spanned::new(key.text.clone(), key.span), value.clone()))
+        .collect()
 }
 
 fn start_of(node: &Node) -> Span {

@@ -1,6 +1,6 @@
 //! One step of a workflow.
 
-use super::{DspyConfig, Example, Signature, optional_text};
+use super::{Condition, DspyConfig, Example, Signature, optional_text};
 use crate::diag::{Code, Diagnostics};
 use crate::source::{Span, Spanned};
 use crate::yaml::{self, MapReader, Node};
@@ -12,6 +12,8 @@ pub(crate) struct Step {
     pub(crate) step_type: Option<Spanned<StepType>>,
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) lm: Lm,
+    pub(crate) condition: Option<Condition>,
+    pub(crate) depends_on: Vec<Spanned<String>>,
     /// `None`: missing or unreadable, and reported.
     pub(crate) signature: Option<Signature>,
     pub(crate) dspy_config: DspyConfig,
@@ -101,6 +103,13 @@ impl Step {
         }
         let description = optional_text(&mut map, "description", diagnostics);
         let lm = Lm::read(&mut map, diagnostics);
+        let condition = map
+            .optional("condition")
+            .and_then(|node| Condition::read(node, diagnostics));
+        let depends_on = map
+            .optional("depends_on")
+            .map(|node| names(node, diagnostics))
+            .unwrap_or_default();
         let signature = signature(&mut map, diagnostics);
         let dspy_config = DspyConfig::read(&mut map, diagnostics);
         let examples = map
@@ -116,10 +125,25 @@ impl Step {
             step_type,
             description,
             lm,
+            condition,
+            depends_on,
             signature,
             dspy_config,
             examples,
         })
+    }
+}
+
+/// The steps that `depends_on` names: one, or a list.
+fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
+    match &node.kind {
+        yaml::Kind::List(items) => items
+            .iter()
+            .filter_map(|item| yaml::text(item, "an item of `depends_on`", diagnostics))
+            .collect(),
+        _ => yaml::text(node, "`depends_on`", diagnostics)
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -5,7 +5,7 @@ mod node;
 mod parse;
 mod read;
 
-pub(crate) use locate::locate_placeholder;
+pub(crate) use locate::{locate_part, locate_placeholder};
 pub(crate) use node::{Kind, Node};
 pub(crate) use parse::parse;
 pub(crate) use read::{MapReader, boolean, integer, list, number, size, text};

@@ -98,6 +98,11 @@ impl<'n> MapReader<'n> {
         found
     }
 
+    /// Whether there are keys that nobody asked for.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// Reports the keys that nobody asked for.
     pub(crate) fn finish(self, diagnostics: &mut Diagnostics) {
         for (key, _) in &self.entries {
