@@ -77,6 +77,48 @@ impl Compilation {
         text
     }
 
+    /// All diagnostics as one JSON object, for tools:
+    ///
+    /// ```json
+    /// {
+    ///   "version": 1,
+    ///   "errors": 1,
+    ///   "warnings": 0,
+    ///   "diagnostics": [{
+    ///     "severity": "error",
+    ///     "code": "E004",
+    ///     "message": "unknown key `descripton` in the workflow",
+    ///     "labels": [{
+    ///       "file": "workflows/triage.yaml",
+    ///       "start": {"line": 3, "column": 3, "offset": 30},
+    ///       "end": {"line": 3, "column": 13, "offset": 40},
+    ///       "text": "unknown key",
+    ///       "primary": true
+    ///     }],
+    ///     "help": null,
+    ///     "suggestion": {
+    ///       "message": "a similar name exists",
+    ///       "file": "workflows/triage.yaml",
+    ///       "start": {"line": 3, "column": 3, "offset": 30},
+    ///       "end": {"line": 3, "column": 13, "offset": 40},
+    ///       "replacement": "description"
+    ///     },
+    ///     "rendered": "error[E004]: …"
+    ///   }]
+    /// }
+    /// ```
+    ///
+    /// Lines and columns count from 1, columns in characters; offsets are bytes, from 0. The first label is
+    /// the primary one. `version` changes when a key changes its meaning or goes.
+    pub fn to_json(&self) -> String {
+        let all: Vec<&Diagnostic> = self
+            .workflows
+            .iter()
+            .flat_map(|workflow| &workflow.diagnostics)
+            .collect();
+        diag::json(&self.sources, &all).to_string()
+    }
+
     /// The warnings of one workflow, each on one line.
     pub(crate) fn warnings(&self, workflow: &Workflow) -> Vec<String> {
         workflow

@@ -41,7 +41,7 @@ use std::path::Path;
 
 pub use compile::{Compilation, Workflow};
 pub use config::Config;
-pub use diag::Code;
+pub use diag::{Code, UnknownCode};
 pub use error::Error;
 
 /// Compiles every workflow in a directory of the package, with default settings.

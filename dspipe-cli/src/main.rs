@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use dspipe_build::{Compilation, Config};
+use clap::{Parser, Subcommand, ValueEnum};
+use dspipe_build::{Code, Compilation, Config};
 
 /// Check dspipe workflows and look at the Rust they become.
 #[derive(Parser)]
@@ -21,15 +21,29 @@ enum Command {
     ///
     /// Exit code: 0 without errors, 1 with errors, 2 when called wrongly.
     Check {
-        /// Workflow files.
+        /// Workflow files, or directories of them.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// For people, or one JSON object for tools.
+        #[arg(long, value_enum, default_value_t = Format::Human)]
+        format: Format,
     },
     /// Print the Rust that a workflow file becomes.
     Expand {
         /// A workflow file.
         file: PathBuf,
     },
+    /// Print what a diagnostic means, with a wrong and a right example.
+    Explain {
+        /// The code of a diagnostic, such as E004.
+        code: Code,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Human,
+    Json,
 }
 
 fn main() -> ExitCode {
@@ -39,8 +53,9 @@ fn main() -> ExitCode {
         arguments.remove(1);
     }
     let result = match Cli::parse_from(arguments).command {
-        Command::Check { files } => check(&files),
+        Command::Check { files, format } => check(&files, format),
         Command::Expand { file } => expand(&file),
+        Command::Explain { code } => explain(code),
     };
     match result {
         Ok(code) => code,
@@ -70,9 +85,13 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-fn check(files: &[PathBuf]) -> Result<ExitCode, Failure> {
+fn check(files: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
     let compilation = load(files)?;
     let mut out = std::io::stdout().lock();
+    if let Format::Json = format {
+        writeln!(out, "{}", compilation.to_json())?;
+        return Ok(ExitCode::from(u8::from(compilation.errors() > 0)));
+    }
     for workflow in compilation.workflows() {
         write!(out, "{}", compilation.report(workflow))?;
     }
@@ -98,10 +117,19 @@ fn expand(file: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(compilation.errors() > 0)))
 }
 
+fn explain(code: Code) -> Result<ExitCode, Failure> {
+    write!(std::io::stdout(), "{}", code.explanation())?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn load(files: &[PathBuf]) -> Result<Compilation, Failure> {
     let mut config = Config::new();
     for file in files {
-        config.workflow(file);
+        if file.is_dir() {
+            config.workflows(file);
+        } else {
+            config.workflow(file);
+        }
     }
     config.load(Path::new("")).map_err(Failure::Load)
 }

@@ -55,3 +55,55 @@ fn expand_prints_rust() {
     assert!(bad.stdout.is_empty());
     assert!(String::from_utf8_lossy(&bad.stderr).contains("error[E004]"));
 }
+
+#[test]
+fn check_speaks_json() {
+    let bad = run(&["check", "--format", "json", GOOD, BAD]);
+    assert_eq!(bad.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert_eq!((&json["version"], &json["errors"]), (&1.into(), &5.into()));
+    let first = &json["diagnostics"][0];
+    assert_eq!(first["code"], "E004");
+    assert_eq!(first["severity"], "error");
+    assert_eq!(first["labels"][0]["file"], BAD);
+    assert_eq!(first["labels"][0]["primary"], true);
+    assert_eq!(
+        first["labels"][0]["start"],
+        serde_json::json!({"line": 3, "column": 3, "offset": first["labels"][0]["start"]["offset"]})
+    );
+    assert_eq!(first["suggestion"]["replacement"], "description");
+    assert!(
+        first["rendered"]
+            .as_str()
+            .unwrap()
+            .starts_with("error[E004]")
+    );
+
+    let good = run(&["check", "--format", "json", GOOD]);
+    assert_eq!(good.status.code(), Some(0));
+    assert_eq!(
+        run(&["check", "--format", "yaml", GOOD]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn check_takes_directories() {
+    let good = run(&["check", "tests/workflows"]);
+    let text = String::from_utf8_lossy(&good.stdout);
+    assert_eq!(good.status.code(), Some(0), "{text}");
+    assert!(text.ends_with("workflows checked, no errors\n"), "{text}");
+}
+
+#[test]
+fn explain_prints_the_page() {
+    for code in ["E004", "e004"] {
+        let page = run(&["explain", code]);
+        let text = String::from_utf8_lossy(&page.stdout);
+        assert_eq!(page.status.code(), Some(0));
+        assert!(text.starts_with("# E004: unknown key"), "{text}");
+    }
+    let unknown = run(&["explain", "E999"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("E001 to E0"));
+}

@@ -22,6 +22,13 @@ macro_rules! codes {
                     $(Self::$name => $code,)+
                 }
             }
+
+            /// What the code means, with a wrong and a right example, as Markdown.
+            pub const fn explanation(self) -> &'static str {
+                match self {
+                    $(Self::$name => include_str!(concat!("../../errors/", $code, ".md")),)+
+                }
+            }
         }
     };
 }
@@ -79,6 +86,40 @@ codes! {
     /// An expression calls a function that does not exist, or calls it wrongly.
     InvalidCall = "E023",
 }
+
+impl std::str::FromStr for Code {
+    type Err = UnknownCode;
+
+    /// Takes `E004`, and `e004`.
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownCode {
+                text: text.to_owned(),
+            })
+    }
+}
+
+/// A text that is not the code of a diagnostic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownCode {
+    text: String,
+}
+
+impl fmt::Display for UnknownCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = Code::ALL.last().map_or("", |code| code.as_str());
+        write!(
+            f,
+            "there is no diagnostic `{}`; they are E001 to {last}",
+            self.text
+        )
+    }
+}
+
+impl std::error::Error for UnknownCode {}
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

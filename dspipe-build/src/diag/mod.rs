@@ -1,10 +1,12 @@
 //! Diagnostics: what is wrong, where, and what to do about it.
 
 mod code;
+mod json;
 mod render;
 mod suggest;
 
-pub use code::Code;
+pub use code::{Code, UnknownCode};
+pub(crate) use json::json;
 pub(crate) use render::{render, render_line};
 pub(crate) use suggest::nearest;
 
