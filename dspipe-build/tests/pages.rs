@@ -3,6 +3,12 @@
 //!
 //! `UPDATE_PAGES=1 cargo test -p dspipe-build --test pages` writes the diagnostics into the pages.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
 use std::env;
 use std::fs;
 use std::path::Path;
