@@ -30,6 +30,9 @@ mod error;
 mod expr;
 mod files;
 mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod ir;
 mod source;
 mod spec;

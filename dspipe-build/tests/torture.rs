@@ -76,7 +76,7 @@ fn alias_bombs() {
     let mut text = String::from("workflow:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..30 {
         let before = format!("*a{}", level - 1);
-        let items = vec![before.as_str(); 10].join(", ");
+        let items = [before.as_str(); 10].join(", ");
         let _ = writeln!(text, "  a{level}: &a{level} [{items}]");
     }
     refused(&text, "error[E003]");
