@@ -15,7 +15,7 @@ use crate::lm::{
     Retry, Usage,
 };
 use crate::prompt;
-use crate::read::{ReadError, read_reply};
+use crate::read::{ReadError, Repair, read_reply};
 use crate::signature::{Signature, SignatureDef};
 use crate::trace::{Observer, StepReport};
 
@@ -148,6 +148,7 @@ impl LocalRunner {
             def,
             replies: 0,
             usage: Usage::default(),
+            repairs: Vec::new(),
         };
         let result = match serde_json::to_value(input) {
             Ok(input) => call.run::<S>(&input).await,
@@ -164,6 +165,7 @@ impl LocalRunner {
             latency: started.elapsed(),
             replies: call.replies,
             usage: call.usage,
+            repairs: call.repairs,
             succeeded: result.is_ok(),
         };
         tracing::debug!(
@@ -210,6 +212,7 @@ struct Call<'a> {
     def: &'static SignatureDef,
     replies: u32,
     usage: Usage,
+    repairs: Vec<Repair>,
 }
 
 impl Call<'_> {
@@ -248,16 +251,26 @@ impl Call<'_> {
         let reply: Reply = reply.map_err(|error| self.failed(error))?;
         self.replies += 1;
         self.usage += reply.usage;
-        match read_reply(&reply.text) {
-            Ok(output) => Ok(Ok(output)),
+        let read = read_reply(&reply.text);
+        let is_whole = matches!(&read, Ok((_, repairs)) if !repairs.contains(&Repair::Unfinished));
+        if reply.finish == Finish::Length && !is_whole {
             // Asking again would be cut off again.
-            Err(_) if reply.finish == Finish::Length => Err(self.failed(LmError::Truncated {
+            return Err(self.failed(LmError::Truncated {
                 lm: lm.name().clone(),
                 output_tokens: reply.usage.output_tokens,
                 max_tokens: request.params.max_tokens,
-            })),
-            Err(error) => Ok(Err((reply.text, error))),
+            }));
         }
+        Ok(match read {
+            Ok((output, repairs)) => {
+                if !repairs.is_empty() {
+                    tracing::info!(lm = %lm.name(), ?repairs, "the reply was repaired");
+                }
+                self.repairs = repairs;
+                Ok(output)
+            }
+            Err(error) => Err((reply.text, error)),
+        })
     }
 
     fn failed(&self, source: LmError) -> Error {

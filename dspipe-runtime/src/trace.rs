@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::lm::Usage;
+use crate::read::Repair;
 
 /// Is told of every step when it ends. Called on the task that runs the step, so it should be quick.
 pub trait Observer: Send + Sync {
@@ -28,6 +29,8 @@ pub struct StepReport {
     pub replies: u32,
     /// Tokens of all replies.
     pub usage: Usage,
+    /// What had to be repaired in the form of the last reply.
+    pub repairs: Vec<Repair>,
     /// Whether the step gave its output.
     pub succeeded: bool,
 }
@@ -102,11 +105,17 @@ fn table(reports: &[StepReport]) -> String {
 }
 
 fn note(report: &StepReport) -> String {
-    match (report.succeeded, report.replies) {
-        (false, _) => "failed".to_owned(),
-        (true, 0 | 1) => String::new(),
-        (true, replies) => format!("{replies} replies"),
+    let mut notes = Vec::new();
+    if !report.succeeded {
+        notes.push("failed".to_owned());
+    } else if report.replies > 1 {
+        notes.push(format!("{} replies", report.replies));
     }
+    if !report.repairs.is_empty() {
+        let repairs: Vec<String> = report.repairs.iter().map(ToString::to_string).collect();
+        notes.push(format!("repaired: {}", repairs.join(", ")));
+    }
+    notes.join("; ")
 }
 
 fn seconds(latency: Duration) -> String {
@@ -128,6 +137,11 @@ mod tests {
                 input_tokens: 120,
                 output_tokens: 33,
             },
+            repairs: if replies == 2 {
+                vec![Repair::Comma]
+            } else {
+                Vec::new()
+            },
             succeeded,
         }
     }
@@ -141,7 +155,7 @@ mod tests {
         insta::assert_snapshot!(trace.table(), @"
         step         LM                           latency  tokens in  tokens out
         read_ticket  local/smollm2-135m-instruct   1.23 s        120          33
-        note         local/smollm2-135m-instruct  20.40 s        120          33  2 replies
+        note         local/smollm2-135m-instruct  20.40 s        120          33  2 replies; repaired: missing or doubled commas
         send         local/smollm2-135m-instruct   0.01 s        120          33  failed
         total                                                    360          99
         ");

@@ -6,6 +6,7 @@
 mod checks;
 mod error;
 mod reader;
+mod repair;
 mod reply;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 pub use checks::{Checks, Number};
 pub use error::{FieldError, FieldErrorKind, ReadError};
 pub use reader::{ObjectReader, Reader};
+pub use repair::Repair;
 pub(crate) use reply::read_reply;
 
 use error::Kind;
