@@ -2,6 +2,7 @@
 
 pub use core::clone::Clone;
 pub use core::cmp::{Eq, PartialEq};
+pub use core::convert::From;
 pub use core::fmt::{Debug, Display, Formatter, Result as FmtResult};
 pub use core::hash::Hash;
 pub use core::marker::Copy;

@@ -15,8 +15,9 @@ const RESERVED_STEPS: [&str; 7] = [
     "expr", "run", "run_with", "runner", "inputs", "outputs", "super",
 ];
 
-/// Type names that generated code uses itself.
-const RESERVED_TYPES: [&str; 30] = [
+/// Type names that generated code uses itself: what the runtime's `generated` module has, and what
+/// stands in each step's module.
+const RESERVED_TYPES: &[&str] = &[
     "BTreeMap",
     "Checks",
     "Clone",
@@ -30,7 +31,9 @@ const RESERVED_TYPES: [&str; 30] = [
     "Err",
     "Error",
     "FieldDef",
+    "FmtResult",
     "Formatter",
+    "From",
     "Hash",
     "Input",
     "Map",
@@ -42,21 +45,20 @@ const RESERVED_TYPES: [&str; 30] = [
     "Read",
     "Reader",
     "Result",
+    "Runner",
     "Self",
     "Serialize",
+    "SerializeStruct",
+    "Serializer",
     "Signature",
+    "SignatureDef",
+    "Slot",
     "Some",
     "Step",
-];
-const RESERVED_TYPES_TOO: [&str; 8] = [
-    "Serializer",
-    "SignatureDef",
-    "SerializeStruct",
     "String",
     "Value",
     "Vec",
-    "Runner",
-    "Slot",
+    "WorkflowDef",
 ];
 
 /// The workflow's name and its module.
@@ -159,9 +161,7 @@ pub(super) fn variants(values: &[Spanned<String>], diagnostics: &mut Diagnostics
 /// The name of a generated type, from the fields that lead to it.
 pub(super) fn type_name(path: &[&str]) -> String {
     let name = camel(&path.join(" "));
-    let reserved =
-        RESERVED_TYPES.contains(&name.as_str()) || RESERVED_TYPES_TOO.contains(&name.as_str());
-    if reserved || name.is_empty() {
+    if RESERVED_TYPES.contains(&name.as_str()) || name.is_empty() {
         return format!("{name}Value");
     }
     name
