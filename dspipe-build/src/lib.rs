@@ -34,6 +34,8 @@ mod format;
 #[doc(hidden)]
 pub mod fuzz;
 mod ir;
+#[cfg(feature = "schema")]
+mod schema;
 mod source;
 mod spec;
 mod template;
@@ -46,6 +48,8 @@ pub use compile::{Compilation, Workflow};
 pub use config::Config;
 pub use diag::{Code, UnknownCode};
 pub use error::Error;
+#[cfg(feature = "schema")]
+pub use schema::format_schema;
 
 /// Compiles every workflow in a directory of the package, with default settings.
 ///

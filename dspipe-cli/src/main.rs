@@ -33,6 +33,8 @@ enum Command {
         /// A workflow file.
         file: PathBuf,
     },
+    /// Print the JSON Schema of the format, for editors.
+    Schema,
     /// Print what a diagnostic means, with a wrong and a right example.
     Explain {
         /// The code of a diagnostic, such as E004.
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse_from(arguments).command {
         Command::Check { files, format } => check(&files, format),
         Command::Expand { file } => expand(&file),
+        Command::Schema => schema(),
         Command::Explain { code } => explain(code),
     };
     match result {
@@ -115,6 +118,12 @@ fn expand(file: &Path) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::from(u8::from(compilation.errors() > 0)))
+}
+
+fn schema() -> Result<ExitCode, Failure> {
+    let schema = dspipe_build::format_schema();
+    writeln!(std::io::stdout(), "{schema:#}")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn explain(code: Code) -> Result<ExitCode, Failure> {

@@ -107,3 +107,11 @@ fn explain_prints_the_page() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("E001 to E0"));
 }
+
+#[test]
+fn schema_prints_the_committed_one() {
+    let printed = run(&["schema"]);
+    assert_eq!(printed.status.code(), Some(0));
+    let committed = include_bytes!("../../schema/dspipe.schema.json");
+    assert_eq!(printed.stdout, committed);
+}

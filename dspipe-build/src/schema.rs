@@ -1,0 +1,296 @@
+//! The JSON Schema of the format, for editors. The reader (`spec`) decides what is right; a test holds the
+//! two together, key by key.
+
+// The types are shapes for schemars and never made; their docs are the schema's descriptions.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde_json::Value;
+
+/// A workflow file of dspipe as a JSON Schema (draft 2020-12).
+pub fn format_schema() -> Value {
+    let mut schema = schemars::schema_for!(File);
+    schema.insert("title".to_owned(), "dspipe workflow".into());
+    schema.to_value()
+}
+
+/// A workflow file.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct File {
+    workflow: Workflow,
+}
+
+/// A workflow: steps with typed inputs and outputs.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Workflow {
+    /// Names the Rust module: letters, digits, `_` and `-`.
+    name: String,
+    /// Becomes a doc comment.
+    description: Option<String>,
+    /// Yours; nothing reads it.
+    version: Option<Value>,
+    /// Yours; nothing reads it.
+    metadata: Option<Value>,
+    /// The LM of steps of type `dspy`, as `provider/model`.
+    lm: Option<String>,
+    /// The sampling temperature of all steps that set none, from 0 to 2.
+    temperature: Option<f64>,
+    /// The longest reply of all steps that set none, in tokens.
+    max_tokens: Option<u32>,
+    /// Settings that steps inherit.
+    dspy_config: Option<DspyConfig>,
+    /// Constants that templates and conditions name as `global_vars.name`.
+    global_vars: Option<BTreeMap<String, Constant>>,
+    /// The steps. Their order does not matter: a step starts when all that it refers to is there.
+    steps: Vec<Step>,
+}
+
+/// A text, a number or a boolean.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Constant {
+    Text(String),
+    Number(f64),
+    Boolean(bool),
+}
+
+/// A step: one call of an LM, typed.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    /// Names the Rust function and module: letters, digits, `_` and `-`.
+    name: String,
+    /// Which provider runs it.
+    r#type: StepType,
+    /// Becomes a doc comment.
+    description: Option<String>,
+    /// The LM, as `provider/model`.
+    lm: Option<String>,
+    /// The sampling temperature, from 0 to 2.
+    temperature: Option<f64>,
+    /// The longest reply, in tokens.
+    max_tokens: Option<u32>,
+    /// The step runs only if this holds; its output is then an `Option`.
+    condition: Option<Condition>,
+    /// Steps that must have ended before this one starts.
+    depends_on: Option<OneOrMore>,
+    /// What goes in, what comes out, what to do.
+    signature: Option<Signature>,
+    /// Another name for `signature`.
+    dspy_signature: Option<Signature>,
+    /// Settings, over those of the workflow.
+    dspy_config: Option<DspyConfig>,
+    /// Examples, checked against the signature.
+    examples: Option<Vec<Example>>,
+}
+
+/// Which provider runs a step.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum StepType {
+    /// Any, by `lm`.
+    Dspy,
+    /// Anthropic.
+    DspyClaude,
+    /// Google.
+    DspyGemini,
+    /// `OpenAI`.
+    DspyOpenai,
+    /// Ollama on this machine.
+    DspyOllama,
+    /// The embedded model.
+    DspyLocal,
+}
+
+/// When a step runs: an expression, a list of which all must hold, or a tree.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Condition {
+    /// An expression, such as `steps.read.score > 0.5 and inputs.text contains 'x'`.
+    Expression(String),
+    Constant(bool),
+    All(Vec<Condition>),
+    Tree(Tree),
+}
+
+/// All of `and`, one of `or`, and not `not`.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tree {
+    and: Option<Vec<Condition>>,
+    or: Option<Vec<Condition>>,
+    not: Option<Box<Condition>>,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// What a step takes and gives.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Signature {
+    /// What the LM is to do.
+    instructions: Option<String>,
+    /// What goes in.
+    input_fields: Vec<Field>,
+    /// What comes out.
+    output_fields: Vec<Field>,
+}
+
+/// An input or output of a step.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Field {
+    /// Its name: letters, digits, `_` and `-`.
+    name: String,
+    /// What it holds; the LM is told.
+    description: Option<String>,
+    /// `false`: it may be absent, and is an `Option` in Rust.
+    required: Option<bool>,
+    /// Where an input's value comes from: text with `{{ expression }}` in it.
+    template: Option<String>,
+    /// The type as JSON Schema.
+    schema: Option<Schema>,
+    /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
+    /// `dict[string, T]`, `T?`.
+    r#type: Option<String>,
+    /// The properties of an object.
+    properties: Option<BTreeMap<String, Schema>>,
+    /// What an object without properties holds.
+    #[serde(rename = "additionalProperties")]
+    additional_properties: Option<Additional>,
+    /// What a list holds.
+    items: Option<Box<Schema>>,
+    /// The values that a text can have.
+    r#enum: Option<Vec<Scalar>>,
+    /// `true`: it may be null.
+    nullable: Option<bool>,
+    /// The smallest number.
+    minimum: Option<f64>,
+    /// The largest number.
+    maximum: Option<f64>,
+    /// The smallest number of characters.
+    #[serde(rename = "minLength")]
+    min_length: Option<u32>,
+    /// The largest number of characters.
+    #[serde(rename = "maxLength")]
+    max_length: Option<u32>,
+    /// The smallest number of items.
+    #[serde(rename = "minItems")]
+    min_items: Option<u32>,
+    /// The largest number of items.
+    #[serde(rename = "maxItems")]
+    max_items: Option<u32>,
+}
+
+/// A type as JSON Schema: the part of it that is enforced on replies.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Schema {
+    /// As the `type` of a field.
+    r#type: Option<String>,
+    /// What it holds; the LM is told.
+    description: Option<String>,
+    /// Says nothing about values.
+    title: Option<String>,
+    /// Says nothing about values.
+    #[serde(rename = "$schema")]
+    dialect: Option<String>,
+    /// Says nothing about values.
+    #[serde(rename = "$id")]
+    id: Option<String>,
+    /// Says nothing about values.
+    #[serde(rename = "$comment")]
+    comment: Option<String>,
+    /// The properties of an object.
+    properties: Option<BTreeMap<String, Schema>>,
+    /// The properties that must be there; all, if this is not.
+    required: Option<Vec<String>>,
+    /// What an object without properties holds.
+    #[serde(rename = "additionalProperties")]
+    additional_properties: Option<Additional>,
+    /// What a list holds.
+    items: Option<Box<Schema>>,
+    /// The values that a text can have.
+    r#enum: Option<Vec<Scalar>>,
+    /// `true`: it may be null.
+    nullable: Option<bool>,
+    /// The smallest number.
+    minimum: Option<f64>,
+    /// The largest number.
+    maximum: Option<f64>,
+    /// The smallest number of characters.
+    #[serde(rename = "minLength")]
+    min_length: Option<u32>,
+    /// The largest number of characters.
+    #[serde(rename = "maxLength")]
+    max_length: Option<u32>,
+    /// The smallest number of items.
+    #[serde(rename = "minItems")]
+    min_items: Option<u32>,
+    /// The largest number of items.
+    #[serde(rename = "maxItems")]
+    max_items: Option<u32>,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Additional {
+    /// `false`: there are no others.
+    Allowed(bool),
+    /// The type of every value.
+    Typed(Box<Schema>),
+}
+
+/// A value that is written without quotes or with them; it is a text.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(f64),
+    Boolean(bool),
+}
+
+/// Settings for the optimizer, and how many examples the LM is shown.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DspyConfig {
+    /// Whether optimized prompts are wanted.
+    optimization_enabled: Option<bool>,
+    /// How prompts are optimized.
+    evaluation_mode: Option<String>,
+    /// What makes an output good.
+    evaluation_metric: Option<String>,
+    /// What the optimization is for.
+    optimization_target: Option<String>,
+    /// How many examples the optimizer learns from.
+    training_size: Option<u32>,
+    /// How many examples prompts are compared on.
+    validation_size: Option<u32>,
+    /// How many examples the LM is shown.
+    few_shot_examples: Option<u32>,
+    /// How often the optimizer goes around.
+    bootstrap_iterations: Option<u32>,
+    /// A file of examples, seen from the directory of this one.
+    training_examples_path: Option<String>,
+    /// A file of examples for all steps, seen from the directory of this one.
+    global_training_data: Option<String>,
+}
+
+/// An example of a step's work.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Example {
+    /// A value for each input field.
+    input: BTreeMap<String, Value>,
+    /// A value for each output field.
+    output: BTreeMap<String, Value>,
+}
