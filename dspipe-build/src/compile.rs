@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use proc_macro2::TokenStream;
 
 use crate::check;
+use crate::data;
 use crate::diag::{self, Code, Diagnostic, Diagnostics, Severity};
 use crate::emit;
 use crate::format;
@@ -168,13 +168,13 @@ impl Workflow {
 
 /// Compiles files to modules. Two workflows of one name are an error of the second.
 ///
-/// `exists` answers for files that settings name; they are given relative to the
-/// directory of the workflow file.
+/// `read` gives the files that settings name; their paths are seen from where those of the
+/// workflow files are.
 pub(crate) fn compile(
-    sources: &Sources,
+    sources: &mut Sources,
     files: &[FileId],
     runtime: &TokenStream,
-    exists: &dyn Fn(&Path) -> bool,
+    read: &mut data::ReadFile<'_>,
 ) -> Vec<Workflow> {
     let mut seen: HashMap<String, Span> = HashMap::new();
     files
@@ -192,7 +192,8 @@ pub(crate) fn compile(
                     diagnostics: diagnostics.into_sorted(),
                 };
             };
-            let workflow = check::check(&spec, sources, exists, &mut diagnostics);
+            let data = data::DataFiles::load(&spec, sources, read, &mut diagnostics);
+            let workflow = check::check(&spec, sources, &data, &mut diagnostics);
             match seen.get(&workflow.name.ident) {
                 None => {
                     seen.insert(workflow.name.ident.clone(), spec.name.span);

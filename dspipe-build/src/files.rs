@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::compile::{self, Compilation};
 use crate::config::{Config, runtime_path};
+use crate::data::{MAX_BYTES, Unread};
 use crate::error::Error;
 use crate::source::Sources;
 
@@ -47,8 +48,18 @@ pub(crate) fn load(config: &Config, base: &Path) -> Result<Compilation, Error> {
             Err(error) => problems.push((shown, explain(&error))),
         }
     }
-    let exists = |path: &Path| base.join(path).exists();
-    let mut workflows = compile::compile(&sources, &files, &runtime, &exists);
+    let mut read = |path: &Path| {
+        let text = read_data(&base.join(path));
+        let watch = match text {
+            Err(Unread::Missing) => watched_for(base, path),
+            _ => display(path),
+        };
+        if !watched.contains(&watch) {
+            watched.push(watch);
+        }
+        text
+    };
+    let mut workflows = compile::compile(&mut sources, &files, &runtime, &mut read);
     for (path, problem) in problems {
         workflows.push(compile::unreadable(&mut sources, &path, &problem));
     }
@@ -57,6 +68,38 @@ pub(crate) fn load(config: &Config, base: &Path) -> Result<Compilation, Error> {
         workflows,
         watched,
     })
+}
+
+/// The text of a data file, if it is of a size to read in a build.
+fn read_data(path: &Path) -> Result<String, Unread> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Unread::Missing,
+        _ => Unread::Failed(explain(&error)),
+    };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Unread::Failed("this is not a file".to_owned()));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(Unread::TooLarge(metadata.len()));
+    }
+    String::from_utf8(fs::read(path).map_err(failed)?)
+        .map_err(|error| Unread::NotUtf8(error.utf8_error().valid_up_to()))
+}
+
+/// What to watch so that a missing file is noticed when it comes: the nearest directory that
+/// is there. Cargo would take the missing file itself for a change, at every build. So it must
+/// where that directory is the package, whose every file would count.
+fn watched_for(base: &Path, missing: &Path) -> String {
+    let plain = missing
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let directory = missing
+        .ancestors()
+        .skip(1)
+        .find(|directory| base.join(directory).is_dir())
+        .filter(|directory| plain && directory.components().any(|part| part != Component::CurDir));
+    display(directory.unwrap_or(missing))
 }
 
 /// The names of the workflow files in a directory, sorted.

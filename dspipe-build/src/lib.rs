@@ -24,6 +24,7 @@ mod cargo;
 mod check;
 mod compile;
 mod config;
+mod data;
 mod diag;
 mod emit;
 mod error;

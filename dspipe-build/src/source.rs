@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Which file of a [`Sources`] a span lies in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FileId(u32);
 
 /// A byte range in one source file.

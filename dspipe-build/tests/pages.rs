@@ -16,12 +16,24 @@ use std::path::Path;
 use dspipe_build::{Code, Config};
 
 /// Codes that need a file that cannot be read, or one too large to show.
-const WITHOUT_EXAMPLE: [Code; 2] = [Code::Unreadable, Code::TooLarge];
+const WITHOUT_EXAMPLE: [Code; 3] = [Code::Unreadable, Code::TooLarge, Code::ConflictingSettings];
 
-/// What is printed for a workflow.
-fn report(text: &str) -> String {
+/// What is printed for the workflow in a part of a page. A block whose first line has a name besides its
+/// language is a file that the workflow refers to.
+fn report(part: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("workflow.yaml"), text).unwrap();
+    let [workflow] = blocks(part, "yaml")[..] else {
+        panic!("one workflow: {part}");
+    };
+    fs::write(directory.path().join("workflow.yaml"), workflow).unwrap();
+    for block in part.split("```").skip(1).step_by(2) {
+        let (head, text) = block.split_once('\n').unwrap();
+        if let Some((_, name)) = head.split_once(' ') {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
     let compilation = Config::new()
         .workflow("workflow.yaml")
         .load(directory.path())
@@ -45,7 +57,7 @@ fn pages_say_what_is_so() {
         if WITHOUT_EXAMPLE.contains(code) {
             continue;
         }
-        let [wrong, right] = blocks(page, "yaml")[..] else {
+        let Some((wrong, right)) = page.split_once("\nRight:\n") else {
             panic!("{code}: a wrong and a right example");
         };
         let said = report(wrong);

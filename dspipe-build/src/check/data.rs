@@ -1,38 +1,299 @@
-//! Files of training data that settings name.
+//! Training data in files: every record against its signature.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
+use serde_json::Value;
+
+use super::demos;
+use super::records::{self, Placed, Shape};
+use super::sizes::{self, Available};
+use super::types::StepTypes;
+use crate::data::{DataFile, DataFiles, Part};
 use crate::diag::{Code, Diagnostics};
-use crate::source::{Sources, Spanned};
-use crate::spec::{DspyConfig, Workflow};
+use crate::ir::{Demo, Field};
+use crate::source::{Sources, Span};
+use crate::spec::Workflow;
+use crate::yaml::{Key, Node};
 
-/// Warns of files that are not there: running needs none of them, optimizing does.
+/// As many problems of one file are shown; of the others, the number.
+const SHOWN: usize = 20;
+
+/// Checks all files, and takes from them the demos that each step still has room for.
 pub(super) fn check(
     workflow: &Workflow,
+    types: &[StepTypes],
     sources: &Sources,
-    exists: &dyn Fn(&Path) -> bool,
+    files: &DataFiles,
     diagnostics: &mut Diagnostics,
-) {
-    let configs = std::iter::once(&workflow.dspy_config)
-        .chain(workflow.steps.iter().map(|step| &step.dspy_config));
-    for path in configs.flat_map(paths) {
-        let file = Path::new(&sources.file(path.span.file).path);
-        let directory = file.parent().unwrap_or(Path::new(""));
-        if !exists(&directory.join(&path.value)) {
+) -> Vec<Vec<Demo>> {
+    let steps = &workflow.steps;
+    let mut found: Vec<Found> = steps
+        .iter()
+        .map(|step| Found {
+            room: step
+                .dspy_config
+                .few_shot_examples
+                .as_ref()
+                .or(workflow.dspy_config.few_shot_examples.as_ref())
+                .map_or(0, |count| count.value as usize)
+                .saturating_sub(step.examples.len()),
+            demos: Vec::new(),
+            available: Available::inline(step),
+        })
+        .collect();
+    // Without its signature, a step cannot say which records are its own.
+    let complete = steps.iter().all(|step| step.signature.is_some());
+    let shapes: Vec<Shape<'_>> = steps
+        .iter()
+        .zip(types)
+        .map(|(step, types)| Shape {
+            step: &step.name.value,
+            inputs: &types.inputs,
+            outputs: &types.outputs,
+            given: types
+                .inputs
+                .iter()
+                .map(|field| is_given(step, field))
+                .collect(),
+        })
+        .collect();
+    let mut read = |path, only: Option<usize>| {
+        let affected = match only {
+            Some(step) => step..step + 1,
+            None => 0..found.len(),
+        };
+        match files.get(path) {
+            Some(file) if complete => {
+                Reading {
+                    file,
+                    shapes: &shapes,
+                    types,
+                    only,
+                    found: &mut found,
+                    seen: HashMap::new(),
+                    unplaced: false,
+                }
+                .run(sources, diagnostics);
+            }
+            _ => found[affected]
+                .iter_mut()
+                .for_each(|step| step.available.unknown = true),
+        }
+    };
+    for (index, step) in steps.iter().enumerate() {
+        for path in step.data() {
+            read(path, Some(index));
+        }
+    }
+    for path in workflow.workflow_data() {
+        read(path, None);
+    }
+    let (demos, available): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .map(|found| (found.demos, found.available))
+        .unzip();
+    sizes::check(workflow, &available, diagnostics);
+    demos
+}
+
+fn is_given(step: &crate::spec::Step, field: &Field) -> bool {
+    step.signature.iter().any(|signature| {
+        signature
+            .inputs
+            .iter()
+            .any(|input| input.name.value == field.name.text && input.template.is_none())
+    })
+}
+
+/// What the files hold for one step.
+struct Found {
+    /// How many demos it may take.
+    room: usize,
+    demos: Vec<Demo>,
+    available: Available,
+}
+
+/// One file being read.
+struct Reading<'a> {
+    file: DataFile,
+    shapes: &'a [Shape<'a>],
+    types: &'a [StepTypes],
+    only: Option<usize>,
+    found: &'a mut [Found],
+    /// By the hash of step and input: the hash of the output, and the first record that has them.
+    seen: HashMap<u64, (u64, Span)>,
+    /// No row of this table can be placed, which has been said once.
+    unplaced: bool,
+}
+
+impl Reading<'_> {
+    fn run(&mut self, sources: &Sources, diagnostics: &mut Diagnostics) {
+        let mut room = SHOWN;
+        let mut more = 0_usize;
+        let mut next = None;
+        self.file.read(sources, &mut |part| {
+            let mut problems = Diagnostics::default();
+            match part {
+                Ok(Part::Header(names)) => self.header(names, &mut problems),
+                Ok(Part::Record(node)) if !self.unplaced => self.record(node, &mut problems),
+                Ok(Part::Record(_)) => {}
+                Err(problem) => problem.report(&mut problems),
+            }
+            let shown = problems.len().min(room);
+            let left = diagnostics.append_up_to(room, problems);
+            room -= shown;
+            more += left.len();
+            if next.is_none() {
+                next = left.first().copied();
+            }
+        });
+        if let Some(span) = next {
+            let s = if more == 1 { "" } else { "s" };
             diagnostics
-                .warning(
-                    Code::MissingData,
-                    path.span,
-                    format!("the training data `{path}` is not there"),
+                .error(
+                    Code::InvalidData,
+                    span,
+                    format!("… and {more} more problem{s} with the records of this file"),
                 )
-                .label("no such file, seen from the directory of this one")
-                .help("the workflow runs without it, but cannot be optimized");
+                .label("the next one");
+        }
+    }
+
+    /// Columns that no record can use are one mistake, not one a row.
+    fn header(&mut self, names: &[Key], problems: &mut Diagnostics) {
+        for (at, name) in names.iter().enumerate() {
+            if let Some(first) = names[..at].iter().find(|first| first.text == name.text) {
+                self.unplaced = true;
+                problems
+                    .error(
+                        Code::Duplicate,
+                        name.span,
+                        format!("the column `{}` is there twice", name.text),
+                    )
+                    .label("again here")
+                    .also(first.span, "first here");
+            } else if !records::known(self.shapes, self.only, &name.text) {
+                self.unplaced = true;
+                problems
+                    .error(
+                        Code::InvalidExample,
+                        name.span,
+                        format!("no field is called `{}`", name.text),
+                    )
+                    .label("unknown column")
+                    .meant(
+                        name.span,
+                        &name.text,
+                        records::names(self.shapes, self.only),
+                    );
+            }
+        }
+    }
+
+    fn record(&mut self, node: Node, problems: &mut Diagnostics) {
+        let span = node.span;
+        let Some(placed) = records::place(node, self.shapes, self.only, problems) else {
+            return;
+        };
+        match placed {
+            Placed::Steps {
+                steps,
+                mut input,
+                mut output,
+            } => {
+                for step in steps {
+                    let types = &self.types[step];
+                    if self.file.is_table() {
+                        records::type_cells(&mut input, &types.inputs);
+                        records::type_cells(&mut output, &types.outputs);
+                    }
+                    self.found[step].available.add(span);
+                    let Some(demo) = demos::example(&input, &output, types, problems) else {
+                        continue;
+                    };
+                    let hashes = (
+                        hash(&(step, text(&demo.inputs))),
+                        hash(&demo.output.to_string()),
+                    );
+                    self.compare(hashes, span, problems);
+                    let found = &mut self.found[step];
+                    if found.demos.len() < found.room {
+                        found.demos.push(demo);
+                    }
+                }
+            }
+            Placed::Workflow { inputs, outputs } => {
+                let mut steps: Vec<usize> = outputs.iter().map(|(step, ..)| *step).collect();
+                steps.dedup();
+                for step in steps {
+                    self.found[step].available.add(span);
+                }
+                let mut input = self.values(inputs, true, problems);
+                let mut output = self.values(outputs, false, problems);
+                input.sort_unstable();
+                output.sort_unstable();
+                self.compare((hash(&input), hash(&output)), span, problems);
+            }
+        }
+    }
+
+    /// Checks values that belong to fields of several steps; gives their texts.
+    fn values(
+        &self,
+        values: Vec<(usize, usize, Node)>,
+        input: bool,
+        problems: &mut Diagnostics,
+    ) -> Vec<String> {
+        values
+            .into_iter()
+            .filter_map(|(step, at, mut node)| {
+                let types = &self.types[step];
+                let (fields, what) = if input {
+                    (&types.inputs, "the record's input")
+                } else {
+                    (&types.outputs, "the record's output")
+                };
+                let field = fields.get(at..=at)?;
+                if self.file.is_table() {
+                    records::type_cells(&mut node, field);
+                }
+                let value = demos::values(&node, field, types, what, problems)?;
+                Some(Value::Object(value).to_string())
+            })
+            .collect()
+    }
+
+    fn compare(&mut self, (input, output): (u64, u64), span: Span, problems: &mut Diagnostics) {
+        match self.seen.get(&input) {
+            None => {
+                self.seen.insert(input, (output, span));
+            }
+            Some((same, _)) if *same == output => {}
+            Some((_, first)) => {
+                problems
+                    .warning(
+                        Code::ConflictingRecords,
+                        span,
+                        "the same input as in another record, and a different output",
+                    )
+                    .label("this record")
+                    .also(*first, "the other one")
+                    .help("keep the one that is right: an optimizer cannot satisfy both");
+            }
         }
     }
 }
 
-fn paths(config: &DspyConfig) -> impl Iterator<Item = &Spanned<String>> {
-    [&config.training_examples_path, &config.global_training_data]
-        .into_iter()
-        .flatten()
+fn text(inputs: &[(String, Value)]) -> String {
+    inputs
+        .iter()
+        .map(|(name, value)| format!("{name}={value};"))
+        .collect()
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

@@ -23,26 +23,58 @@ pub(super) fn check(
         .few_shot_examples
         .as_ref()
         .map_or(0, |count| count.value as usize);
+    let mut demos = Vec::new();
+    for spec::Example { input, output } in &step.examples {
+        if let Some(demo) = example(input, output, types, diagnostics)
+            && demos.len() < shown
+        {
+            demos.push(demo);
+        }
+    }
+    demos
+}
+
+/// Checks one example against the signature of its step.
+pub(super) fn example(
+    input: &Node,
+    output: &Node,
+    types: &StepTypes,
+    diagnostics: &mut Diagnostics,
+) -> Option<Demo> {
+    // Against the types as declared: what a template gives may have a type of another step.
+    let input = values(
+        input,
+        &types.inputs,
+        types,
+        "the example's input",
+        diagnostics,
+    );
+    let output = values(
+        output,
+        &types.outputs,
+        types,
+        "the example's output",
+        diagnostics,
+    );
+    Some(Demo {
+        inputs: input?.into_iter().collect(),
+        output: Value::Object(output?),
+    })
+}
+
+/// Checks a mapping against fields of a step.
+pub(super) fn values(
+    node: &Node,
+    fields: &[Field],
+    types: &StepTypes,
+    what: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Map<String, Value>> {
     let mut reader = Values {
         types: &types.types,
         diagnostics,
     };
-    let mut demos = Vec::new();
-    for example in &step.examples {
-        // Against the types as declared: what a template gives may have a type of
-        // another step.
-        let input = reader.object(&example.input, &types.inputs, "the example's input");
-        let output = reader.object(&example.output, &types.outputs, "the example's output");
-        if let (Some(input), Some(output)) = (input, output)
-            && demos.len() < shown
-        {
-            demos.push(Demo {
-                inputs: input.into_iter().collect(),
-                output: Value::Object(output),
-            });
-        }
-    }
-    demos
+    reader.object(node, fields, what)
 }
 
 struct Values<'a> {

@@ -12,13 +12,14 @@ mod graph;
 mod lm;
 mod names;
 mod paths;
+mod records;
+mod sizes;
 mod templates;
 mod types;
 
-use std::path::Path;
-
 pub(crate) use names::module_name;
 
+use crate::data::DataFiles;
 use crate::diag::{Code, Diagnostics};
 use crate::ir;
 use crate::source::{Sources, Spanned};
@@ -32,7 +33,7 @@ pub(crate) struct Checked(());
 pub(crate) fn check(
     workflow: &spec::Workflow,
     sources: &Sources,
-    exists: &dyn Fn(&Path) -> bool,
+    data: &DataFiles,
     diagnostics: &mut Diagnostics,
 ) -> ir::Workflow {
     let name = names::workflow(&workflow.name, diagnostics);
@@ -47,24 +48,27 @@ pub(crate) fn check(
         .collect();
 
     let bound = templates::bind(workflow, &mut steps, sources, diagnostics);
-    data::check(workflow, sources, exists, diagnostics);
+    let file_demos = data::check(workflow, &steps, sources, data, diagnostics);
     let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
     let mut checked_steps = Vec::with_capacity(steps.len());
     let bindings = bound.step_inputs.into_iter().zip(bound.guards);
     let bindings = bindings.zip(bound.dependencies);
-    for (((step, types), ((inputs, guard), after)), name) in workflow
+    for ((((step, types), ((inputs, guard), after)), name), file_demos) in workflow
         .steps
         .iter()
         .zip(steps)
         .zip(bindings)
         .zip(step_names)
+        .zip(file_demos)
     {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
         let lm = step.lm.clone().over(&workflow.lm);
         let lm_name = lm::name(step, workflow, diagnostics);
         lm::settings(&lm, diagnostics);
         let signature = step.signature.as_ref();
+        let mut demos = demos::check(step, &config, &types, diagnostics);
+        demos.extend(file_demos);
         checked_steps.push(ir::Step {
             name,
             description: text(step.description.as_ref()),
@@ -73,7 +77,7 @@ pub(crate) fn check(
             lm: lm_name,
             temperature: lm.temperature.map(|t| t.value),
             max_tokens: lm.max_tokens.map(|t| t.value),
-            demos: demos::check(step, &config, &types, diagnostics),
+            demos,
             guard,
             after: after.into_iter().collect(),
             inputs,

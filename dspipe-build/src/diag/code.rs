@@ -85,6 +85,16 @@ codes! {
     AbsentValue = "E022",
     /// An expression calls a function that does not exist, or calls it wrongly.
     InvalidCall = "E023",
+    /// A file of training data whose text cannot be read as its format, or that holds nothing.
+    InvalidData = "E035",
+    /// A record of training data that belongs to no step.
+    UnplacedRecord = "E036",
+    /// Sizes that ask for more records than there are.
+    DataSize = "E037",
+    /// Records that give different outputs for one input.
+    ConflictingRecords = "E038",
+    /// Settings that contradict each other, or that nothing will use.
+    ConflictingSettings = "E039",
 }
 
 impl std::str::FromStr for Code {
@@ -133,10 +143,13 @@ mod tests {
 
     #[test]
     fn numbers_ascend() {
-        assert!(
-            Code::ALL
-                .windows(2)
-                .all(|pair| pair[0].as_str() < pair[1].as_str())
-        );
+        for pair in Code::ALL.windows(2) {
+            assert!(
+                pair[0].as_str() < pair[1].as_str(),
+                "{} {}",
+                pair[0],
+                pair[1]
+            );
+        }
     }
 }

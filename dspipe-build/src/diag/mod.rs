@@ -173,6 +173,22 @@ impl Diagnostics {
         &mut self.all[last]
     }
 
+    /// Adds what was collected apart.
+    pub(crate) fn append(&mut self, more: Self) {
+        self.all.extend(more.all);
+    }
+
+    /// Adds what was collected apart, `room` diagnostics at most; the places of the others.
+    pub(crate) fn append_up_to(&mut self, room: usize, more: Self) -> Vec<Span> {
+        let mut more = more.all.into_iter();
+        self.all.extend(more.by_ref().take(room));
+        more.map(|diagnostic| diagnostic.primary.span).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.all
             .iter()

@@ -103,6 +103,22 @@ fn global_vars(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(Spanned<Strin
         .collect()
 }
 
+impl Workflow {
+    /// Every file of training data that the workflow and its steps name.
+    pub(crate) fn data_paths(&self) -> impl Iterator<Item = &Spanned<String>> {
+        self.workflow_data()
+            .chain(self.steps.iter().flat_map(Step::data))
+    }
+
+    /// The files whose records may belong to any step.
+    pub(crate) fn workflow_data(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let config = &self.dspy_config;
+        [&config.global_training_data, &config.training_examples_path]
+            .into_iter()
+            .flatten()
+    }
+}
+
 fn start_of(node: &Node) -> Span {
     Span {
         end: node.span.start,

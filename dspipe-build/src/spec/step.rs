@@ -18,6 +18,8 @@ pub(crate) struct Step {
     pub(crate) signature: Option<Signature>,
     pub(crate) dspy_config: DspyConfig,
     pub(crate) examples: Vec<Example>,
+    /// Files of examples that `examples` names.
+    pub(crate) example_files: Vec<Spanned<String>>,
 }
 
 /// Which LM to call and how; set on the workflow, overridden on a step.
@@ -112,13 +114,7 @@ impl Step {
             .unwrap_or_default();
         let signature = signature(&mut map, diagnostics);
         let dspy_config = DspyConfig::read(&mut map, diagnostics);
-        let examples = map
-            .optional("examples")
-            .and_then(|node| yaml::list(node, "`examples`", diagnostics))
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|node| Example::read(node, diagnostics))
-            .collect();
+        let (examples, example_files) = Example::read_all(map.optional("examples"), diagnostics);
         map.finish(diagnostics);
         Some(Self {
             name: name?,
@@ -130,6 +126,7 @@ impl Step {
             signature,
             dspy_config,
             examples,
+            example_files,
         })
     }
 }
@@ -144,6 +141,14 @@ fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
         _ => yaml::text(node, "`depends_on`", diagnostics)
             .into_iter()
             .collect(),
+    }
+}
+
+impl Step {
+    /// The files whose records belong to this step.
+    pub(crate) fn data(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let training = &self.dspy_config.training_examples_path;
+        self.example_files.iter().chain(training)
     }
 }
 
