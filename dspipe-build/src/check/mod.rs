@@ -8,6 +8,7 @@ mod graph;
 mod lm;
 mod names;
 mod records;
+mod settings;
 mod sizes;
 mod templates;
 mod types;
@@ -43,6 +44,7 @@ pub(crate) fn check(
         .collect();
 
     let bound = templates::bind(workflow, &mut steps, sources, diagnostics);
+    settings::check(workflow, diagnostics);
     let file_demos = data::check(workflow, &steps, sources, data, diagnostics);
     let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 

@@ -4,6 +4,7 @@
 //! so that the rest of the file is still checked and generated.
 
 mod example;
+mod optimizer;
 mod schema;
 mod settings;
 mod signature;
