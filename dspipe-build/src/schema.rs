@@ -85,7 +85,32 @@ struct Step {
     /// Settings, over those of the workflow.
     dspy_config: Option<DspyConfig>,
     /// Examples, checked against the signature.
-    examples: Option<Vec<Example>>,
+    examples: Option<Examples>,
+}
+
+/// Examples in place, in a file, or both.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Examples {
+    /// A file of examples, seen from the directory of this one.
+    Path(String),
+    File(ExampleFile),
+    List(Vec<ExampleOrFile>),
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum ExampleOrFile {
+    Example(Example),
+    File(ExampleFile),
+}
+
+/// A file of examples.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExampleFile {
+    /// Seen from the directory of this one: JSON, JSONL, CSV or YAML.
+    file: String,
 }
 
 /// Which provider runs a step.
@@ -265,9 +290,15 @@ enum Scalar {
 struct DspyConfig {
     /// Whether optimized prompts are wanted.
     optimization_enabled: Option<bool>,
-    /// How prompts are optimized.
+    /// The optimizer, or several that run one after the other.
+    optimizer: Option<OneOrMore>,
+    /// The settings of the optimizer; for several, by their names.
+    optimizer_settings: Option<BTreeMap<String, Value>>,
+    /// An older name of `optimizer`.
     evaluation_mode: Option<String>,
-    /// What makes an output good.
+    /// What makes an output good: the name of a metric.
+    metric: Option<String>,
+    /// An older name of `metric`.
     evaluation_metric: Option<String>,
     /// What the optimization is for.
     optimization_target: Option<String>,

@@ -16,7 +16,7 @@ use std::path::Path;
 use dspipe_build::{Code, Config};
 
 /// Codes that need a file that cannot be read, or one too large to show.
-const WITHOUT_EXAMPLE: [Code; 3] = [Code::Unreadable, Code::TooLarge, Code::ConflictingSettings];
+const WITHOUT_EXAMPLE: [Code; 2] = [Code::Unreadable, Code::TooLarge];
 
 /// What is printed for the workflow in a part of a page. A block whose first line has a name besides its
 /// language is a file that the workflow refers to.

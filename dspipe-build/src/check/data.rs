@@ -212,10 +212,12 @@ impl Reading<'_> {
                     let Some(demo) = demos::example(&input, &output, types, problems) else {
                         continue;
                     };
-                    let hashes = (
-                        hash(&(step, text(&demo.inputs))),
-                        hash(&demo.output.to_string()),
-                    );
+                    let inputs: Vec<String> = demo
+                        .inputs
+                        .iter()
+                        .map(|(_, value)| value.to_string())
+                        .collect();
+                    let hashes = (hash(&(step, inputs)), hash(&demo.output.to_string()));
                     self.compare(hashes, span, problems);
                     let found = &mut self.found[step];
                     if found.demos.len() < found.room {
@@ -229,25 +231,25 @@ impl Reading<'_> {
                 for step in steps {
                     self.found[step].available.add(span);
                 }
-                let mut input = self.values(inputs, true, problems);
-                let mut output = self.values(outputs, false, problems);
-                input.sort_unstable();
-                output.sort_unstable();
-                self.compare((hash(&input), hash(&output)), span, problems);
+                let input = self.values(inputs, true, problems);
+                let output = self.values(outputs, false, problems);
+                if let (Some(input), Some(output)) = (input, output) {
+                    self.compare((hash(&input), hash(&output)), span, problems);
+                }
             }
         }
     }
 
-    /// Checks values that belong to fields of several steps; gives their texts.
+    /// Checks values that belong to fields of several steps; gives their texts, sorted.
     fn values(
         &self,
         values: Vec<(usize, usize, Node)>,
         input: bool,
         problems: &mut Diagnostics,
-    ) -> Vec<String> {
-        values
+    ) -> Option<Vec<String>> {
+        let texts: Vec<Option<String>> = values
             .into_iter()
-            .filter_map(|(step, at, mut node)| {
+            .map(|(step, at, mut node)| {
                 let types = &self.types[step];
                 let (fields, what) = if input {
                     (&types.inputs, "the record's input")
@@ -261,7 +263,11 @@ impl Reading<'_> {
                 let value = demos::values(&node, field, types, what, problems)?;
                 Some(Value::Object(value).to_string())
             })
-            .collect()
+            .collect();
+        // All of them first, so that every bad value is reported.
+        let mut texts = texts.into_iter().collect::<Option<Vec<_>>>()?;
+        texts.sort_unstable();
+        Some(texts)
     }
 
     fn compare(&mut self, (input, output): (u64, u64), span: Span, problems: &mut Diagnostics) {
@@ -283,13 +289,6 @@ impl Reading<'_> {
             }
         }
     }
-}
-
-fn text(inputs: &[(String, Value)]) -> String {
-    inputs
-        .iter()
-        .map(|(name, value)| format!("{name}={value};"))
-        .collect()
 }
 
 fn hash(value: &impl Hash) -> u64 {

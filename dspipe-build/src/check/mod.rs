@@ -13,6 +13,7 @@ mod lm;
 mod names;
 mod paths;
 mod records;
+mod settings;
 mod sizes;
 mod templates;
 mod types;
@@ -48,6 +49,7 @@ pub(crate) fn check(
         .collect();
 
     let bound = templates::bind(workflow, &mut steps, sources, diagnostics);
+    settings::check(workflow, diagnostics);
     let file_demos = data::check(workflow, &steps, sources, data, diagnostics);
     let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 

@@ -1,7 +1,7 @@
 //! Which step a record of training data belongs to.
 
 use crate::data;
-use crate::diag::{Code, Diagnostics, list};
+use crate::diag::{Code, Diagnostics, list, nearest};
 use crate::ir::{Field, Type, TypeKind};
 use crate::source::Span;
 use crate::yaml::{Key, Kind, Node};
@@ -112,6 +112,9 @@ fn named_step(
         return Some(None);
     };
     let (_, node) = entries.remove(at);
+    if node.is_null() {
+        return Some(None);
+    }
     let name = match &node.kind {
         Kind::Scalar { text, .. } => text.as_str(),
         _ => "",
@@ -119,6 +122,7 @@ fn named_step(
     if let Some(step) = shapes.iter().position(|shape| shape.step == name) {
         return Some(Some(step));
     }
+    let steps: Vec<&str> = shapes.iter().map(|shape| shape.step).collect();
     diagnostics
         .error(
             Code::UnplacedRecord,
@@ -126,7 +130,10 @@ fn named_step(
             format!("no step is called {}", node.describe()),
         )
         .label("unknown step")
-        .meant(node.span, name, shapes.iter().map(|shape| shape.step));
+        .help(match nearest(name, steps.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the steps are {}", list(&steps)),
+        });
     None
 }
 

@@ -35,10 +35,13 @@ pub(super) fn check(workflow: &Workflow, available: &[Available], diagnostics: &
     let mut warned: Vec<(Option<Span>, Option<Span>)> = Vec::new();
     for (step, available) in workflow.steps.iter().zip(available) {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
-        let (training, validation) = (&config.training_size, &config.validation_size);
+        let (training, validation) = (
+            config.training_size.as_ref(),
+            config.validation_size.as_ref(),
+        );
         let place = (
-            training.as_ref().map(|size| size.span),
-            validation.as_ref().map(|size| size.span),
+            training.map(|size| size.span),
+            validation.map(|size| size.span),
         );
         let wanted = count(training) + count(validation);
         let Some(first) = available.first else {
@@ -75,6 +78,6 @@ pub(super) fn check(workflow: &Workflow, available: &[Available], diagnostics: &
     }
 }
 
-fn count(size: &Option<Spanned<u32>>) -> usize {
-    size.as_ref().map_or(0, |size| size.value as usize)
+fn count(size: Option<&Spanned<u32>>) -> usize {
+    size.map_or(0, |size| size.value as usize)
 }

@@ -39,9 +39,9 @@ pub(super) fn records(
         match &names {
             None => {
                 let keys: Vec<Key> = cells
-                    .map(|(text, span)| Key {
-                        text: text.trim().trim_start_matches('\u{feff}').to_owned(),
-                        span,
+                    .map(|(name, span)| Key {
+                        text: name.trim().trim_start_matches('\u{feff}').to_owned(),
+                        span: unquoted(text, span),
                     })
                     .collect();
                 found(Ok(Part::Header(&keys)));
@@ -124,6 +124,19 @@ fn cells(text: &str, file: FileId, at: usize, count: usize) -> Vec<Span> {
         }
     }
     spans
+}
+
+/// The inside of a quoted cell, as names are suggested.
+fn unquoted(text: &str, span: Span) -> Span {
+    let cell = text.get(span.start..span.end).unwrap_or_default();
+    if cell.len() >= 2 && cell.starts_with('"') && cell.ends_with('"') {
+        return Span {
+            start: span.start + 1,
+            end: span.end - 1,
+            ..span
+        };
+    }
+    span
 }
 
 #[cfg(test)]

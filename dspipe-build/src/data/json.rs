@@ -190,7 +190,12 @@ impl<'t> Reader<'t> {
         }
         let start = self.at;
         let text = self.string()?;
-        let span = self.span(start);
+        // Without the quotes, as names are suggested.
+        let span = Span {
+            start: start + 1,
+            end: self.at - 1,
+            ..self.span(start)
+        };
         self.expect(b':', "expected `:`")?;
         Ok(Key { text, span })
     }
@@ -261,7 +266,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// serde_json's reason without its own line and column, which count from the text's start.
+/// The reason of `serde_json` without its own line and column, which count from the text's start.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ")
@@ -279,7 +284,7 @@ mod tests {
     fn read(text: &str) -> (Vec<serde_json::Value>, Option<Malformed>) {
         let mut nodes = Vec::new();
         let error = records(text, FileId::default(), &mut |node| {
-            nodes.push(node.to_json())
+            nodes.push(node.to_json());
         })
         .err();
         (nodes, error)
@@ -306,7 +311,7 @@ mod tests {
             ("[1,]", 3, "expected a JSON value"),
             ("[1 2]", 3, "expected `,` or `]`"),
             ("[1", 2, "the text ends"),
-            ("[{\"a\": 1, \"a\": 2}]", 10, "twice"),
+            ("[{\"a\": 1, \"a\": 2}]", 11, "twice"),
             ("[{a: 1}]", 2, "double quotes"),
             ("[\"\\x\"]", 1, "escape"),
             ("[\"\\", 1, "never closed"),

@@ -239,12 +239,17 @@ impl DataFiles {
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let mut files = Self::default();
+        let mut read_before: HashMap<String, DataFile> = HashMap::new();
         for path in workflow.data_paths() {
             let near = Path::new(&sources.file(path.span.file).path)
                 .parent()
                 .unwrap_or(Path::new(""))
                 .join(&path.value);
             let shown = near.to_string_lossy().replace('\\', "/");
+            if let Some(file) = read_before.get(&shown) {
+                files.0.insert(path.span, *file);
+                continue;
+            }
             let text = read(&near);
             let Some(format) = Format::of(&near) else {
                 diagnostics
@@ -258,8 +263,10 @@ impl DataFiles {
             };
             match text {
                 Ok(text) => {
-                    let file = sources.add(shown, text);
-                    files.0.insert(path.span, DataFile { file, format });
+                    let file = sources.add(shown.clone(), text);
+                    let file = DataFile { file, format };
+                    read_before.insert(shown, file);
+                    files.0.insert(path.span, file);
                 }
                 Err(problem) => unread(path, problem, diagnostics),
             }

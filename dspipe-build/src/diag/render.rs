@@ -1,8 +1,8 @@
 //! Diagnostics as text. The only user of annotate-snippets.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, Label, Severity};
 use crate::source::{FileId, Sources, Span};
 
 /// One diagnostic as rustc would print it, without colours.
@@ -16,29 +16,26 @@ pub(crate) fn render(sources: &Sources, diagnostic: &Diagnostic) -> String {
             .primary_title(diagnostic.message.as_str())
             .id(diagnostic.code.as_str()),
     );
-    let primary_file = diagnostic.primary.span.file;
-    let mut files: Vec<FileId> = vec![primary_file];
-    for label in &diagnostic.secondary {
-        if !files.contains(&label.span.file) {
-            files.push(label.span.file);
+    for part in parts(sources, diagnostic) {
+        let source = sources.file(part.file);
+        let window = window(sources, &part);
+        let mut snippet = Snippet::source(window.text).line_start(window.line);
+        if window.cut {
+            // The column in the snippet would be counted from the cut.
+            let (line, column) = source.line_column(part.labels[0].0.span.start);
+            let origin = Origin::path(source.path.as_str());
+            group = group.element(origin.line(line).char_column(column));
+        } else {
+            snippet = snippet.path(source.path.as_str());
         }
-    }
-    for file in files {
-        let source = sources.file(file);
-        let mut snippet = Snippet::source(source.text.as_str()).path(source.path.as_str());
-        if file == primary_file {
-            let text = &diagnostic.primary.text;
+        for (label, kind) in &part.labels {
+            let text = &label.text;
+            let range = visible(sources, label.span);
+            let range = range.start - window.start
+                ..range.end.min(window.start + window.text.len()) - window.start;
             snippet = snippet.annotation(
-                AnnotationKind::Primary
-                    .span(visible(sources, diagnostic.primary.span))
+                kind.span(range)
                     .label((!text.is_empty()).then_some(text.as_str())),
-            );
-        }
-        for label in diagnostic.secondary.iter().filter(|l| l.span.file == file) {
-            snippet = snippet.annotation(
-                AnnotationKind::Context
-                    .span(visible(sources, label.span))
-                    .label(label.text.as_str()),
             );
         }
         group = group.element(snippet);
@@ -49,20 +46,114 @@ pub(crate) fn render(sources: &Sources, diagnostic: &Diagnostic) -> String {
     let mut report = vec![group];
     if let Some(suggestion) = &diagnostic.suggestion {
         let source = sources.file(suggestion.span.file);
+        let place = Label {
+            span: suggestion.span,
+            text: String::new(),
+        };
+        let window = window(sources, &Part::of(&place, AnnotationKind::Primary));
+        let patch = Patch::new(
+            suggestion.span.start - window.start..suggestion.span.end - window.start,
+            suggestion.replacement.as_str(),
+        );
+        let help = Level::HELP.secondary_title(suggestion.message.as_str());
         report.push(
-            Level::HELP
-                .secondary_title(suggestion.message.as_str())
-                .element(
-                    Snippet::source(source.text.as_str())
-                        .path(source.path.as_str())
-                        .patch(Patch::new(
-                            suggestion.span.start..suggestion.span.end,
-                            suggestion.replacement.as_str(),
-                        )),
-                ),
+            help.element(
+                Snippet::source(window.text)
+                    .line_start(window.line)
+                    .path(source.path.as_str())
+                    .patch(patch),
+            ),
         );
     }
     Renderer::plain().render(&report)
+}
+
+/// Larger files are shown in parts: the renderer goes through all the text it is given.
+const WHOLE: usize = 64 << 10;
+/// Longer lines are cut around the label.
+const LINE: usize = 2 << 10;
+
+/// Labels that are shown in one piece of text.
+struct Part<'d> {
+    file: FileId,
+    labels: Vec<(&'d Label, AnnotationKind)>,
+}
+
+impl<'d> Part<'d> {
+    fn of(label: &'d Label, kind: AnnotationKind) -> Self {
+        Self {
+            file: label.span.file,
+            labels: vec![(label, kind)],
+        }
+    }
+}
+
+/// The labels of a small file together, those of a large one each by itself.
+fn parts<'d>(sources: &Sources, diagnostic: &'d Diagnostic) -> Vec<Part<'d>> {
+    let mut parts = vec![Part::of(&diagnostic.primary, AnnotationKind::Primary)];
+    for label in &diagnostic.secondary {
+        let small = sources.file(label.span.file).text.len() <= WHOLE;
+        match parts.iter_mut().find(|part| part.file == label.span.file) {
+            Some(part) if small => part.labels.push((label, AnnotationKind::Context)),
+            _ => parts.push(Part::of(label, AnnotationKind::Context)),
+        }
+    }
+    parts
+}
+
+/// The text around labels.
+struct Window<'s> {
+    text: &'s str,
+    start: usize,
+    line: usize,
+    /// It begins or ends inside a line.
+    cut: bool,
+}
+
+fn window<'s>(sources: &'s Sources, part: &Part<'_>) -> Window<'s> {
+    let source = sources.file(part.file);
+    let text = source.text.as_str();
+    let whole = Window {
+        text,
+        start: 0,
+        line: 1,
+        cut: false,
+    };
+    let [(label, _)] = part.labels.as_slice() else {
+        return whole;
+    };
+    if text.len() <= WHOLE {
+        return whole;
+    }
+    let place = visible(sources, label.span);
+    let (before, after) = (
+        text.get(..place.start).unwrap_or_default(),
+        text.get(place.start..).unwrap_or_default(),
+    );
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let end = after.find('\n').map_or(text.len(), |at| place.start + at);
+    let cut = end - start > LINE;
+    let (start, end) = if cut {
+        let from = start.max(place.start.saturating_sub(40));
+        let to = end.min(place.start + 100);
+        (boundary(text, from), boundary(text, to))
+    } else {
+        (start, end)
+    };
+    Window {
+        text: text.get(start..end).unwrap_or_default(),
+        start,
+        line: source.line_column(start).0,
+        cut,
+    }
+}
+
+/// The next place before or at `at` where a character begins.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 /// One diagnostic on one line: `path:line:col: message [code]`.

@@ -5,6 +5,7 @@
 
 mod condition;
 mod example;
+mod optimizer;
 mod schema;
 mod settings;
 mod signature;
