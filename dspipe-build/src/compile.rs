@@ -1,12 +1,14 @@
 //! The compiler as one function: texts in, code and diagnostics out. No I/O.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proc_macro2::TokenStream;
 
 use crate::check;
+use crate::config::Config;
 use crate::diag::{self, Code, Diagnostic, Diagnostics, Severity};
 use crate::emit;
 use crate::format;
@@ -33,6 +35,10 @@ pub struct Workflow {
     /// The items of the module. `None`: there was nothing to generate from.
     pub(crate) items: Option<TokenStream>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The files that the result depends on besides its own, there or not.
+    pub(crate) files: Vec<PathBuf>,
+    /// The generated types, as overrides name them.
+    pub(crate) types: Vec<String>,
 }
 
 impl Compilation {
@@ -131,6 +137,7 @@ impl Workflow {
 pub(crate) fn compile(
     sources: &Sources,
     files: &[FileId],
+    config: &Config,
     runtime: &TokenStream,
     exists: &dyn Fn(&Path) -> bool,
 ) -> Vec<Workflow> {
@@ -138,6 +145,11 @@ pub(crate) fn compile(
     files
         .iter()
         .map(|file| {
+            let asked: RefCell<Vec<PathBuf>> = RefCell::default();
+            let exists = |path: &Path| {
+                asked.borrow_mut().push(path.to_owned());
+                exists(path)
+            };
             let mut diagnostics = Diagnostics::default();
             let spec = yaml::parse(sources, *file, &mut diagnostics)
                 .and_then(|root| spec::Workflow::read(&root, &mut diagnostics));
@@ -148,21 +160,30 @@ pub(crate) fn compile(
                     path,
                     items: None,
                     diagnostics: diagnostics.into_sorted(),
+                    files: Vec::new(),
+                    types: Vec::new(),
                 };
             };
-            let workflow = check::check(&spec, sources, exists, &mut diagnostics);
+            let workflow = check::check(&spec, sources, &exists, &mut diagnostics);
             match seen.get(&workflow.name.ident) {
                 None => {
                     seen.insert(workflow.name.ident.clone(), spec.name.span);
                 }
                 Some(first) => report_same_name(*first, &spec.name, &mut diagnostics),
             }
+            if config.warnings_as_errors {
+                diagnostics.warnings_to_errors();
+            }
             let options = emit::Options {
                 runtime: runtime.clone(),
                 skeleton: diagnostics.has_errors(),
+                type_prefix: config.type_prefix.clone(),
+                overrides: config.overrides.clone(),
             };
             Workflow {
                 items: Some(emit::workflow(&workflow, &options)),
+                types: emit::type_paths(&workflow, &config.type_prefix),
+                files: asked.take(),
                 module: workflow.name.ident,
                 path,
                 diagnostics: diagnostics.into_sorted(),
@@ -197,6 +218,8 @@ pub(crate) fn unreadable(sources: &mut Sources, path: &str, problem: &str) -> Wo
         module: module_of(path),
         items: None,
         diagnostics: diagnostics.into_sorted(),
+        files: Vec::new(),
+        types: Vec::new(),
     }
 }
 

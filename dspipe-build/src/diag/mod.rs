@@ -171,6 +171,12 @@ impl Diagnostics {
         &mut self.all[last]
     }
 
+    pub(crate) fn warnings_to_errors(&mut self) {
+        for diagnostic in &mut self.all {
+            diagnostic.severity = Severity::Error;
+        }
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.all
             .iter()

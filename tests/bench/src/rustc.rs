@@ -116,5 +116,5 @@ impl Crate {
 fn target() -> Result<PathBuf, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let directory = program.parent().ok_or("the program lies nowhere")?;
-    Ok(directory.join("dspipe-bench"))
+    Ok(directory.join("measured"))
 }
