@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use proc_macro2::TokenStream;
 
 use crate::check;
+use crate::config::Config;
 use crate::data;
 use crate::diag::{self, Code, Diagnostic, Diagnostics, Severity};
 use crate::emit;
@@ -33,6 +35,10 @@ pub struct Workflow {
     /// The items of the module. `None`: there was nothing to generate from.
     pub(crate) items: Option<TokenStream>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The files that the result depends on besides its own, there or not.
+    pub(crate) files: Vec<PathBuf>,
+    /// The generated types, as overrides name them.
+    pub(crate) types: Vec<String>,
 }
 
 impl Compilation {
@@ -173,6 +179,7 @@ impl Workflow {
 pub(crate) fn compile(
     sources: &mut Sources,
     files: &[FileId],
+    config: &Config,
     runtime: &TokenStream,
     read: &mut data::ReadFile<'_>,
 ) -> Vec<Workflow> {
@@ -180,6 +187,11 @@ pub(crate) fn compile(
     files
         .iter()
         .map(|file| {
+            let mut asked = Vec::new();
+            let mut read = |path: &Path| {
+                asked.push(path.to_owned());
+                read(path)
+            };
             let mut diagnostics = Diagnostics::default();
             let spec = yaml::parse(sources, *file, &mut diagnostics)
                 .and_then(|root| spec::Workflow::read(&root, &mut diagnostics));
@@ -190,9 +202,11 @@ pub(crate) fn compile(
                     path,
                     items: None,
                     diagnostics: diagnostics.into_sorted(),
+                    files: Vec::new(),
+                    types: Vec::new(),
                 };
             };
-            let data = data::DataFiles::load(&spec, sources, read, &mut diagnostics);
+            let data = data::DataFiles::load(&spec, sources, &mut read, &mut diagnostics);
             let workflow = check::check(&spec, sources, &data, &mut diagnostics);
             match seen.get(&workflow.name.ident) {
                 None => {
@@ -200,12 +214,19 @@ pub(crate) fn compile(
                 }
                 Some(first) => report_same_name(*first, &spec.name, &mut diagnostics),
             }
+            if config.warnings_as_errors {
+                diagnostics.warnings_to_errors();
+            }
             let options = emit::Options {
                 runtime: runtime.clone(),
                 skeleton: diagnostics.has_errors(),
+                type_prefix: config.type_prefix.clone(),
+                overrides: config.overrides.clone(),
             };
             Workflow {
                 items: Some(emit::workflow(&workflow, &options)),
+                types: emit::type_paths(&workflow, &config.type_prefix),
+                files: asked,
                 module: workflow.name.ident,
                 path,
                 diagnostics: diagnostics.into_sorted(),
@@ -240,6 +261,8 @@ pub(crate) fn unreadable(sources: &mut Sources, path: &str, problem: &str) -> Wo
         module: module_of(path),
         items: None,
         diagnostics: diagnostics.into_sorted(),
+        files: Vec::new(),
+        types: Vec::new(),
     }
 }
 

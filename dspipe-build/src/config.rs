@@ -6,7 +6,8 @@ use proc_macro2::TokenStream;
 
 use crate::compile::Compilation;
 use crate::error::Error;
-use crate::{cargo, files};
+use crate::overrides::{Change, Override};
+use crate::{cargo, emitted, files};
 
 /// How workflows are compiled. [`compile`](crate::compile) is the short form.
 ///
@@ -23,7 +24,12 @@ use crate::{cargo, files};
 pub struct Config {
     pub(crate) directories: Vec<PathBuf>,
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) globs: Vec<String>,
     pub(crate) runtime: String,
+    pub(crate) warnings_as_errors: bool,
+    pub(crate) type_prefix: String,
+    pub(crate) overrides: Vec<Override>,
+    pub(crate) emit_to: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -38,7 +44,12 @@ impl Config {
         Self {
             directories: Vec::new(),
             files: Vec::new(),
+            globs: Vec::new(),
             runtime: "::dspipe_runtime".to_owned(),
+            warnings_as_errors: false,
+            type_prefix: String::new(),
+            overrides: Vec::new(),
+            emit_to: None,
         }
     }
 
@@ -53,6 +64,172 @@ impl Config {
     pub fn workflow(&mut self, file: impl AsRef<Path>) -> &mut Self {
         self.files.push(file.as_ref().to_owned());
         self
+    }
+
+    /// Compiles the files that a pattern matches, given relative to the package.
+    ///
+    /// `*` stands for any text without a `/`, `?` for one character, `**` for any
+    /// number of directories. The pattern starts with a directory: Cargo is told to
+    /// watch that one, for new files.
+    ///
+    /// Modules lie flat, wherever the files do: a module is called after the
+    /// workflow's `name`, which stays when a file is moved, and two workflows of one
+    /// name are an error.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .glob("workflows/**/*.yaml")
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn glob(&mut self, pattern: impl Into<String>) -> &mut Self {
+        self.globs.push(pattern.into());
+        self
+    }
+
+    /// Whether warnings fail the build as errors do. Off unless called.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .warnings_as_errors(std::env::var_os("CI").is_some())
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn warnings_as_errors(&mut self, yes: bool) -> &mut Self {
+        self.warnings_as_errors = yes;
+        self
+    }
+
+    /// A word in front of the names of all generated structs and enums: with `Wf`,
+    /// `triage::Inputs` is `triage::WfInputs`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .type_prefix("Wf")
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn type_prefix(&mut self, prefix: impl Into<String>) -> &mut Self {
+        self.type_prefix = prefix.into();
+        self
+    }
+
+    /// Derives more traits, with commas between them, for the generated types whose
+    /// paths match a pattern.
+    ///
+    /// A path is `workflow::Type` or `workflow::step::Type`, with the type's name as
+    /// it is generated; `*` in the pattern stands for any text in one part of it,
+    /// `**` for any number of parts. A pattern that matches no type is an error, as
+    /// with the other methods that take one. Traits that a type derives anyway are
+    /// left out.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .derive("triage::sort::Output", "Eq, Hash")
+    ///     .derive("**::Kind", "PartialOrd, Ord")
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn derive(&mut self, pattern: impl Into<String>, traits: &str) -> &mut Self {
+        let traits = traits.split(',').map(|name| name.trim().to_owned());
+        self.change(pattern, Change::Derive(traits.collect()))
+    }
+
+    /// Puts an attribute on the generated types whose paths match a pattern, as for
+    /// [`derive`](Self::derive).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .attribute("triage::*::Kind", "#[must_use]")
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn attribute(
+        &mut self,
+        pattern: impl Into<String>,
+        attribute: impl Into<String>,
+    ) -> &mut Self {
+        self.change(pattern, Change::Attribute(attribute.into()))
+    }
+
+    /// Uses a type of yours in place of a generated struct or enum of a step's fields,
+    /// wherever the paths match a pattern as for [`derive`](Self::derive). The inputs
+    /// and outputs of steps and workflows are always generated.
+    ///
+    /// The type has to do what the generated one does: `Clone`, `Debug`, `PartialEq`,
+    /// serde's `Serialize`, the runtime's `read::Read`, and for enums `Copy`. One
+    /// generated for another step does, which is how steps share a type.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .replace_type("triage::answer::Kind", "super::sort::Kind")
+    ///     .replace_type("*::*::Money", "crate::Money")
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn replace_type(&mut self, pattern: impl Into<String>, ty: impl Into<String>) -> &mut Self {
+        self.change(pattern, Change::Replace(ty.into()))
+    }
+
+    fn change(&mut self, pattern: impl Into<String>, change: Change) -> &mut Self {
+        let pattern = pattern.into();
+        self.overrides.push(Override { pattern, change });
+        self
+    }
+
+    /// Writes the code into a directory of the package, to be committed, and not into
+    /// `OUT_DIR`: a `mod.rs` and a file for each workflow, each replaced in one step,
+    /// and only if its text changed. The crate includes it with `mod generated;`.
+    ///
+    /// With mistakes in any workflow, the build script fails with their report, and
+    /// the code stays as it was. Generated files of workflows that are no more are
+    /// removed. [`check_emitted`](Self::check_emitted) tells when a commit forgot some.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .emit_to("src/generated")
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn emit_to(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        self.emit_to = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Fails if the code of [`emit_to`](Self::emit_to) is not what the workflows
+    /// compile to. For a test, or a job of CI, that does not build with the build
+    /// script (which would write it); `package` is the directory of `Cargo.toml`.
+    ///
+    /// ```no_run
+    /// // In a test, with `dspipe-build` as a dev-dependency:
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .emit_to("src/generated")
+    ///     .check_emitted(env!("CARGO_MANIFEST_DIR"))
+    ///     .unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] with the files that differ, and those of
+    /// [`compile`](Self::compile).
+    pub fn check_emitted(&self, package: impl AsRef<Path>) -> Result<(), Error> {
+        let directory = self.emit_to.as_ref().ok_or(Error::NothingEmitted)?;
+        let package = package.as_ref();
+        emitted::check(&files::load(self, package)?, &package.join(directory))
     }
 
     /// Where generated code finds the runtime: for a renamed dependency or a
@@ -70,8 +247,9 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When not called from a build script, when the runtime path is not a path, or
-    /// when `OUT_DIR` cannot be written.
+    /// When not called from a build script, when a setting cannot be (a runtime path
+    /// that is no path, an override for a type that does not exist), when the output
+    /// cannot be written, and with [`emit_to`](Self::emit_to) when a workflow has errors.
     pub fn compile(&self) -> Result<(), Error> {
         cargo::compile(self)
     }
@@ -81,11 +259,25 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When the runtime path is not a path. Everything that is wrong with the files
-    /// is in the [`Compilation`].
+    /// When a setting cannot be. Everything that is wrong with the files is in the
+    /// [`Compilation`].
     pub fn load(&self, base: &Path) -> Result<Compilation, Error> {
         files::load(self, base)
     }
+}
+
+/// Holds the settings that need no files to be right.
+pub(crate) fn check(config: &Config) -> Result<(), Error> {
+    runtime_path(&config.runtime)?;
+    let prefix = &config.type_prefix;
+    let is_word = prefix.starts_with(|c: char| c.is_ascii_uppercase())
+        && prefix.chars().all(|c| c.is_ascii_alphanumeric());
+    if !prefix.is_empty() && !is_word {
+        return Err(Error::TypePrefix {
+            prefix: prefix.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// A path of identifiers, and nothing else, as tokens.

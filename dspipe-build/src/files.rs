@@ -1,68 +1,148 @@
 //! Finding and reading workflow files.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::compile::{self, Compilation};
-use crate::config::{Config, runtime_path};
+use crate::compile::{self, Compilation, Workflow};
+use crate::config::{self, Config};
 use crate::data::{MAX_BYTES, Unread};
 use crate::error::Error;
 use crate::source::Sources;
+use crate::{glob, overrides};
+
+/// What a configuration names, as it lies in the file system.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Files that could be read, each once, and their texts.
+    pub(crate) files: Vec<(String, String)>,
+    /// Paths that gave no file, with the reason.
+    problems: Vec<(String, String)>,
+    /// All of these, and directories where new files may come up.
+    watched: Vec<String>,
+}
 
 /// Reads what a configuration names, relative to `base`, and compiles it.
 ///
 /// Files that cannot be read are diagnostics, like anything else that is wrong.
 pub(crate) fn load(config: &Config, base: &Path) -> Result<Compilation, Error> {
-    let runtime = runtime_path(&config.runtime)?;
-    let mut sources = Sources::default();
-    let mut watched = Vec::new();
-    let mut problems = Vec::new();
+    let found = find(config, base)?;
+    let compilation = compile(config, base, &found, &|_| true)?;
+    check_overrides(config, &compilation, std::iter::empty())?;
+    Ok(compilation)
+}
+
+/// Finds and reads the files, and holds the rest of the configuration to be right.
+pub(crate) fn find(config: &Config, base: &Path) -> Result<Found, Error> {
+    config::check(config)?;
+    overrides::check(config)?;
+    let mut found = Found {
+        files: Vec::new(),
+        problems: Vec::new(),
+        watched: Vec::new(),
+    };
     let mut paths: Vec<PathBuf> = Vec::new();
     for directory in &config.directories {
         // New files are noticed through the directory.
-        watched.push(display(directory));
+        found.watched.push(display(directory));
         match workflow_files(&base.join(directory)) {
-            Ok(names) if names.is_empty() => problems.push((
+            Ok(names) if names.is_empty() => found.problems.push((
                 display(directory),
                 "no workflow in this directory (a file ending in .yaml or .yml)".to_owned(),
             )),
             Ok(names) => paths.extend(names.into_iter().map(|name| directory.join(name))),
-            Err(error) => problems.push((display(directory), explain(&error))),
+            Err(error) => found.problems.push((display(directory), explain(&error))),
         }
+    }
+    for pattern in &config.globs {
+        found.glob(pattern, base, &mut paths)?;
     }
     paths.extend(config.files.iter().cloned());
-    let mut files = Vec::new();
+    let mut seen = BTreeSet::new();
     for path in paths {
         let shown = display(&path);
-        watched.push(shown.clone());
-        match fs::read(base.join(&path)).map(String::from_utf8) {
-            Ok(Ok(text)) => files.push(sources.add(shown, text)),
+        if seen.insert(shown.clone()) {
+            found.read(&base.join(&path), shown);
+        }
+    }
+    Ok(found)
+}
+
+impl Found {
+    fn glob(&mut self, pattern: &str, base: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Error> {
+        let error = || Error::Glob {
+            pattern: pattern.to_owned(),
+        };
+        let parts: Vec<&str> = pattern.split('/').collect();
+        let fixed = parts
+            .iter()
+            .take_while(|part| !part.contains(['*', '?']))
+            .count()
+            .min(parts.len() - 1);
+        let root: PathBuf = parts[..fixed].iter().collect();
+        let goes_down = root
+            .components()
+            .any(|part| matches!(part, Component::Normal(_)));
+        if !goes_down || pattern.starts_with('/') {
+            return Err(error());
+        }
+        self.watched.push(display(&root));
+        let mut matching = Vec::new();
+        if let Err(problem) = walk(&base.join(&root), &mut Vec::new(), &mut |below| {
+            if glob::matches_parts(&parts[fixed..], below) {
+                matching.push(root.join(below.iter().collect::<PathBuf>()));
+            }
+        }) {
+            self.problems.push((display(&root), explain(&problem)));
+        } else if matching.is_empty() {
+            let problem = format!("no file here matches `{pattern}`");
+            self.problems.push((display(&root), problem));
+        }
+        matching.sort();
+        paths.extend(matching);
+        Ok(())
+    }
+
+    fn read(&mut self, path: &Path, shown: String) {
+        self.watched.push(shown.clone());
+        match fs::read(path).map(String::from_utf8) {
+            Ok(Ok(text)) => self.files.push((shown, text)),
             Ok(Err(error)) => {
                 let at = error.utf8_error().valid_up_to();
-                problems.push((
-                    shown,
-                    format!("not UTF-8: the byte at offset {at} is no text"),
-                ));
+                let problem = format!("not UTF-8: the byte at offset {at} is no text");
+                self.problems.push((shown, problem));
             }
-            Err(error) => problems.push((shown, explain(&error))),
+            Err(error) => self.problems.push((shown, explain(&error))),
         }
     }
-    let mut read = |path: &Path| {
-        let text = read_data(&base.join(path));
-        let watch = match text {
-            Err(Unread::Missing) => watched_for(base, path),
-            _ => display(path),
-        };
-        if !watched.contains(&watch) {
-            watched.push(watch);
-        }
-        text
-    };
-    let mut workflows = compile::compile(&mut sources, &files, &runtime, &mut read);
-    for (path, problem) in problems {
-        workflows.push(compile::unreadable(&mut sources, &path, &problem));
+}
+
+/// Compiles those of the files that are `wanted`.
+pub(crate) fn compile(
+    config: &Config,
+    base: &Path,
+    found: &Found,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Compilation, Error> {
+    let runtime = config::runtime_path(&config.runtime)?;
+    let mut sources = Sources::default();
+    let files: Vec<_> = found
+        .files
+        .iter()
+        .filter(|(path, _)| wanted(path))
+        .map(|(path, text)| sources.add(path, text))
+        .collect();
+    let mut read = |path: &Path| read_data(&base.join(path));
+    let mut workflows = compile::compile(&mut sources, &files, config, &runtime, &mut read);
+    let mut watched = found.watched.clone();
+    for workflow in &workflows {
+        watched.extend(data_files(workflow, base));
     }
+    for (path, problem) in &found.problems {
+        workflows.push(compile::unreadable(&mut sources, path, problem));
+    }
+    deduplicate(&mut watched);
     Ok(Compilation {
         sources,
         workflows,
@@ -87,19 +167,72 @@ fn read_data(path: &Path) -> Result<String, Unread> {
         .map_err(|error| Unread::NotUtf8(error.utf8_error().valid_up_to()))
 }
 
-/// What to watch so that a missing file is noticed when it comes: the nearest directory that
-/// is there. Cargo would take the missing file itself for a change, at every build. So it must
-/// where that directory is the package, whose every file would count.
-fn watched_for(base: &Path, missing: &Path) -> String {
-    let plain = missing
+/// What to watch for the files that a workflow names.
+fn data_files(workflow: &Workflow, base: &Path) -> impl Iterator<Item = String> {
+    workflow.files.iter().map(|path| to_watch(path, base))
+}
+
+/// A file, or where it would come up: Cargo takes a watched path that is not there
+/// for changed, each time. That is left only where there is no directory to watch
+/// but the whole package.
+pub(crate) fn to_watch(path: &Path, base: &Path) -> String {
+    let is_place = |place: &&Path| {
+        let names_one = place
+            .components()
+            .next_back()
+            .is_some_and(|part| matches!(part, Component::Normal(_)));
+        names_one && base.join(place).exists()
+    };
+    // With `..` in it, the directories on the way are not those that the file is in.
+    let goes_down = path
         .components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let directory = missing
-        .ancestors()
-        .skip(1)
-        .find(|directory| base.join(directory).is_dir())
-        .filter(|directory| plain && directory.components().any(|part| part != Component::CurDir));
-    display(directory.unwrap_or(missing))
+    let place = path.ancestors().find(is_place).filter(|_| goes_down);
+    display(place.unwrap_or(path))
+}
+
+/// Each path once, in the order in which they came.
+pub(crate) fn deduplicate(paths: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+}
+
+/// Overrides are for types of any workflow; where one could not be read at all, its
+/// types are not known.
+pub(crate) fn check_overrides<'a>(
+    config: &Config,
+    compilation: &'a Compilation,
+    more: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), Error> {
+    let workflows = compilation.workflows();
+    if workflows.iter().any(|workflow| workflow.items.is_none()) {
+        return Ok(());
+    }
+    let types = workflows
+        .iter()
+        .flat_map(|workflow| &workflow.types)
+        .map(String::as_str);
+    overrides::check_used(config, types.chain(more))
+}
+
+/// Calls `file` with the parts of the path of each file below a directory. Links to
+/// directories are not followed: they may lead in circles.
+fn walk(
+    directory: &Path,
+    below: &mut Vec<String>,
+    file: &mut dyn FnMut(&[&str]),
+) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        below.push(entry.file_name().to_string_lossy().into_owned());
+        if entry.file_type()?.is_dir() {
+            walk(&entry.path(), below, file)?;
+        } else {
+            file(&below.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        below.pop();
+    }
+    Ok(())
 }
 
 /// The names of the workflow files in a directory, sorted.

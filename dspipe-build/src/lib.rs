@@ -27,6 +27,7 @@ mod config;
 mod data;
 mod diag;
 mod emit;
+mod emitted;
 mod error;
 mod expr;
 mod files;
@@ -34,11 +35,14 @@ mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
+mod glob;
 mod ir;
+mod overrides;
 #[cfg(feature = "schema")]
 mod schema;
 mod source;
 mod spec;
+mod stamps;
 mod template;
 mod ty;
 mod yaml;

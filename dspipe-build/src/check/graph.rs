@@ -23,7 +23,7 @@ pub(super) fn plan(
     let mut steps: Vec<usize> = (0..dependencies.len()).collect();
     // By the number of steps needed before: an order in which nothing waits for a
     // later one, and in file order where the graph leaves the choice.
-    steps.sort_by_key(|step| ancestors[*step].len());
+    steps.sort_by_key(|step| ancestors[*step].count());
     Graph {
         dependencies,
         ancestors: &ancestors,
@@ -33,7 +33,7 @@ pub(super) fn plan(
 
 struct Graph<'a> {
     dependencies: &'a [BTreeSet<usize>],
-    ancestors: &'a [BTreeSet<usize>],
+    ancestors: &'a [Steps],
 }
 
 impl Graph<'_> {
@@ -91,7 +91,7 @@ impl Graph<'_> {
             .map(|step| {
                 steps
                     .iter()
-                    .take_while(|before| self.ancestors[*step].contains(before))
+                    .take_while(|before| self.ancestors[*step].contains(**before))
                     .count()
             })
             .collect();
@@ -119,8 +119,36 @@ fn root(parent: &mut [usize], mut at: usize) -> usize {
     at
 }
 
+/// A set of steps, a bit each: in a chain, every step waits for all before it.
+#[derive(Debug, Clone)]
+struct Steps(Vec<u64>);
+
+impl Steps {
+    fn none_of(count: usize) -> Self {
+        Self(vec![0; count.div_ceil(64)])
+    }
+
+    fn insert(&mut self, step: usize) {
+        self.0[step / 64] |= 1 << (step % 64);
+    }
+
+    fn contains(&self, step: usize) -> bool {
+        self.0[step / 64] & (1 << (step % 64)) != 0
+    }
+
+    fn extend(&mut self, other: &Self) {
+        for (bits, more) in self.0.iter_mut().zip(&other.0) {
+            *bits |= more;
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.0.iter().map(|bits| bits.count_ones()).sum()
+    }
+}
+
 /// All that each step waits for. The graph has no cycle.
-fn ancestors(dependencies: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
+fn ancestors(dependencies: &[BTreeSet<usize>]) -> Vec<Steps> {
     let mut waiting: Vec<usize> = dependencies.iter().map(BTreeSet::len).collect();
     let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); dependencies.len()];
     for (step, needed) in dependencies.iter().enumerate() {
@@ -131,12 +159,12 @@ fn ancestors(dependencies: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
     let mut ready: Vec<usize> = (0..waiting.len())
         .filter(|step| waiting[*step] == 0)
         .collect();
-    let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); dependencies.len()];
+    let mut all = vec![Steps::none_of(dependencies.len()); dependencies.len()];
     while let Some(step) = ready.pop() {
+        let mut inherited = all[step].clone();
+        inherited.insert(step);
         for later in std::mem::take(&mut needed_by[step]) {
-            let mut inherited = all[step].clone();
-            inherited.insert(step);
-            all[later].append(&mut inherited);
+            all[later].extend(&inherited);
             waiting[later] -= 1;
             if waiting[later] == 0 {
                 ready.push(later);
@@ -228,7 +256,7 @@ mod tests {
         assert_eq!(find_cycle(&dependencies), None);
         let ancestors = ancestors(&dependencies);
         let mut steps: Vec<usize> = (0..dependencies.len()).collect();
-        steps.sort_by_key(|step| ancestors[*step].len());
+        steps.sort_by_key(|step| ancestors[*step].count());
         Graph {
             dependencies: &dependencies,
             ancestors: &ancestors,

@@ -189,6 +189,12 @@ impl Diagnostics {
         self.all.len()
     }
 
+    pub(crate) fn warnings_to_errors(&mut self) {
+        for diagnostic in &mut self.all {
+            diagnostic.severity = Severity::Error;
+        }
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.all
             .iter()

@@ -41,6 +41,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
     let (workflow_name, name) = (&workflow.name.text, &step.name.text);
     let (source, description) = (&step.source, &step.description);
     let instructions = &step.instructions;
+    let (input, output) = (emitter.type_name("Input"), emitter.type_name("Output"));
     let docs = doc::lines(&[&format!("What is known about step `{name}`.")]);
     let step_docs = doc::lines(&[&format!("Step `{name}` as a type.")]);
     quote! {
@@ -65,8 +66,8 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
         pub struct Step;
 
         impl Signature for Step {
-            type Input = Input;
-            type Output = Output;
+            type Input = #input;
+            type Output = #output;
             const DEF: &'static SignatureDef = &SIGNATURE;
         }
     }

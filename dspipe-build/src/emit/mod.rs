@@ -12,7 +12,8 @@ use std::cell::Cell;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::ir::{Field, Step, Type, TypeKind, TypeRef, Workflow};
+use crate::ir::{Field, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
+use crate::overrides::{Change, Override};
 
 /// What the emitter needs to know besides the workflow.
 #[derive(Debug, Clone)]
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     pub(crate) runtime: TokenStream,
     /// The workflow has errors: emit everything that others may name, and no bodies.
     pub(crate) skeleton: bool,
+    /// In front of the names of all types.
+    pub(crate) type_prefix: String,
+    pub(crate) overrides: Vec<Override>,
 }
 
 /// The items of a workflow's module.
@@ -47,6 +51,37 @@ pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
         #outputs
         #run
         #(#steps)*
+    }
+}
+
+/// The paths of all types of a workflow, as overrides name them.
+pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> {
+    let path = |scope, name: &str| {
+        let name = format!("{type_prefix}{}", name.trim_start_matches("r#"));
+        type_path(workflow, scope, &name)
+    };
+    let mut paths = vec![
+        path(Scope::Workflow, "Inputs"),
+        path(Scope::Workflow, "Outputs"),
+    ];
+    for (index, step) in workflow.steps.iter().enumerate() {
+        let scope = Scope::Step(index);
+        paths.extend([path(scope, "Input"), path(scope, "Output")]);
+        paths.extend(step.types.iter().map(|def| path(scope, &def.ident)));
+    }
+    paths
+}
+
+/// `workflow::step::Type`, without the marks of raw identifiers.
+fn type_path(workflow: &Workflow, scope: Scope, name: &str) -> String {
+    let module = workflow.name.ident.trim_start_matches("r#");
+    let name = name.trim_start_matches("r#");
+    match scope {
+        Scope::Workflow => format!("{module}::{name}"),
+        Scope::Step(step) => {
+            let step = workflow.steps[step].name.ident.trim_start_matches("r#");
+            format!("{module}::{step}::{name}")
+        }
     }
 }
 
@@ -79,8 +114,20 @@ impl Emitter<'_> {
         let input_docs = doc::lines(&[&format!("What `{}` takes.", step.name.text)]);
         let output_docs = doc::lines(&[&format!("What `{}` gives.", step.name.text)]);
         let scope = Scope::Step(index);
-        let input = types::record(self, scope, &ident("Input"), &input_docs, &input_fields);
-        let output = types::record(self, scope, &ident("Output"), &output_docs, &output_fields);
+        let input = types::record(
+            self,
+            scope,
+            &self.type_name("Input"),
+            &input_docs,
+            &input_fields,
+        );
+        let output = types::record(
+            self,
+            scope,
+            &self.type_name("Output"),
+            &output_docs,
+            &output_fields,
+        );
         let definitions = step
             .types
             .iter()
@@ -127,13 +174,67 @@ impl Emitter<'_> {
     }
 
     fn type_path(&self, reference: TypeRef, scope: Scope) -> TokenStream {
-        let name = ident(&self.workflow.type_def(reference).ident);
+        let def = self.workflow.type_def(reference);
+        if let Some(replacement) = self.replacement(reference.step, def) {
+            return replacement;
+        }
+        let name = self.type_name(&def.ident);
         let module = ident(&self.workflow.steps[reference.step].name.ident);
         match scope {
             Scope::Workflow => quote!(#module::#name),
             Scope::Step(step) if step == reference.step => quote!(#name),
             Scope::Step(_) => quote!(super::#module::#name),
         }
+    }
+
+    /// The name of a type as it is generated.
+    fn type_name(&self, name: &str) -> Ident {
+        match self.options.type_prefix.as_str() {
+            "" => ident(name),
+            prefix => format_ident!("{prefix}{}", name.trim_start_matches("r#")),
+        }
+    }
+
+    /// The user's type that takes the place of a generated one.
+    fn replacement(&self, step: usize, def: &TypeDef) -> Option<TokenStream> {
+        let name = self.type_name(&def.ident).to_string();
+        let path = type_path(self.workflow, Scope::Step(step), &name);
+        let changes = &self.options.overrides;
+        changes
+            .iter()
+            .rev()
+            .find_map(|change| match &change.change {
+                Change::Replace(ty) if change.is_for(&path) => ty.parse().ok(),
+                _ => None,
+            })
+    }
+
+    /// The attributes that a type gets on top, without derives that it has anyway.
+    fn attributes(&self, scope: Scope, name: &Ident, derived: &[&str]) -> TokenStream {
+        if self.options.overrides.is_empty() {
+            return TokenStream::new();
+        }
+        let path = type_path(self.workflow, scope, &name.to_string());
+        let mut seen: Vec<String> = derived.iter().map(|&name| name.to_owned()).collect();
+        let mut traits = Vec::new();
+        let mut attributes = TokenStream::new();
+        for change in self.options.overrides.iter().filter(|c| c.is_for(&path)) {
+            match &change.change {
+                Change::Derive(wanted) => {
+                    for name in wanted {
+                        let last = name.rsplit("::").next().unwrap_or(name).trim();
+                        if !seen.iter().any(|known| known == last) {
+                            seen.push(last.to_owned());
+                            traits.extend(name.parse::<TokenStream>().ok());
+                        }
+                    }
+                }
+                Change::Attribute(text) => attributes.extend(text.parse::<TokenStream>().ok()),
+                Change::Replace(_) => {}
+            }
+        }
+        let derive = (!traits.is_empty()).then(|| quote!(#[derive(#(#traits),*)]));
+        quote!(#derive #attributes)
     }
 
     /// Whether values of a type are copied rather than cloned.

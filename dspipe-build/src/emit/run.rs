@@ -11,7 +11,10 @@ pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
     let name = ident(&step.name.ident);
     let fallback = format!("Runs step `{}`.", step.name.text);
     let docs = doc::item(&fallback, &step.description, &step.source);
-    let errors = doc::errors("If there is no reply, or none that is an `Output`.");
+    let (input, output) = (emitter.type_name("Input"), emitter.type_name("Output"));
+    let errors = doc::errors(&format!(
+        "If there is no reply, or none that is an `{output}`."
+    ));
     let (allow, body) = if emitter.options.skeleton {
         skeleton(&[ident("runner"), ident("input")])
     } else {
@@ -23,8 +26,8 @@ pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
         #allow
         pub async fn #name<R: Runner>(
             runner: &R,
-            input: &#name::Input,
-        ) -> Result<#name::Output, Error> {
+            input: &#name::#input,
+        ) -> Result<#name::#output, Error> {
             #body
         }
     }
@@ -41,6 +44,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
         &workflow.description,
         &workflow.source,
     );
+    let (inputs_type, outputs_type) = (emitter.type_name("Inputs"), emitter.type_name("Outputs"));
     let errors = doc::errors("That of the first step that fails.");
     let with_docs = doc::lines(&["Like [`run`], on a runner of the caller's."]);
     let outputs: Vec<Ident> = workflow
@@ -55,7 +59,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
         let unused = workflow
             .inputs
             .is_empty()
-            .then(|| quote!(let Inputs {} = inputs;));
+            .then(|| quote!(let #inputs_type {} = inputs;));
         let runtime = &emitter.options.runtime;
         let helpers = emitter
             .calls_helpers
@@ -65,7 +69,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
             #helpers
             #unused
             #statements
-            Ok(Outputs { #(#outputs,)* })
+            Ok(#outputs_type { #(#outputs,)* })
         };
         (quote!(), body)
     };
@@ -74,7 +78,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
     quote! {
         #docs
         #errors
-        pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
+        pub async fn run(inputs: #inputs_type) -> Result<#outputs_type, Error> {
             run_with(#runtime::default_runner(), inputs).await
         }
 
@@ -82,7 +86,7 @@ pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
         #errors
         #allow
         #long
-        pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
+        pub async fn run_with<R: Runner>(runner: &R, inputs: #inputs_type) -> Result<#outputs_type, Error> {
             #body
         }
     }
@@ -347,7 +351,8 @@ fn started(emitter: &Emitter<'_>, step: usize) -> TokenStream {
         };
         quote!(#field: #value)
     });
-    quote!(#name(runner, &#name::Input { #(#fields,)* }))
+    let input = emitter.type_name("Input");
+    quote!(#name(runner, &#name::#input { #(#fields,)* }))
 }
 
 fn text(emitter: &Emitter<'_>, pieces: &[Piece]) -> TokenStream {

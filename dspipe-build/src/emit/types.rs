@@ -9,6 +9,10 @@ use quote::quote;
 use super::{Emitter, Scope, doc, ident};
 use crate::ir::{Bounds, Field, Name, Type, TypeDef, TypeDefKind, TypeKind};
 
+/// What is derived for every struct and every enum, and need not be asked for.
+const STRUCT_DERIVES: [&str; 3] = ["Clone", "Debug", "PartialEq"];
+const ENUM_DERIVES: [&str; 6] = ["Clone", "Copy", "Debug", "PartialEq", "Eq", "Hash"];
+
 /// `Inputs`: what the workflow takes.
 pub(super) fn inputs(emitter: &Emitter<'_>) -> TokenStream {
     let fields: Vec<&Field> = emitter
@@ -18,7 +22,13 @@ pub(super) fn inputs(emitter: &Emitter<'_>) -> TokenStream {
         .map(|input| &input.field)
         .collect();
     let docs = doc::lines(&["What the workflow takes."]);
-    record(emitter, Scope::Workflow, &ident("Inputs"), &docs, &fields)
+    record(
+        emitter,
+        Scope::Workflow,
+        &emitter.type_name("Inputs"),
+        &docs,
+        &fields,
+    )
 }
 
 /// `Outputs`: what each step gave.
@@ -30,22 +40,32 @@ pub(super) fn outputs(emitter: &Emitter<'_>) -> TokenStream {
         .iter()
         .map(|step| {
             let module = ident(&step.name.ident);
+            let output = emitter.type_name("Output");
             Member {
                 name: &step.name,
                 ident: module.clone(),
                 docs: doc::output(step),
-                ty: quote!(#module::Output),
+                ty: quote!(#module::#output),
                 optional: step.guard.is_some(),
                 checks: None,
             }
         })
         .collect();
-    structure(emitter, &ident("Outputs"), &docs, &members)
+    structure(
+        emitter,
+        Scope::Workflow,
+        &emitter.type_name("Outputs"),
+        &docs,
+        &members,
+    )
 }
 
 /// A type of a step.
 pub(super) fn definition(emitter: &Emitter<'_>, step: usize, def: &TypeDef) -> TokenStream {
-    let name = ident(&def.ident);
+    if emitter.replacement(step, def).is_some() {
+        return TokenStream::new();
+    }
+    let name = emitter.type_name(&def.ident);
     match &def.kind {
         TypeDefKind::Struct(fields) => {
             let docs = doc::item("An object.", &def.description, &def.source);
@@ -58,7 +78,7 @@ pub(super) fn definition(emitter: &Emitter<'_>, step: usize, def: &TypeDef) -> T
                 &def.description,
                 &def.source,
             );
-            enumeration(emitter, &name, &docs, values)
+            enumeration(emitter, Scope::Step(step), &name, &docs, values)
         }
     }
 }
@@ -88,7 +108,7 @@ pub(super) fn record(
             }
         })
         .collect();
-    structure(emitter, name, docs, &members)
+    structure(emitter, scope, name, docs, &members)
 }
 
 /// A field of a struct, ready to be written.
@@ -105,6 +125,7 @@ struct Member<'a> {
 
 fn structure(
     emitter: &Emitter<'_>,
+    scope: Scope,
     name: &Ident,
     docs: &TokenStream,
     members: &[Member<'_>],
@@ -159,9 +180,11 @@ fn structure(
         _ => quote!(let mut __object = from.object()?;),
     };
     let deserialize = deserialize(emitter, name);
+    let attributes = emitter.attributes(scope, name, &STRUCT_DERIVES);
     quote! {
         #docs
         #[derive(Clone, Debug, PartialEq)]
+        #attributes
         pub struct #name {
             #(#declared,)*
         }
@@ -189,6 +212,7 @@ fn structure(
 
 fn enumeration(
     emitter: &Emitter<'_>,
+    scope: Scope,
     name: &Ident,
     docs: &TokenStream,
     values: &[Name],
@@ -200,9 +224,11 @@ fn enumeration(
         .map(|value| doc::lines(&[&format!("`{}`", value.text.replace('`', "'"))]));
     let count = Literal::usize_unsuffixed(values.len());
     let deserialize = deserialize(emitter, name);
+    let attributes = emitter.attributes(scope, name, &ENUM_DERIVES);
     quote! {
         #docs
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #attributes
         pub enum #name {
             #(#variant_docs #variants,)*
         }
