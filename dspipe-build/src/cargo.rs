@@ -146,11 +146,11 @@ fn write(
         write_if_changed(&code, &text)?;
     }
     let (name, path) = (workflow.module(), workflow.path());
-    Ok(module(name, path, code.exists(), error))
+    Ok(module(name, path, code.exists(), error.as_ref()))
 }
 
 /// One module of the index.
-fn module(module: &str, path: &str, include: bool, error: Option<TokenStream>) -> TokenStream {
+fn module(module: &str, path: &str, include: bool, error: Option<&TokenStream>) -> TokenStream {
     let (stem, file) = (stem(module), file_name(module));
     let name = ident(module);
     let file = format!("/dspipe/{file}");
