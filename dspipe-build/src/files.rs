@@ -197,15 +197,15 @@ pub(crate) fn deduplicate(paths: &mut Vec<String>) {
     paths.retain(|path| seen.insert(path.clone()));
 }
 
-/// Overrides are for types of any workflow; where one could not be read at all, its
-/// types are not known.
+/// Overrides are for types of any workflow; where one has errors, its types may not
+/// be known, and the errors come first.
 pub(crate) fn check_overrides<'a>(
     config: &Config,
     compilation: &'a Compilation,
     more: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<(), Error> {
     let workflows = compilation.workflows();
-    if workflows.iter().any(|workflow| workflow.items.is_none()) {
+    if workflows.iter().any(|workflow| workflow.errors() > 0) {
         return Ok(());
     }
     let types = workflows

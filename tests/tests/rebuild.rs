@@ -43,14 +43,15 @@ fn workflow(name: &str, output: &str, data: Option<&str>) -> String {
 struct Project(PathBuf);
 
 impl Project {
-    fn new(directory: &Path, config: &str) -> Self {
+    /// `name` must differ: projects that share a target directory share by name what is built for them.
+    fn new(name: &str, directory: &Path, config: &str) -> Self {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let workspace = workspace.canonicalize().unwrap();
         let project = Self(directory.to_path_buf());
         project.write(
             "Cargo.toml",
             &format!(
-                "[package]\nname = \"rebuilt\"\nedition = \"2021\"\n\n[workspace]\n\n\
+                "[package]\nname = \"rebuilt-{name}\"\nedition = \"2021\"\n\n[workspace]\n\n\
                  [dependencies]\ndspipe-runtime = {{ path = '{0}/dspipe-runtime', default-features = false }}\n\n\
                  [build-dependencies]\ndspipe-build = {{ path = '{0}/dspipe-build' }}\n",
                 workspace.display()
@@ -135,6 +136,7 @@ impl Project {
 fn exactly_when_a_file_that_matters_changed() {
     let directory = tempfile::tempdir().unwrap();
     let project = Project::new(
+        "files",
         directory.path(),
         ".glob(\"workflows/**/*.yaml\").workflow(\"special/lone.yaml\")",
     );
@@ -205,7 +207,7 @@ fn exactly_when_a_file_that_matters_changed() {
 #[test]
 fn warnings_come_again_and_names_stay_apart() {
     let directory = tempfile::tempdir().unwrap();
-    let project = Project::new(directory.path(), ".workflows(\"workflows\")");
+    let project = Project::new("names", directory.path(), ".workflows(\"workflows\")");
     project.write("src/main.rs", MAIN);
     project.write(
         "workflows/one.yaml",
@@ -237,7 +239,7 @@ fn committed_code() {
     let directory = tempfile::tempdir().unwrap();
     let config = ".workflows(\"workflows\").emit_to(\"src/generated\").type_prefix(\"Wf\")\
                   .derive(\"one::*::WfOutput\", \"Eq, Hash, Clone\")";
-    let project = Project::new(directory.path(), config);
+    let project = Project::new("committed", directory.path(), config);
     project.write(
         "src/main.rs",
         "mod generated;\n\nfn main() {\n    let inputs = generated::one::WfInputs { text: String::new() };\n    \
