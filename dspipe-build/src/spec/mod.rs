@@ -5,6 +5,7 @@
 
 mod example;
 mod optimizer;
+mod optimizer_settings;
 mod schema;
 mod settings;
 mod signature;
