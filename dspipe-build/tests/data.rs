@@ -97,6 +97,57 @@ fn demos_come_from_files_in_every_format() {
 }
 
 #[test]
+fn a_file_of_the_workflow_serves_all_its_steps() {
+    let scratch = Scratch::new("serves");
+    scratch.write(
+        "workflows/a.yaml",
+        "workflow:
+  name: two
+  dspy_config: {few_shot_examples: 2, training_size: 2, global_training_data: d.csv}
+  steps:
+    - name: read
+      type: dspy
+      signature:
+        input_fields: [{name: id, type: string}]
+        output_fields: [{name: kind, type: string}]
+    - name: count
+      type: dspy
+      signature:
+        input_fields: [{name: kind, type: string, template: '{{steps.read.kind}}'}]
+        output_fields: [{name: total, type: integer}]
+    - name: also_count
+      type: dspy
+      signature:
+        input_fields: [{name: kind, type: string, template: '{{steps.read.kind}}'}]
+        output_fields: [{name: total, type: string}]
+",
+    );
+    // Empty cells are no fields.
+    scratch.write(
+        "workflows/d.csv",
+        "id,kind,total\n,x,1\n7,mail,\n,y,2\n,z,3\n8,post,\n",
+    );
+    let compilation = Config::new()
+        .workflow("workflows/a.yaml")
+        .load(&scratch.0)
+        .unwrap();
+    let workflow = &compilation.workflows()[0];
+    assert_eq!(compilation.report(workflow), "");
+    let code = workflow.code().unwrap();
+    let code: String = code.split_whitespace().collect();
+    // As a number for one step, as a text for the other; the third is over the limit.
+    for (total, times) in [
+        (r#"\"total\":1}"#, 1),
+        (r#"\"total\":\"2\"}"#, 1),
+        (r#"\"total\":3}"#, 0),
+    ] {
+        let raw = total.replace('\\', "");
+        let found = code.matches(total).count() + code.matches(&raw).count();
+        assert_eq!(found, times, "{total}: {code}");
+    }
+}
+
+#[test]
 fn missing_files_are_watched_through_their_directory() {
     let scratch = Scratch::new("missing");
     for (data, watch) in [

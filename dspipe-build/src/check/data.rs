@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
 
+use super::cells;
 use super::demos;
 use super::records::{self, Placed, Shape};
 use super::sizes::{self, Available};
@@ -191,22 +192,27 @@ impl Reading<'_> {
         }
     }
 
-    fn record(&mut self, node: Node, problems: &mut Diagnostics) {
+    fn record(&mut self, mut node: Node, problems: &mut Diagnostics) {
         let span = node.span;
+        if self.file.is_table() && self.only.is_none() {
+            cells::drop_empty(&mut node);
+        }
         let Some(placed) = records::place(node, self.shapes, self.only, problems) else {
             return;
         };
         match placed {
             Placed::Steps {
                 steps,
-                mut input,
-                mut output,
+                input,
+                output,
             } => {
                 for step in steps {
                     let types = &self.types[step];
+                    // Each step reads the cells by its own types.
+                    let (mut input, mut output) = (input.clone(), output.clone());
                     if self.file.is_table() {
-                        records::type_cells(&mut input, &types.inputs);
-                        records::type_cells(&mut output, &types.outputs);
+                        cells::of_types(&mut input, &types.inputs);
+                        cells::of_types(&mut output, &types.outputs);
                     }
                     self.found[step].available.add(span);
                     let Some(demo) = demos::example(&input, &output, types, problems) else {
@@ -258,7 +264,7 @@ impl Reading<'_> {
                 };
                 let field = fields.get(at..=at)?;
                 if self.file.is_table() {
-                    records::type_cells(&mut node, field);
+                    cells::of_types(&mut node, field);
                 }
                 let value = demos::values(&node, field, types, what, problems)?;
                 Some(Value::Object(value).to_string())

@@ -2,6 +2,7 @@
 //! examples. Every problem is recorded; what comes out of a workflow with
 //! problems is good enough to generate a skeleton from.
 
+mod cells;
 mod conditions;
 mod constant;
 mod data;

@@ -1,8 +1,7 @@
 //! Which step a record of training data belongs to.
 
-use crate::data;
 use crate::diag::{Code, Diagnostics, list, nearest};
-use crate::ir::{Field, Type, TypeKind};
+use crate::ir::{Field, TypeKind};
 use crate::source::Span;
 use crate::yaml::{Key, Kind, Node};
 
@@ -434,51 +433,6 @@ pub(super) fn names<'a>(shapes: &'a [Shape<'_>], only: Option<usize>) -> Vec<&'a
         None => shapes,
     };
     all.iter().flat_map(Shape::names).collect()
-}
-
-/// Gives the cells of a table the kinds that the types of their fields ask for.
-pub(super) fn type_cells(node: &mut Node, fields: &[Field]) {
-    let Kind::Map(entries) = &mut node.kind else {
-        return;
-    };
-    for (key, cell) in entries {
-        if let Some(field) = field(fields, &key.text) {
-            type_cell(cell, &field.ty);
-        }
-    }
-}
-
-fn type_cell(cell: &mut Node, ty: &Type) {
-    let Kind::Scalar { text, plain } = &mut cell.kind else {
-        return;
-    };
-    match &ty.kind {
-        TypeKind::Optional(_) if text.is_empty() => {}
-        TypeKind::Optional(inner) => type_cell(cell, inner),
-        TypeKind::String | TypeKind::Enum(_) => *plain = false,
-        TypeKind::Integer | TypeKind::Number | TypeKind::Boolean => *text = text.trim().to_owned(),
-        _ => {
-            if let Some(kind) = data::cell(text) {
-                cell.kind = kind;
-                let span = cell.span;
-                point_at(cell, span);
-            }
-        }
-    }
-}
-
-fn point_at(node: &mut Node, span: Span) {
-    node.span = span;
-    match &mut node.kind {
-        Kind::Scalar { .. } => {}
-        Kind::List(items) => items.iter_mut().for_each(|item| point_at(item, span)),
-        Kind::Map(entries) => {
-            for (key, value) in entries {
-                key.span = span;
-                point_at(value, span);
-            }
-        }
-    }
 }
 
 fn matches(fields: &[Field], keys: &[&str]) -> bool {

@@ -180,7 +180,7 @@ fn yaml_records(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) 
             .error(
                 Code::InvalidData,
                 start,
-                format!("a YAML file of {} MiB", text.len() >> 20),
+                format!("a YAML file of {} MiB", text.len().div_ceil(1 << 20)),
             )
             .help(format!(
                 "up to {} MiB are read; JSON Lines may have {}",
@@ -289,7 +289,7 @@ fn unread(path: &Spanned<String>, problem: Unread, diagnostics: &mut Diagnostics
             return;
         }
         Unread::TooLarge(bytes) => (
-            format!("the file has {} MiB", bytes >> 20),
+            format!("the file has {} MiB", bytes.div_ceil(1 << 20)),
             Some(format!(
                 "a build reads up to {} MiB of one file; take a sample of it",
                 MAX_BYTES >> 20

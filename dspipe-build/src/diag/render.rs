@@ -141,7 +141,10 @@ fn window<'s>(sources: &'s Sources, part: &Part<'_>) -> Window<'s> {
         (start, end)
     };
     Window {
-        text: text.get(start..end).unwrap_or_default(),
+        text: text
+            .get(start..end)
+            .unwrap_or_default()
+            .trim_end_matches('\r'),
         start,
         line: source.line_column(start).0,
         cut,

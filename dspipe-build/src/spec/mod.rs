@@ -6,6 +6,7 @@
 mod condition;
 mod example;
 mod optimizer;
+mod optimizer_settings;
 mod schema;
 mod settings;
 mod signature;

@@ -4,7 +4,8 @@ use crate::diag::{Code, Diagnostics};
 use crate::source::{Span, Spanned};
 use crate::yaml::{self, MapReader};
 
-use super::optimizer::{self, Optimizer, Stage, in_range};
+use super::optimizer::{Optimizer, Stage};
+use super::optimizer_settings::{self, in_range};
 use super::optional_text;
 
 /// The settings of a workflow or of one step; a step inherits what it does not set.
@@ -128,7 +129,7 @@ fn optimizer(
     };
     if let Some((key, node)) = map.entry("optimizer_settings") {
         match &mut chain {
-            Some(chain) => optimizer::settings(node, &mut chain.value, diagnostics),
+            Some(chain) => optimizer_settings::settings(node, &mut chain.value, diagnostics),
             // An optimizer that could not be read is reported already.
             None if named => {}
             None => {
