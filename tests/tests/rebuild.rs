@@ -180,10 +180,12 @@ fn exactly_when_a_file_that_matters_changed() {
     );
     project.expect("the one outside changed", true, &["lone.rs"]);
 
-    project.write("special/data/examples.json", "[]");
+    let record = r#"[{"text": "long", "b": "short"}]"#;
+    project.write("special/data/examples.json", record);
     let said = project.expect("its data were added", true, &[]);
     assert!(!said.contains("is not there"), "{said}");
-    project.write("special/data/examples.json", "[ ]");
+    let other = record.replace("long", "longer");
+    project.write("special/data/examples.json", &other);
     project.expect("its data changed", true, &[]);
     project.expect("nothing changed after that either", false, &[]);
     project.remove("special/data/examples.json");
