@@ -1,5 +1,11 @@
 //! The settings of the builder, in memory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
 use std::path::Path;
 
 use dspipe_build::{Config, Error};
