@@ -84,6 +84,9 @@ pub(crate) fn compile(config: &Config) -> Result<(), Error> {
     for unreadable in anew {
         index.extend(write(&compilation, unreadable, &directory)?);
     }
+    let workflows = compilation.workflows().iter().map(Workflow::module);
+    let stems = workflows.chain(kept.0.values().map(|stamp| stamp.module.as_str()));
+    remove_others(&directory, &stems.map(stem).collect())?;
     write_if_changed(&out.join("dspipe.rs"), &format::file(INDEX_HEADER, &index))?;
     match compiler {
         Some(compiler) => write_if_changed(&record, &kept.to_text(compiler)),
@@ -118,6 +121,19 @@ pub(crate) fn file_name(module: &str) -> String {
 
 pub(crate) fn stem(module: &str) -> &str {
     module.strip_prefix("r#").unwrap_or(module)
+}
+
+/// Removes what is left of workflows that are no more.
+fn remove_others(directory: &Path, stems: &HashSet<&str>) -> Result<(), Error> {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let stem = name.split('.').next().unwrap_or_default();
+        if !stems.contains(stem) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the file of one workflow; its module in the index. A workflow with errors

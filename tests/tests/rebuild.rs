@@ -202,6 +202,7 @@ fn exactly_when_a_file_that_matters_changed() {
         !compiles && said.contains("E0433"),
         "a workflow was removed:\n{said}"
     );
+    assert!(!project.generated().contains_key("two.rs"));
     project.write("src/main.rs", MAIN);
     project.expect("Rust was put right", false, &[]);
 }
