@@ -267,6 +267,8 @@ pub(crate) struct Bounds {
     pub(crate) max_length: Option<u32>,
     pub(crate) min_items: Option<u32>,
     pub(crate) max_items: Option<u32>,
+    /// A regular expression that compiles.
+    pub(crate) pattern: Option<String>,
 }
 
 /// A struct or enum to generate.

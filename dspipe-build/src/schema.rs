@@ -214,6 +214,8 @@ struct Field {
     /// The largest number of items.
     #[serde(rename = "maxItems")]
     max_items: Option<u32>,
+    /// A regular expression that the text matches somewhere.
+    pattern: Option<String>,
 }
 
 /// A type as JSON Schema: the part of it that is enforced on replies.
@@ -264,6 +266,8 @@ struct Schema {
     /// The largest number of items.
     #[serde(rename = "maxItems")]
     max_items: Option<u32>,
+    /// A regular expression that the text matches somewhere.
+    pattern: Option<String>,
 }
 
 #[derive(JsonSchema)]

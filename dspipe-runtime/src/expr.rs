@@ -293,6 +293,11 @@ impl Pattern {
         }
     }
 
+    /// The regular expression.
+    pub const fn as_str(&self) -> &'static str {
+        self.text
+    }
+
     /// Whether it matches somewhere in a text.
     pub fn matches(&self, text: &str) -> bool {
         self.compiled

@@ -893,7 +893,7 @@ pub mod right {
                 description: "",
             },
         ],
-        output_schema: r#"{"type":"object","properties":{"answer":{"type":"string"}},"required":["answer"],"additionalProperties":false}"#,
+        output_schema: r#"{"type":"object","properties":{"answer":{"type":"string","pattern":"^[a-z ]{3,20}$"}},"required":["answer"],"additionalProperties":false}"#,
         demos: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: Some(0.25),
@@ -953,7 +953,20 @@ pub mod right {
     impl Read for Output {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
-            let answer = __object.required("answer");
+            let answer = __object.required::<String>("answer");
+            __object
+                .check(
+                    "answer",
+                    &answer,
+                    |at, value| {
+                        {
+                            static PATTERN: expr::Pattern = expr::Pattern::new(
+                                "^[a-z ]{3,20}$",
+                            );
+                            at.pattern(value, &PATTERN);
+                        }
+                    },
+                );
             Some(Self { answer: answer? })
         }
     }
@@ -1171,8 +1184,21 @@ pub mod both {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let count = __object.required("count");
-            let answer = __object.required("answer");
+            let answer = __object.required::<String>("answer");
             let flag = __object.required("flag");
+            __object
+                .check(
+                    "answer",
+                    &answer,
+                    |at, value| {
+                        {
+                            static PATTERN: expr::Pattern = expr::Pattern::new(
+                                "^[a-z ]{3,20}$",
+                            );
+                            at.pattern(value, &PATTERN);
+                        }
+                    },
+                );
             Some(Self {
                 count: count?,
                 answer: answer?,
@@ -1301,8 +1327,21 @@ pub mod late {
     impl Read for Input {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
-            let answer = __object.required("answer");
+            let answer = __object.required::<String>("answer");
             let alone = __object.optional("alone");
+            __object
+                .check(
+                    "answer",
+                    &answer,
+                    |at, value| {
+                        {
+                            static PATTERN: expr::Pattern = expr::Pattern::new(
+                                "^[a-z ]{3,20}$",
+                            );
+                            at.pattern(value, &PATTERN);
+                        }
+                    },
+                );
             Some(Self {
                 answer: answer?,
                 alone: alone?,

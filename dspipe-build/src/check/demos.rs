@@ -234,6 +234,10 @@ impl Values<'_> {
             format!("at least {} items", bounds.min_items.unwrap_or(0))
         } else if above(items, bounds.max_items) {
             format!("at most {} items", bounds.max_items.unwrap_or(0))
+        } else if let (Some(pattern), Some(text)) = (&bounds.pattern, value.as_str())
+            && regex_lite::Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text))
+        {
+            format!("a text that matches `{pattern}`")
         } else {
             return true;
         };

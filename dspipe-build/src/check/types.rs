@@ -302,6 +302,7 @@ impl Lowering<'_> {
                 textual,
                 "strings",
             ),
+            (span(bounds.pattern.as_ref()), "pattern", textual, "strings"),
             (span(bounds.min_items.as_ref()), "minItems", list, "lists"),
             (span(bounds.max_items.as_ref()), "maxItems", list, "lists"),
         ] {
@@ -322,6 +323,24 @@ impl Lowering<'_> {
             max_length: value(bounds.max_length.as_ref()).filter(|_| textual),
             min_items: value(bounds.min_items.as_ref()).filter(|_| list),
             max_items: value(bounds.max_items.as_ref()).filter(|_| list),
+            pattern: self.pattern(bounds.pattern.as_ref()).filter(|_| textual),
+        }
+    }
+
+    fn pattern(&mut self, written: Option<&Spanned<String>>) -> Option<String> {
+        let written = written?;
+        match regex_lite::Regex::new(&written.value) {
+            Ok(_) => Some(written.value.clone()),
+            Err(error) => {
+                self.diagnostics
+                    .error(
+                        Code::InvalidType,
+                        written.span,
+                        format!("the pattern is not a regular expression: {error}"),
+                    )
+                    .label("this does not compile");
+                None
+            }
         }
     }
 

@@ -68,6 +68,7 @@ fn of_type(workflow: &Workflow, ty: &Type) -> Value {
         limit("maxLength", bounds.max_length.map(Value::from));
         limit("minItems", bounds.min_items.map(Value::from));
         limit("maxItems", bounds.max_items.map(Value::from));
+        limit("pattern", bounds.pattern.clone().map(Value::from));
     }
     schema
 }

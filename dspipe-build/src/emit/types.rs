@@ -289,6 +289,7 @@ fn checks(ty: &Type) -> Option<TokenStream> {
         max_length,
         min_items,
         max_items,
+        pattern,
     } = &ty.bounds;
     let numbers = [("minimum", minimum), ("maximum", maximum)]
         .into_iter()
@@ -308,6 +309,15 @@ fn checks(ty: &Type) -> Option<TokenStream> {
             quote!(at.#method(value, #limit);)
         })
         .collect();
+    if let Some(pattern) = pattern {
+        let pattern = super::string(pattern);
+        statements.push(quote! {
+            {
+                static PATTERN: expr::Pattern = expr::Pattern::new(#pattern);
+                at.pattern(value, &PATTERN);
+            }
+        });
+    }
     let nested = match &ty.kind {
         TypeKind::List(item) => checks(item).map(|inner| (quote!(each), inner)),
         TypeKind::Map(value) => checks(value).map(|inner| (quote!(each_entry), inner)),

@@ -46,6 +46,8 @@ pub(crate) struct Bounds {
     pub(crate) max_length: Option<Spanned<u32>>,
     pub(crate) min_items: Option<Spanned<u32>>,
     pub(crate) max_items: Option<Spanned<u32>>,
+    /// A regular expression, not yet known to be one.
+    pub(crate) pattern: Option<Spanned<String>>,
 }
 
 impl Schema {
@@ -268,7 +270,7 @@ fn choices(
 
 /// Keywords of JSON Schema that would be wrong to ignore.
 fn refuse_unsupported(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) {
-    const UNSUPPORTED: [&str; 14] = [
+    const UNSUPPORTED: [&str; 13] = [
         "$ref",
         "anyOf",
         "oneOf",
@@ -277,7 +279,6 @@ fn refuse_unsupported(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) {
         "if",
         "const",
         "default",
-        "pattern",
         "format",
         "multipleOf",
         "exclusiveMinimum",
@@ -306,6 +307,10 @@ impl Bounds {
             yaml::number(node, format_args!("`{key}`"), diagnostics)
         };
         let (minimum, maximum) = (number("minimum"), number("maximum"));
+        let what = format!("`pattern` of {}", map.what());
+        let pattern = map
+            .optional("pattern")
+            .and_then(|node| yaml::text(node, what, diagnostics));
         let mut size = |key| {
             let node = map.optional(key)?;
             yaml::size(node, format_args!("`{key}`"), diagnostics)
@@ -317,6 +322,7 @@ impl Bounds {
             max_length: size("maxLength"),
             min_items: size("minItems"),
             max_items: size("maxItems"),
+            pattern,
         }
     }
 
@@ -328,6 +334,7 @@ impl Bounds {
             max_length: self.max_length.or(outer.max_length),
             min_items: self.min_items.or(outer.min_items),
             max_items: self.max_items.or(outer.max_items),
+            pattern: self.pattern.or(outer.pattern),
         }
     }
 }

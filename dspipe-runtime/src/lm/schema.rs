@@ -89,6 +89,12 @@ fn bound(schema: &Value, text: u64) -> Value {
     }
     match node.get("type").and_then(Value::as_str) {
         Some("string") => {
+            // Its grammars take whole patterns only.
+            let is_whole = |pattern: &str| pattern.starts_with('^') && pattern.ends_with('$');
+            let pattern = node.get("pattern").and_then(Value::as_str);
+            if pattern.is_some_and(|pattern| !is_whole(pattern)) {
+                bounded.shift_remove("pattern");
+            }
             limit(&mut bounded, "minLength", "maxLength", text, MAX_TEXT);
         }
         Some("number") => return number(bounded),
@@ -230,6 +236,8 @@ mod tests {
             "map": {"type": "object"},
             "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             "kind": {"type": "string", "enum": ["a", "b"]},
+            "part": {"type": "string", "pattern": "[a-z]"},
+            "whole": {"type": "string", "pattern": "^[a-z]+$"},
         }));
         let expected = object(&json!({
             "text": {"type": "string", "maxLength": 400},
@@ -242,6 +250,8 @@ mod tests {
             "map": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 80}},
             "maybe": {"anyOf": [{"type": "string", "maxLength": 400}, {"type": "null"}]},
             "kind": {"type": "string", "enum": ["a", "b"]},
+            "part": {"type": "string", "maxLength": 400},
+            "whole": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 400},
         }));
         assert_eq!(bounded(&schema), expected);
     }

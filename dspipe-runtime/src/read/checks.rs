@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::expr::Pattern;
+
 use super::error::{Errors, FieldErrorKind as Kind, Segment};
 
 /// Holds a value that was read against the limits in the workflow file.
@@ -74,6 +76,14 @@ impl<'a> Checks<'a> {
         let found = value.chars().count();
         if found > size(limit) {
             self.errors.record(Kind::TooLong { limit, found });
+        }
+    }
+
+    /// The text matches somewhere.
+    pub fn pattern(&mut self, value: &str, pattern: &Pattern) {
+        if !pattern.matches(value) {
+            let pattern = pattern.as_str();
+            self.errors.record(Kind::NoMatch { pattern });
         }
     }
 

@@ -128,6 +128,11 @@ pub enum FieldErrorKind {
         /// How many it has.
         found: usize,
     },
+    /// The text does not match a regular expression.
+    NoMatch {
+        /// The regular expression.
+        pattern: &'static str,
+    },
     /// The list is too short.
     TooFewItems {
         /// The smallest number of items.
@@ -171,6 +176,9 @@ impl fmt::Display for FieldErrorKind {
             }
             Self::TooLong { limit, found } => {
                 write!(f, "must have at most {limit} characters, but has {found}")
+            }
+            Self::NoMatch { pattern } => {
+                write!(f, "must match the regular expression `{pattern}`")
             }
             Self::TooFewItems { limit, found } => {
                 write!(f, "must have at least {limit} items, but has {found}")

@@ -37,6 +37,10 @@ impl Read for Ticket {
         });
         let tags = object.required::<Vec<String>>("tags");
         object.check("tags", &tags, |at, value| {
+            at.each(value, |at, value| {
+                static PATTERN: crate::expr::Pattern = crate::expr::Pattern::new("^[a-z]");
+                at.pattern(value, &PATTERN);
+            });
             at.min_items(value, 1);
             at.max_items(value, 2);
             at.each(value, |at, value| at.max_length(value, 3));
@@ -132,6 +136,16 @@ fn limits_are_enforced_on_what_could_be_read() {
             "`tags` must have at least 1 items, but has 0",
             "`score` must be at least 0, but is -1",
         ]
+    );
+}
+
+#[test]
+fn patterns_are_enforced() {
+    let mut value = whole();
+    value["tags"] = json!(["a", "1"]);
+    assert_eq!(
+        errors(value),
+        ["`tags[1]` must match the regular expression `^[a-z]`"]
     );
 }
 
