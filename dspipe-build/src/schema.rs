@@ -196,6 +196,8 @@ struct Field {
     items: Option<Box<Schema>>,
     /// The values that a text can have.
     r#enum: Option<Vec<Scalar>>,
+    /// The one value that a text can have.
+    r#const: Option<Scalar>,
     /// `true`: it may be null.
     nullable: Option<bool>,
     /// The smallest number.
@@ -248,6 +250,8 @@ struct Schema {
     items: Option<Box<Schema>>,
     /// The values that a text can have.
     r#enum: Option<Vec<Scalar>>,
+    /// The one value that a text can have.
+    r#const: Option<Scalar>,
     /// `true`: it may be null.
     nullable: Option<bool>,
     /// The smallest number.

@@ -315,7 +315,7 @@ pub mod r#match {
         outputs: &[
             FieldDef {
                 name: "result",
-                ty: r#"{"kind": "low" | "very high" | "1", "parts": list of {"text": string, "weight": number, "tags": list of string}, "note": string or null, "numbers": (map of names to integer) or null}"#,
+                ty: r#"{"kind": "low" | "very high" | "1", "version": "2" or null, "parts": list of {"text": string, "weight": number, "tags": list of string}, "note": string or null, "numbers": (map of names to integer) or null}"#,
                 description: "What is in it",
             },
             FieldDef {
@@ -334,7 +334,7 @@ pub mod r#match {
                 description: "",
             },
         ],
-        output_schema: r#"{"type":"object","properties":{"result":{"type":"object","properties":{"kind":{"type":"string","enum":["low","very high","1"]},"parts":{"type":"array","items":{"type":"object","properties":{"text":{"type":"string","minLength":1,"maxLength":40},"weight":{"type":"number","minimum":0.5,"maximum":1.5},"tags":{"type":"array","items":{"type":"string","maxLength":10}}},"required":["text","weight","tags"],"additionalProperties":false},"minItems":1,"maxItems":3},"note":{"anyOf":[{"type":"string"},{"type":"null"}]},"numbers":{"anyOf":[{"type":"object","additionalProperties":{"type":"integer","minimum":0}},{"type":"null"}]}},"required":["kind","parts"],"additionalProperties":false,"description":"What is in it"},"dashed-name":{"type":"boolean"},"extra":{"anyOf":[{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"}}},{"type":"null"}]},"anything":{}},"required":["result","dashed-name","anything"],"additionalProperties":false}"#,
+        output_schema: r#"{"type":"object","properties":{"result":{"type":"object","properties":{"kind":{"type":"string","enum":["low","very high","1"]},"version":{"anyOf":[{"type":"string","enum":["2"]},{"type":"null"}]},"parts":{"type":"array","items":{"type":"object","properties":{"text":{"type":"string","minLength":1,"maxLength":40},"weight":{"type":"number","minimum":0.5,"maximum":1.5},"tags":{"type":"array","items":{"type":"string","maxLength":10}}},"required":["text","weight","tags"],"additionalProperties":false},"minItems":1,"maxItems":3},"note":{"anyOf":[{"type":"string"},{"type":"null"}]},"numbers":{"anyOf":[{"type":"object","additionalProperties":{"type":"integer","minimum":0}},{"type":"null"}]}},"required":["kind","parts"],"additionalProperties":false,"description":"What is in it"},"dashed-name":{"type":"boolean"},"extra":{"anyOf":[{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"}}},{"type":"null"}]},"anything":{}},"required":["result","dashed-name","anything"],"additionalProperties":false}"#,
         demos: &[
             Demo {
                 inputs: &[("self", "one\ntwo"), ("Type", "a b"), ("ratio", "0.5")],
@@ -464,6 +464,8 @@ pub mod r#match {
     pub struct ResultValue {
         /// `kind`.
         pub kind: ResultKind,
+        /// `version`.
+        pub version: Option<ResultVersion>,
         /// `parts`.
         pub parts: Vec<ResultPartsItem>,
         /// `note`.
@@ -476,6 +478,7 @@ pub mod r#match {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let kind = __object.required("kind");
+            let version = __object.optional("version");
             let parts = __object.required::<Vec<ResultPartsItem>>("parts");
             let note = __object.optional("note");
             let numbers = __object.optional::<BTreeMap<String, i64>>("numbers");
@@ -508,6 +511,7 @@ pub mod r#match {
                 );
             Some(Self {
                 kind: kind?,
+                version: version?,
                 parts: parts?,
                 note: note?,
                 numbers: numbers?,
@@ -517,8 +521,9 @@ pub mod r#match {
 
     impl Serialize for ResultValue {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut object = serializer.serialize_struct("ResultValue", 4)?;
+            let mut object = serializer.serialize_struct("ResultValue", 5)?;
             object.serialize_field("kind", &self.kind)?;
+            object.serialize_field("version", &self.version)?;
             object.serialize_field("parts", &self.parts)?;
             object.serialize_field("note", &self.note)?;
             object.serialize_field("numbers", &self.numbers)?;
@@ -586,9 +591,55 @@ pub mod r#match {
         }
     }
 
-    /// An object.
+    /// One of a fixed set of values.
     ///
     /// Defined at `everything.yaml:30`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum ResultVersion {
+        /// `2`
+        N2,
+    }
+
+    impl ResultVersion {
+        /// Every value, in the order of the workflow file.
+        pub const ALL: [Self; 1] = [Self::N2];
+
+        /// The value as it is written in the workflow file and in JSON.
+        #[must_use]
+        pub const fn as_str(self) -> &'static str {
+            match self {
+                Self::N2 => "2",
+            }
+        }
+    }
+
+    impl Display for ResultVersion {
+        fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {
+            f.write_str(self.as_str())
+        }
+    }
+
+    impl Read for ResultVersion {
+        fn read(from: Reader<'_>) -> Option<Self> {
+            from.one_of(&[("2", Self::N2)])
+        }
+    }
+
+    impl Serialize for ResultVersion {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(self.as_str())
+        }
+    }
+
+    impl<'de> Deserialize<'de> for ResultVersion {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            ::dspipe_runtime::generated::deserialize(deserializer)
+        }
+    }
+
+    /// An object.
+    ///
+    /// Defined at `everything.yaml:31`.
     #[derive(Clone, Debug, PartialEq)]
     pub struct ResultPartsItem {
         /// `text`.
@@ -725,7 +776,7 @@ pub mod r#match {
 
 /// Runs step `left`.
 ///
-/// Defined at `everything.yaml:55`.
+/// Defined at `everything.yaml:56`.
 ///
 /// # Errors
 ///
@@ -746,7 +797,7 @@ pub mod left {
     pub const SIGNATURE: SignatureDef = SignatureDef {
         workflow: "every-thing",
         step: "left",
-        source: "everything.yaml:55",
+        source: "everything.yaml:56",
         description: "",
         instructions: "Go left.",
         inputs: &[
@@ -850,7 +901,7 @@ pub mod left {
 
 /// Runs step `right`.
 ///
-/// Defined at `everything.yaml:64`.
+/// Defined at `everything.yaml:65`.
 ///
 /// # Errors
 ///
@@ -871,7 +922,7 @@ pub mod right {
     pub const SIGNATURE: SignatureDef = SignatureDef {
         workflow: "every-thing",
         step: "right",
-        source: "everything.yaml:64",
+        source: "everything.yaml:65",
         description: "",
         instructions: "Go right.",
         inputs: &[
@@ -988,7 +1039,7 @@ pub mod right {
 
 /// Runs step `async`.
 ///
-/// Defined at `everything.yaml:77`.
+/// Defined at `everything.yaml:78`.
 ///
 /// # Errors
 ///
@@ -1009,7 +1060,7 @@ pub mod r#async {
     pub const SIGNATURE: SignatureDef = SignatureDef {
         workflow: "every-thing",
         step: "async",
-        source: "everything.yaml:77",
+        source: "everything.yaml:78",
         description: "",
         instructions: "Stand alone.",
         inputs: &[
@@ -1104,7 +1155,7 @@ pub mod r#async {
 
 /// Runs step `both`.
 ///
-/// Defined at `everything.yaml:87`.
+/// Defined at `everything.yaml:88`.
 ///
 /// # Errors
 ///
@@ -1125,7 +1176,7 @@ pub mod both {
     pub const SIGNATURE: SignatureDef = SignatureDef {
         workflow: "every-thing",
         step: "both",
-        source: "everything.yaml:87",
+        source: "everything.yaml:88",
         description: "",
         instructions: "Bring together.",
         inputs: &[
@@ -1255,7 +1306,7 @@ pub mod both {
 
 /// Runs step `late`.
 ///
-/// Defined at `everything.yaml:99`.
+/// Defined at `everything.yaml:100`.
 ///
 /// # Errors
 ///
@@ -1276,7 +1327,7 @@ pub mod late {
     pub const SIGNATURE: SignatureDef = SignatureDef {
         workflow: "every-thing",
         step: "late",
-        source: "everything.yaml:99",
+        source: "everything.yaml:100",
         description: "",
         instructions: "Wait for two.",
         inputs: &[

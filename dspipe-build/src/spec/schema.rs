@@ -113,6 +113,22 @@ impl Schema {
         let choices = map
             .optional("enum")
             .and_then(|node| choices(node, &what, diagnostics));
+        // One value is an enum of one.
+        let single = map.optional("const").and_then(|node| {
+            let value = yaml::text(node, format_args!("`const` of {what}"), diagnostics)?;
+            Some(Spanned::new(vec![value], node.span))
+        });
+        if let (Some(choices), Some(single)) = (&choices, &single) {
+            diagnostics
+                .error(
+                    Code::Duplicate,
+                    single.span,
+                    format!("`const` and `enum` in {what}"),
+                )
+                .label("keep one of them")
+                .also(choices.span, "the other one");
+        }
+        let choices = choices.or(single);
         let nullable = map
             .optional("nullable")
             .and_then(|node| yaml::boolean(node, "`nullable`", diagnostics))
@@ -270,14 +286,13 @@ fn choices(
 
 /// Keywords of JSON Schema that would be wrong to ignore.
 fn refuse_unsupported(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) {
-    const UNSUPPORTED: [&str; 13] = [
+    const UNSUPPORTED: [&str; 12] = [
         "$ref",
         "anyOf",
         "oneOf",
         "allOf",
         "not",
         "if",
-        "const",
         "default",
         "format",
         "multipleOf",
