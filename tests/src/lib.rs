@@ -8,10 +8,11 @@ pub mod workflows {
     dspipe_runtime::include_workflows!();
 }
 
-/// What the files of the user who asked for dspipe become, as it is committed.
+/// Generated code as it is committed in `goldens/`: that of the files of the user who asked for dspipe, and of
+/// one workflow of the tests.
 #[deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod seed {
-    /// Conditions and expressions of every kind; not of the user's, but as strictly checked.
+    /// Conditions and expressions of every kind, from `workflows/`.
     pub mod conditions {
         include!("../goldens/conditions.rs");
     }
