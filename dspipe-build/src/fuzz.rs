@@ -1,8 +1,12 @@
 //! Ways into single stages, for fuzzing only.
 
+use std::path::Path;
+
 use proc_macro2::TokenStream;
 
 use crate::compile as stage;
+use crate::config::Config;
+use crate::data::Unread;
 use crate::diag::{self, Diagnostics};
 use crate::expr;
 use crate::source::Sources;
@@ -34,7 +38,9 @@ pub fn compile(text: &str) -> Option<TokenStream> {
     let mut sources = Sources::default();
     let file = sources.add("fuzz.yaml", text);
     let runtime = "::dspipe_runtime".parse().ok()?;
-    let mut workflows = stage::compile(&sources, &[file], &runtime, &|_| false);
+    let mut read = |_: &Path| Err(Unread::Missing);
+    let config = Config::new();
+    let mut workflows = stage::compile(&mut sources, &[file], &config, &runtime, &mut read);
     let workflow = workflows.pop()?;
     for diagnostic in &workflow.diagnostics {
         diag::render(&sources, diagnostic);
