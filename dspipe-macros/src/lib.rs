@@ -3,7 +3,11 @@
 
 mod args;
 mod expand;
+mod item;
+mod mistake;
 mod module;
+#[cfg(feature = "structs")]
+mod structs;
 
 use proc_macro::TokenStream;
 

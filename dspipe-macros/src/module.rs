@@ -1,67 +1,78 @@
-//! The item that the attribute stands on.
+//! The attribute on a module: a workflow file becomes its content.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::path::PathBuf;
 
-use crate::args::Mistake;
+use dspipe_build::{Config, Error};
+use proc_macro2::{Literal, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
 
-/// `#[attributes] pub mod name { items }`, in two pieces around what is generated.
-#[derive(Debug)]
-pub(crate) struct Module {
-    /// Everything up to the name.
-    pub(crate) head: TokenStream,
-    /// What the user wrote into the module.
-    pub(crate) items: TokenStream,
-}
+use crate::args::Args;
+use crate::item::Module;
+use crate::mistake::Mistake;
 
-impl Module {
-    pub(crate) fn parse(item: TokenStream) -> Result<Self, Mistake> {
-        let tokens: Vec<TokenTree> = item.into_iter().collect();
-        let keyword = tokens.iter().position(|token| {
-            matches!(token, TokenTree::Ident(ident)
-                if ["mod", "struct", "enum", "fn", "trait", "impl", "const", "static", "union"]
-                    .contains(&ident.to_string().as_str()))
-        });
-        let Some(keyword) = keyword else {
-            return Err(mistake(tokens.first()));
+pub(crate) fn expand(arguments: TokenStream, module: Module) -> Result<TokenStream, Mistake> {
+    let args = Args::parse(arguments, &["workflow", "runtime"], |name| {
+        ["lm", "temperature", "max_tokens", "name"]
+            .contains(&name)
+            .then_some("the workflow file says this for a module; here it belongs on a struct")
+    })?;
+    let workflow = args.text("workflow")?.ok_or_else(|| {
+        Mistake::new(Span::call_site(), "which workflow?")
+            .help("name the file: `#[dspy_signature(workflow = \"workflows/x.yaml\")]`")
+    })?;
+    let runtime = args.text("runtime")?;
+    let span = workflow.span;
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .ok_or_else(|| Mistake::new(span, "CARGO_MANIFEST_DIR is not set: build with Cargo"))?;
+    let mut config = Config::new();
+    config.workflow(&workflow.value);
+    if let Some(runtime) = &runtime {
+        config.runtime_path(&runtime.value);
+    }
+    let compilation = config.load(&package).map_err(|error| {
+        let span = match (&error, &runtime) {
+            (Error::RuntimePath { .. }, Some(runtime)) => runtime.span,
+            _ => span,
         };
-        let is_module = matches!(&tokens[keyword], TokenTree::Ident(ident) if *ident == "mod");
-        match &tokens[keyword..] {
-            [_, TokenTree::Ident(_), TokenTree::Group(body)]
-                if is_module && body.delimiter() == Delimiter::Brace =>
-            {
-                Ok(Self {
-                    head: tokens[..keyword + 2].iter().cloned().collect(),
-                    items: body.stream(),
-                })
+        Mistake::new(span, error.to_string())
+    })?;
+    let Module { head, items } = module;
+    let generated: TokenStream = compilation
+        .workflows()
+        .iter()
+        .filter_map(|workflow| workflow.items().cloned())
+        .collect();
+    let errors = compilation
+        .workflows()
+        .iter()
+        .filter(|workflow| workflow.errors() > 0)
+        .map(|workflow| {
+            let mut report = Literal::string(&format!("\n{}", compilation.report(workflow)));
+            report.set_span(span);
+            let report = TokenTree::Literal(report);
+            quote_spanned!(span=> ::core::compile_error!(#report);)
+        });
+    // Cargo builds the crate again when a file that it includes changes.
+    let tracked = compilation
+        .watched()
+        .iter()
+        .filter(|path| package.join(path).is_file())
+        .map(|path| {
+            let path = format!("/{path}");
+            quote! {
+                const _: &[u8] = ::core::include_bytes!(
+                    ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)
+                );
             }
-            _ => Err(mistake(tokens.get(keyword))),
+        });
+    Ok(quote! {
+        #(#errors)*
+        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic)]
+        #head {
+            #(#tracked)*
+            #items
+            #generated
         }
-    }
-}
-
-fn mistake(at: Option<&TokenTree>) -> Mistake {
-    let span = at.map_or_else(proc_macro2::Span::call_site, TokenTree::span);
-    Mistake::new(
-        span,
-        "put this attribute on a module with a body: `pub mod triage {}`",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modules_only() {
-        for text in [
-            "mod a {}",
-            "pub(crate) mod a { use x::y; }",
-            "#[allow(x)] pub mod r#type {}",
-        ] {
-            assert!(Module::parse(text.parse().unwrap()).is_ok(), "{text}");
-        }
-        for text in ["", "mod a;", "struct A { b: u8 }", "fn a() {}", "impl A {}"] {
-            assert!(Module::parse(text.parse().unwrap()).is_err(), "{text}");
-        }
-    }
+    })
 }

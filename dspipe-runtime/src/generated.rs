@@ -22,6 +22,8 @@ pub use crate::read::{Read, Reader};
 pub use crate::runner::Runner;
 pub use crate::signature::{Demo, FieldDef, Signature, SignatureDef, WorkflowDef};
 pub use crate::slot::Slot;
+#[cfg(feature = "structs")]
+pub use crate::structs;
 
 /// A value as prompts and templates show it: texts as they are, everything else as compact JSON.
 pub fn text<T: Serialize + ?Sized>(value: &T) -> String {

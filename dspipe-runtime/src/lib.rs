@@ -32,6 +32,7 @@
 //! - `http` (default): LMs behind HTTP endpoints.
 //! - `local` (default): the embedded model. Implies `http`.
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
+//! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros`.
 
 mod error;
 #[doc(hidden)]
@@ -47,6 +48,9 @@ mod runner;
 mod secret;
 mod signature;
 mod slot;
+#[cfg(feature = "structs")]
+#[doc(hidden)]
+pub mod structs;
 mod trace;
 
 #[cfg(feature = "macros")]

@@ -19,6 +19,7 @@ mod sizes;
 mod templates;
 mod types;
 
+pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::module_name;
 
 use crate::data::DataFiles;

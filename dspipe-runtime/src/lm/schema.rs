@@ -77,7 +77,10 @@ fn bound(schema: &Value, text: u64) -> Value {
     let Some(node) = schema.as_object() else {
         return schema.clone();
     };
-    if node.contains_key("enum") || node.contains_key("const") {
+    if ["enum", "const", "$ref"]
+        .iter()
+        .any(|key| node.contains_key(*key))
+    {
         return schema.clone();
     }
     let mut bounded = node.clone();
@@ -233,6 +236,7 @@ mod tests {
             "texts": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
             "many": {"type": "array", "items": {"type": "integer"}, "minItems": 30},
             "any": {},
+            "tree": {"$ref": "#/$defs/Tree"},
             "map": {"type": "object"},
             "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             "kind": {"type": "string", "enum": ["a", "b"]},
@@ -247,6 +251,7 @@ mod tests {
             "texts": {"type": "array", "items": {"type": "string", "maxLength": 80}, "maxItems": 3},
             "many": {"type": "array", "items": {"type": "integer"}, "minItems": 30, "maxItems": 30},
             "any": {"type": "string", "maxLength": 400},
+            "tree": {"$ref": "#/$defs/Tree"},
             "map": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 80}},
             "maybe": {"anyOf": [{"type": "string", "maxLength": 400}, {"type": "null"}]},
             "kind": {"type": "string", "enum": ["a", "b"]},

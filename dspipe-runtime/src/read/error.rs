@@ -147,6 +147,11 @@ pub enum FieldErrorKind {
         /// How many it has.
         found: usize,
     },
+    /// The type's own implementation of `Deserialize` refuses it.
+    Refused {
+        /// What it said.
+        reason: String,
+    },
 }
 
 impl fmt::Display for FieldErrorKind {
@@ -186,9 +191,13 @@ impl fmt::Display for FieldErrorKind {
             Self::TooManyItems { limit, found } => {
                 write!(f, "must have at most {limit} items, but has {found}")
             }
+            Self::Refused { reason } => write!(f, "cannot be taken: {reason}"),
         }
     }
 }
+
+/// Up to here a 64-bit float holds every whole number.
+pub(super) const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The kinds of JSON that a type can ask for.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,8 @@
 //! on after an error, so that one pass finds all of them and the LM can be told all at once.
 
 mod checks;
+#[cfg(feature = "structs")]
+mod deserialize;
 mod error;
 mod reader;
 mod repair;
@@ -14,12 +16,14 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 pub use checks::{Checks, Number};
+#[cfg(feature = "structs")]
+pub(crate) use deserialize::deserialize;
 pub use error::{FieldError, FieldErrorKind, ReadError};
 pub use reader::{ObjectReader, Reader};
 pub use repair::Repair;
 pub(crate) use reply::read_reply;
 
-use error::Kind;
+use error::{Kind, MAX_EXACT};
 
 /// A type that can be read from JSON.
 pub trait Read: Sized {
@@ -90,9 +94,6 @@ impl Read for i64 {
         }
     }
 }
-
-/// Up to here a 64-bit float holds every whole number.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Read for f64 {
     fn read(from: Reader<'_>) -> Option<Self> {

@@ -116,6 +116,22 @@ impl ObjectReader<'_> {
         }
     }
 
+    /// A field that may be absent if its type takes null.
+    #[cfg(feature = "structs")]
+    pub(crate) fn field<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(Reader<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.map.swap_remove(key);
+        self.errors
+            .within(Segment::Field(key), |errors| match value {
+                Some(value) => read(Reader::new(value, errors)),
+                None => read(Reader::new(Value::Null, &mut Errors::default()))
+                    .or_else(|| errors.missing()),
+            })
+    }
+
     /// Holds a field against the limits of its type, if it could be read.
     pub fn check<T>(
         &mut self,

@@ -1,0 +1,77 @@
+//! What the expansion of `#[dspy_signature]` on a struct uses. Not for use by hand: it changes with the
+//! macro.
+
+mod schema;
+
+use std::marker::PhantomData;
+
+pub use schemars;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::read::{self, ObjectReader, Read};
+use crate::signature::{FieldDef, SignatureDef};
+
+/// Completes what the macro knows about a signature by what its types say. To be called once for each: the
+/// texts stay for as long as the program runs.
+pub fn define<I, O>(known: &SignatureDef) -> SignatureDef
+where
+    I: schemars::JsonSchema,
+    O: schemars::JsonSchema,
+{
+    let inputs = schema::of::<I>();
+    let outputs = schema::of::<O>();
+    SignatureDef {
+        inputs: with_types(known.inputs, &inputs),
+        outputs: with_types(known.outputs, &outputs),
+        output_schema: outputs.to_string().leak(),
+        ..*known
+    }
+}
+
+fn with_types(fields: &[FieldDef], schema: &Value) -> &'static [FieldDef] {
+    let fields: Vec<FieldDef> = fields
+        .iter()
+        .map(|field| FieldDef {
+            ty: schema::words(&schema["properties"][field.name]).leak(),
+            ..*field
+        })
+        .collect();
+    fields.leak()
+}
+
+/// The type of a field that is to be read: by its reader, if it has one (which finds all errors), and
+/// else by its `Deserialize`.
+///
+/// With both traits in scope, `(&Field::<T>::NEW).read(…)` takes the first of the two that there is.
+#[derive(Debug)]
+pub struct Field<T>(PhantomData<T>);
+
+impl<T> Field<T> {
+    /// One of these.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+/// Types that have a reader.
+pub trait ByReader<T> {
+    /// Reads the field. `None` means that an error was recorded.
+    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T>;
+}
+
+impl<T: Read> ByReader<T> for Field<T> {
+    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T> {
+        object.field(key, T::read)
+    }
+}
+
+/// Types that only serde can read.
+pub trait BySerde<T> {
+    /// Reads the field. `None` means that an error was recorded.
+    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T>;
+}
+
+impl<T: DeserializeOwned> BySerde<T> for &Field<T> {
+    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T> {
+        object.field(key, read::deserialize)
+    }
+}
