@@ -78,6 +78,30 @@ pub(super) fn rename(attributes: &[Attribute], mistakes: &mut Vec<Mistake>) -> O
     name
 }
 
+/// Refuses what would make the schema one of other fields.
+pub(super) fn schemars(attributes: &[Attribute], mistakes: &mut Vec<Mistake>) {
+    const OTHERS: [&str; 6] = [
+        "default",
+        "flatten",
+        "rename",
+        "skip",
+        "skip_deserializing",
+        "skip_serializing",
+    ];
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("schemars")) {
+        // What cannot be read, the derive of schemars reports.
+        let _ = attribute.parse_nested_meta(|meta| {
+            if let Some(key) = OTHERS.iter().find(|key| meta.path.is_ident(key)) {
+                let message = format!("`#[schemars({key})]` cannot be on a field of a signature");
+                mistakes.push(Mistake::new(meta.path.span(), message).help(
+                    "the schema has the fields that are read; `#[serde(rename = \"…\")]` renames both",
+                ));
+            }
+            skip(&meta)
+        });
+    }
+}
+
 fn unusable(meta: &ParseNestedMeta<'_>) -> Mistake {
     let key = meta
         .path
@@ -116,30 +140,28 @@ pub(super) fn is_mark(attribute: &Attribute) -> bool {
     attribute.path().is_ident("input") || attribute.path().is_ident("output")
 }
 
+/// Whether only the derive of schemars knows the attribute.
+pub(super) fn is_of_schema(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("serde") || attribute.path().is_ident("schemars")
+}
+
 /// The item as rustc can take it when nothing can be made of it.
 pub(super) fn without_marks(mut item: DeriveInput) -> DeriveInput {
-    let strip = |fields: &mut syn::Fields| {
-        for field in fields.iter_mut() {
-            let is_ours = |attribute: &Attribute| {
-                is_mark(attribute)
-                    || attribute.path().is_ident("serde")
-                    || attribute.path().is_ident("schemars")
-            };
-            field.attrs.retain(|attribute| !is_ours(attribute));
-        }
+    let strip = |attributes: &mut Vec<Attribute>| {
+        attributes.retain(|attribute| !is_mark(attribute) && !is_of_schema(attribute));
     };
+    strip(&mut item.attrs);
     match &mut item.data {
-        Data::Struct(data) => strip(&mut data.fields),
+        Data::Struct(data) => data.fields.iter_mut().for_each(|f| strip(&mut f.attrs)),
         Data::Enum(data) => {
-            for variant in &mut data.variants {
-                strip(&mut variant.fields);
-            }
+            let fields = data.variants.iter_mut().flat_map(|v| v.fields.iter_mut());
+            fields.for_each(|f| strip(&mut f.attrs));
         }
-        Data::Union(data) => {
-            for field in &mut data.fields.named {
-                field.attrs.retain(|attribute| !is_mark(attribute));
-            }
-        }
+        Data::Union(data) => data
+            .fields
+            .named
+            .iter_mut()
+            .for_each(|f| strip(&mut f.attrs)),
     }
     item
 }

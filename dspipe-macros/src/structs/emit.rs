@@ -6,7 +6,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
-use super::{Field, Settings, Signature};
+use super::{Field, Settings, Signature, attributes};
 
 pub(super) fn signature(signature: &Signature, settings: &Settings) -> TokenStream {
     let Signature {
@@ -137,8 +137,6 @@ fn record(
     let (visibility, attributes) = (&signature.visibility, &signature.attributes);
     let runtime = &settings.runtime;
     let generated = quote!(#runtime::generated);
-    let schemars = quote!(#generated::structs::schemars);
-    let schemars_path = schemars.to_string().replace(' ', "");
     let docs = format!(" What [`{}`] {does}.", signature.ident);
     let text = ident.to_string();
     let count = fields.len();
@@ -150,25 +148,27 @@ fn record(
             attributes,
             ..
         } = field;
+        let attributes = attributes.iter().filter(|a| !attributes::is_of_schema(a));
         quote!(#(#attributes)* #visibility #ident: #ty)
     });
     let writes = fields.iter().map(|field| {
-        let (ident, name) = (&field.ident, &field.name);
-        quote!(#generated::SerializeStruct::serialize_field(&mut __object, #name, &self.#ident)?;)
+        let (ident, name, ty) = (&field.ident, &field.name, &field.ty);
+        quote_spanned!(ty.span()=> #generated::SerializeStruct::serialize_field(&mut __object, #name, &self.#ident)?;)
     });
     let reads = fields.iter().map(|field| {
         let (ident, name, ty) = (&field.ident, &field.name, &field.ty);
-        quote_spanned!(ty.span()=> let #ident = (&#generated::structs::Field::<#ty>::NEW).read(&mut __object, #name);)
+        quote_spanned!(ty.span()=> let #ident = (&#generated::structs::Field::<#ty>::NEW).read_field(&mut __object, #name);)
     });
+    let schema = schema(settings, ident, fields);
     let idents: Vec<&Ident> = fields.iter().map(|field| &field.ident).collect();
     quote! {
         #[doc = #docs]
         #(#attributes)*
-        #[derive(#schemars::JsonSchema)]
-        #[schemars(crate = #schemars_path)]
         #visibility struct #ident {
             #(#definitions,)*
         }
+
+        #schema
 
         impl #generated::Read for #ident {
             #[allow(clippy::needless_borrow)]
@@ -201,5 +201,49 @@ fn record(
                 #generated::deserialize(deserializer)
             }
         }
+    }
+}
+
+/// `JsonSchema` as schemars derives it, for a copy of the struct in a scope that has what the derived code
+/// takes from the prelude.
+fn schema(settings: &Settings, ident: &Ident, fields: &[Field]) -> TokenStream {
+    let runtime = &settings.runtime;
+    let schemars = quote!(#runtime::generated::structs::schemars);
+    let path = schemars.to_string().replace(' ', "");
+    let text = ident.to_string();
+    let fields = fields.iter().map(|field| {
+        let (ident, ty) = (&field.ident, &field.ty);
+        let attributes = field
+            .attributes
+            .iter()
+            .filter(|a| attributes::is_of_schema(a) || a.path().is_ident("doc"));
+        quote!(#(#attributes)* #ident: #ty)
+    });
+    quote! {
+        const _: () = {
+            #[allow(unused_imports)]
+            use ::core::convert::Into as _;
+
+            #[allow(dead_code)]
+            #[derive(#schemars::JsonSchema)]
+            #[schemars(crate = #path)]
+            struct __Fields {
+                #(#fields,)*
+            }
+
+            impl #schemars::JsonSchema for #ident {
+                fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                    ::std::borrow::Cow::Borrowed(#text)
+                }
+
+                fn schema_id() -> ::std::borrow::Cow<'static, str> {
+                    ::std::borrow::Cow::Borrowed(::core::concat!(::core::module_path!(), "::", #text))
+                }
+
+                fn json_schema(generator: &mut #schemars::SchemaGenerator) -> #schemars::Schema {
+                    <__Fields as #schemars::JsonSchema>::json_schema(generator)
+                }
+            }
+        };
     }
 }

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Fields, FieldsNamed, Meta, Type};
+use syn::{
+    ConstParam, Data, DeriveInput, Fields, FieldsNamed, GenericParam, Meta, Type, TypeParam,
+};
 
 use super::{Field, Signature, attributes};
 use crate::mistake::Mistake;
@@ -37,8 +39,15 @@ pub(super) fn signature(item: &DeriveInput, mistakes: &mut Vec<Mistake>) -> Opti
     }
     let mut names = HashSet::new();
     let mut outputs = 0;
+    let mut borrows = false;
     for written in &fields.named {
         let (field, name_span) = field(written, mistakes)?;
+        let marked = |name: &str| written.attrs.iter().find(|a| a.path().is_ident(name));
+        outputs += usize::from(marked("output").is_some());
+        if let Type::Reference(reference) = &field.ty {
+            borrows = true;
+            mistakes.push(borrowed(reference.span()));
+        }
         if !names.insert(field.name.clone()) {
             let message = format!("another field is called `{}`", field.name);
             mistakes.push(
@@ -48,8 +57,6 @@ pub(super) fn signature(item: &DeriveInput, mistakes: &mut Vec<Mistake>) -> Opti
             );
             continue;
         }
-        let marked = |name: &str| written.attrs.iter().find(|a| a.path().is_ident(name));
-        outputs += usize::from(marked("output").is_some());
         match (marked("input"), marked("output")) {
             (Some(_), None) => signature.inputs.push(field),
             (None, Some(_)) => signature.outputs.push(field),
@@ -62,7 +69,7 @@ pub(super) fn signature(item: &DeriveInput, mistakes: &mut Vec<Mistake>) -> Opti
             ),
             (Some(_), Some(second)) => mistakes.push(
                 Mistake::new(
-                    second.span(),
+                    second.path().span(),
                     format!("field `{}` is both input and output", field.ident),
                 )
                 .help("for a value that the LM changes, write two fields with different names"),
@@ -75,7 +82,7 @@ pub(super) fn signature(item: &DeriveInput, mistakes: &mut Vec<Mistake>) -> Opti
                 .help("mark what the LM is to answer with `#[output]`"),
         );
     }
-    Some(signature)
+    (!borrows).then_some(signature)
 }
 
 fn fields<'a>(item: &'a DeriveInput, mistakes: &mut Vec<Mistake>) -> Option<&'a FieldsNamed> {
@@ -101,20 +108,22 @@ fn fields<'a>(item: &'a DeriveInput, mistakes: &mut Vec<Mistake>) -> Option<&'a 
 }
 
 fn generics(item: &DeriveInput, mistakes: &mut Vec<Mistake>) {
-    let generics = &item.generics;
-    if generics.lifetimes().next().is_some() {
-        mistakes.push(
-            Mistake::new(generics.span(), "a signature cannot borrow")
-                .help("what an LM answers has no other owner: use `String` for `&str`, `Vec<T>` for `&[T]`"),
-        );
-    } else if !generics.params.is_empty() {
-        mistakes.push(
-            Mistake::new(generics.span(), "a signature cannot be generic").help(
+    match item.generics.params.first() {
+        None => {}
+        Some(GenericParam::Lifetime(lifetime)) => mistakes.push(borrowed(lifetime.span())),
+        Some(GenericParam::Type(TypeParam { ident, .. }))
+        | Some(GenericParam::Const(ConstParam { ident, .. })) => mistakes.push(
+            Mistake::new(ident.span(), "a signature cannot be generic").help(
                 "an LM is sent one schema and one description of each field, which only types that are \
                  known here have: write a struct for each type that you need",
             ),
-        );
+        ),
     }
+}
+
+fn borrowed(span: Span) -> Mistake {
+    Mistake::new(span, "a signature cannot borrow")
+        .help("what an LM answers has no other owner: use `String` for `&str`, `Vec<T>` for `&[T]`")
 }
 
 /// Attributes of the struct that would change what its fields are called.
@@ -151,12 +160,7 @@ fn field(written: &syn::Field, mistakes: &mut Vec<Mistake>) -> Option<(Field, Sp
             );
         }
     }
-    if let Type::Reference(reference) = &written.ty {
-        mistakes.push(
-            Mistake::new(reference.span(), "a signature cannot borrow")
-                .help("use `String` for `&str`, `Vec<T>` for `&[T]`"),
-        );
-    }
+    attributes::schemars(&written.attrs, mistakes);
     let renamed = attributes::rename(&written.attrs, mistakes);
     let (name, span) = match &renamed {
         Some(name) => (name.value(), name.span()),

@@ -43,7 +43,7 @@ fn with_types(fields: &[FieldDef], schema: &Value) -> &'static [FieldDef] {
 /// The type of a field that is to be read: by its reader, if it has one (which finds all errors), and
 /// else by its `Deserialize`.
 ///
-/// With both traits in scope, `(&Field::<T>::NEW).read(…)` takes the first of the two that there is.
+/// With both traits in scope, `(&Field::<T>::NEW).read_field(…)` takes the first of the two that there is.
 #[derive(Debug)]
 pub struct Field<T>(PhantomData<T>);
 
@@ -55,23 +55,29 @@ impl<T> Field<T> {
 /// Types that have a reader.
 pub trait ByReader<T> {
     /// Reads the field. `None` means that an error was recorded.
-    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T>;
+    fn read_field(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T>;
 }
 
 impl<T: Read> ByReader<T> for Field<T> {
-    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T> {
+    fn read_field(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T> {
         object.field(key, T::read)
     }
 }
 
-/// Types that only serde can read.
+/// All other types. That serde must be able to read them is asked of the method, so that rustc says just
+/// that where it cannot.
 pub trait BySerde<T> {
     /// Reads the field. `None` means that an error was recorded.
-    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T>;
+    fn read_field(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T>
+    where
+        T: DeserializeOwned;
 }
 
-impl<T: DeserializeOwned> BySerde<T> for &Field<T> {
-    fn read(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T> {
+impl<T> BySerde<T> for &Field<T> {
+    fn read_field(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T>
+    where
+        T: DeserializeOwned,
+    {
         object.field(key, read::deserialize)
     }
 }
