@@ -12,6 +12,7 @@ use crate::data;
 use crate::diag::{self, Code, Diagnostic, Diagnostics, Severity};
 use crate::emit;
 use crate::format;
+use crate::library::Library;
 use crate::source::{FileId, Sources, Span, Spanned};
 use crate::spec;
 use crate::yaml;
@@ -196,7 +197,7 @@ pub(crate) fn compile(
             let spec = yaml::parse(sources, *file, &mut diagnostics)
                 .and_then(|root| spec::Workflow::read(&root, &mut diagnostics));
             let path = sources.file(*file).path.clone();
-            let Some(spec) = spec else {
+            let Some(mut spec) = spec else {
                 return Workflow {
                     module: module_of(&path),
                     path,
@@ -206,8 +207,9 @@ pub(crate) fn compile(
                     types: Vec::new(),
                 };
             };
+            let library = Library::load(&mut spec, sources, &mut read, &mut diagnostics);
             let data = data::DataFiles::load(&spec, sources, &mut read, &mut diagnostics);
-            let workflow = check::check(&spec, sources, &data, &mut diagnostics);
+            let workflow = check::check(&spec, &library, sources, &data, &mut diagnostics);
             match seen.get(&workflow.name.ident) {
                 None => {
                     seen.insert(workflow.name.ident.clone(), spec.name.span);

@@ -37,6 +37,7 @@ mod format;
 pub mod fuzz;
 mod glob;
 mod ir;
+mod library;
 mod overrides;
 #[cfg(feature = "schema")]
 mod schema;

@@ -418,7 +418,7 @@ fn variant(emitter: &Emitter<'_>, reference: TypeRef, index: usize) -> TokenStre
     let TypeDefKind::Enum(values) = &emitter.workflow.type_def(reference).kind else {
         return name;
     };
-    let variant = values.get(index).map(|value| ident(&value.ident));
+    let variant = values.get(index).map(|value| ident(&value.name.ident));
     quote!(#name::#variant)
 }
 

@@ -64,10 +64,16 @@ pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> 
         path(Scope::Workflow, "Inputs"),
         path(Scope::Workflow, "Outputs"),
     ];
-    for (index, step) in workflow.steps.iter().enumerate() {
+    for (index, _) in workflow.steps.iter().enumerate() {
         let scope = Scope::Step(index);
         paths.extend([path(scope, "Input"), path(scope, "Output")]);
-        paths.extend(step.types.iter().map(|def| path(scope, &def.ident)));
+        paths.extend(
+            workflow
+                .types
+                .iter()
+                .filter(|def| def.home == crate::ir::Home::Step(index))
+                .map(|def| path(scope, &def.ident)),
+        );
     }
     paths
 }
@@ -128,9 +134,11 @@ impl Emitter<'_> {
             &output_docs,
             &output_fields,
         );
-        let definitions = step
+        let definitions = self
+            .workflow
             .types
             .iter()
+            .filter(|def| def.home == crate::ir::Home::Step(index))
             .map(|def| types::definition(self, index, def));
         quote! {
             #function
@@ -167,22 +175,25 @@ impl Emitter<'_> {
                 let inner = self.ty(inner, scope);
                 quote!(Option<#inner>)
             }
-            TypeKind::Struct(reference) | TypeKind::Enum(reference) => {
-                self.type_path(*reference, scope)
-            }
+            TypeKind::Struct(reference)
+            | TypeKind::Enum(reference)
+            | TypeKind::Union(reference) => self.type_path(*reference, scope),
         }
     }
 
     fn type_path(&self, reference: TypeRef, scope: Scope) -> TokenStream {
         let def = self.workflow.type_def(reference);
-        if let Some(replacement) = self.replacement(reference.step, def) {
+        let crate::ir::Home::Step(home) = def.home else {
+            return quote!(Value);
+        };
+        if let Some(replacement) = self.replacement(home, def) {
             return replacement;
         }
         let name = self.type_name(&def.ident);
-        let module = ident(&self.workflow.steps[reference.step].name.ident);
+        let module = ident(&self.workflow.steps[home].name.ident);
         match scope {
             Scope::Workflow => quote!(#module::#name),
-            Scope::Step(step) if step == reference.step => quote!(#name),
+            Scope::Step(step) if step == home => quote!(#name),
             Scope::Step(_) => quote!(super::#module::#name),
         }
     }

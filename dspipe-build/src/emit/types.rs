@@ -67,6 +67,7 @@ pub(super) fn definition(emitter: &Emitter<'_>, step: usize, def: &TypeDef) -> T
     }
     let name = emitter.type_name(&def.ident);
     match &def.kind {
+        TypeDefKind::Union(_) => TokenStream::new(),
         TypeDefKind::Struct(fields) => {
             let docs = doc::item("An object.", &def.description, &def.source);
             let fields: Vec<&Field> = fields.iter().collect();
@@ -78,7 +79,13 @@ pub(super) fn definition(emitter: &Emitter<'_>, step: usize, def: &TypeDef) -> T
                 &def.description,
                 &def.source,
             );
-            enumeration(emitter, Scope::Step(step), &name, &docs, values)
+            enumeration(
+                emitter,
+                Scope::Step(step),
+                &name,
+                &docs,
+                &values.iter().map(|v| v.name.clone()).collect::<Vec<_>>(),
+            )
         }
     }
 }
@@ -290,7 +297,8 @@ fn checks(ty: &Type) -> Option<TokenStream> {
         min_items,
         max_items,
         pattern,
-    } = &ty.bounds;
+        ..
+    } = ty.bounds();
     let numbers = [("minimum", minimum), ("maximum", maximum)]
         .into_iter()
         .filter_map(|(method, limit)| Some((method, Literal::f64_unsuffixed((*limit)?))));
