@@ -215,10 +215,11 @@ pub(crate) struct Hop {
 }
 
 impl Path {
-    /// Whether something before the last field may be absent.
+    /// Whether something before the last field may be absent, or the last one is in a `Box`.
     pub(crate) fn is_chain(&self) -> bool {
         let before = self.hops.len().saturating_sub(1);
-        self.root_optional && !self.hops.is_empty()
+        self.hops.last().is_some_and(|hop| hop.boxed)
+            || self.root_optional && !self.hops.is_empty()
             || self.hops[..before].iter().any(|hop| hop.optional)
     }
 }

@@ -67,12 +67,25 @@ impl<'a> Lowering<'a> {
         };
         let mut found = Vec::new();
         for one in written.value.iter().filter(|one| !is_null(one)) {
+            let made = self.types.len();
             let label = label(one);
-            path.push(label.unwrap_or("object"));
+            let word = label.unwrap_or(if one.choices.is_some() {
+                "value"
+            } else {
+                "object"
+            });
+            path.push(word);
             let ty = self.schema(one, path, name);
             path.pop();
+            // A type that was made here is called by its place; the variant need not repeat that.
+            let own = one.reference.is_none()
+                && !matches!(
+                    one.ty.as_ref().map(|ty| &ty.value),
+                    Some(TypeExpr::Named(_))
+                )
+                && matches!(&ty.kind, TypeKind::Struct(at) | TypeKind::Enum(at) if at.0 >= made);
             found.push(Found {
-                ident: label.map(names::variant_ident),
+                ident: (label.is_some() || own).then(|| names::variant_ident(word)),
                 description: super::text(one.description.as_ref()),
                 span: one.span,
                 ty,

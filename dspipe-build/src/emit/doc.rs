@@ -53,6 +53,17 @@ fn item_line(fallback: &str, description: &str) -> TokenStream {
     }
 }
 
+/// The docs of a variant: what it is called, and what it means.
+pub(super) fn variant(text: &str, description: &str) -> TokenStream {
+    let description = escape(description);
+    match (text, description.as_str()) {
+        ("", "") => lines(&["This type."]),
+        (text, "") => lines(&[text]),
+        ("", description) => lines(&[description]),
+        (text, description) => lines(&[&format!("{text}: {description}")]),
+    }
+}
+
 /// The docs of a step's place in `Outputs`.
 pub(super) fn output(step: &Step) -> TokenStream {
     let what = format!("The output of `{}`.", step.name.text);

@@ -375,16 +375,21 @@ fn chain(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
     let mut fields = TokenStream::new();
     for hop in &path.hops {
         let field = ident(&hop.field);
+        let borrowed = if hop.boxed {
+            quote!(as_deref)
+        } else {
+            quote!(as_ref)
+        };
         if is_option {
             fields = quote!(#fields.#field);
             if hop.optional {
-                tokens = quote!(#tokens.and_then(|value| value #fields.as_ref()));
+                tokens = quote!(#tokens.and_then(|value| value #fields.#borrowed()));
                 fields = TokenStream::new();
             }
         } else {
             tokens = quote!(#tokens.#field);
             if hop.optional {
-                tokens = quote!(#tokens.as_ref());
+                tokens = quote!(#tokens.#borrowed());
                 is_option = true;
             }
         }

@@ -8,11 +8,12 @@ mod schema;
 mod types;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::ir::{Field, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
+use crate::ir::{Field, Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
 use crate::overrides::{Change, Override};
 
 /// What the emitter needs to know besides the workflow.
@@ -32,6 +33,7 @@ pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
     let emitter = Emitter {
         workflow,
         options,
+        types: by_home(workflow),
         calls_helpers: Cell::new(false),
     };
     let prelude = emitter.prelude();
@@ -39,6 +41,7 @@ pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
     let inputs = types::inputs(&emitter);
     let outputs = types::outputs(&emitter);
     let run = run::run(&emitter);
+    let types = emitter.definitions(Scope::Workflow);
     let steps = workflow
         .steps
         .iter()
@@ -50,8 +53,18 @@ pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
         #inputs
         #outputs
         #run
+        #(#types)*
         #(#steps)*
     }
+}
+
+/// The types of each module, in their order.
+fn by_home(workflow: &Workflow) -> HashMap<Home, Vec<&TypeDef>> {
+    let mut types: HashMap<Home, Vec<&TypeDef>> = HashMap::new();
+    for def in &workflow.types {
+        types.entry(def.home).or_default().push(def);
+    }
+    types
 }
 
 /// The paths of all types of a workflow, as overrides name them.
@@ -64,16 +77,18 @@ pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> 
         path(Scope::Workflow, "Inputs"),
         path(Scope::Workflow, "Outputs"),
     ];
-    for (index, _) in workflow.steps.iter().enumerate() {
+    let types = by_home(workflow);
+    let mut of = |scope: Scope| {
+        let types = types.get(&scope.home()).into_iter().flatten();
+        paths.extend(types.map(|def| path(scope, &def.ident)));
+    };
+    of(Scope::Workflow);
+    for index in 0..workflow.steps.len() {
+        of(Scope::Step(index));
+    }
+    for index in 0..workflow.steps.len() {
         let scope = Scope::Step(index);
         paths.extend([path(scope, "Input"), path(scope, "Output")]);
-        paths.extend(
-            workflow
-                .types
-                .iter()
-                .filter(|def| def.home == crate::ir::Home::Step(index))
-                .map(|def| path(scope, &def.ident)),
-        );
     }
     paths
 }
@@ -94,6 +109,7 @@ fn type_path(workflow: &Workflow, scope: Scope, name: &str) -> String {
 struct Emitter<'a> {
     workflow: &'a Workflow,
     options: &'a Options,
+    types: HashMap<Home, Vec<&'a TypeDef>>,
     /// Whether `run` needs the functions of expressions.
     calls_helpers: Cell<bool>,
 }
@@ -134,12 +150,7 @@ impl Emitter<'_> {
             &output_docs,
             &output_fields,
         );
-        let definitions = self
-            .workflow
-            .types
-            .iter()
-            .filter(|def| def.home == crate::ir::Home::Step(index))
-            .map(|def| types::definition(self, index, def));
+        let definitions = self.definitions(scope);
         quote! {
             #function
 
@@ -152,6 +163,13 @@ impl Emitter<'_> {
                 #(#definitions)*
             }
         }
+    }
+
+    fn definitions(&self, scope: Scope) -> Vec<TokenStream> {
+        let types = self.types.get(&scope.home()).into_iter().flatten();
+        types
+            .map(|def| types::definition(self, scope, def))
+            .collect()
     }
 
     /// A type as it is written in `scope`.
@@ -183,18 +201,21 @@ impl Emitter<'_> {
 
     fn type_path(&self, reference: TypeRef, scope: Scope) -> TokenStream {
         let def = self.workflow.type_def(reference);
-        let crate::ir::Home::Step(home) = def.home else {
-            return quote!(Value);
-        };
-        if let Some(replacement) = self.replacement(home, def) {
+        if let Some(replacement) = self.replacement(def) {
             return replacement;
         }
         let name = self.type_name(&def.ident);
-        let module = ident(&self.workflow.steps[home].name.ident);
-        match scope {
-            Scope::Workflow => quote!(#module::#name),
-            Scope::Step(step) if step == home => quote!(#name),
-            Scope::Step(_) => quote!(super::#module::#name),
+        match (scope, def.home) {
+            (Scope::Workflow, Home::Workflow) => quote!(#name),
+            (Scope::Step(_), Home::Workflow) => quote!(super::#name),
+            (Scope::Step(step), Home::Step(home)) if step == home => quote!(#name),
+            (scope, Home::Step(home)) => {
+                let module = ident(&self.workflow.steps[home].name.ident);
+                match scope {
+                    Scope::Workflow => quote!(#module::#name),
+                    Scope::Step(_) => quote!(super::#module::#name),
+                }
+            }
         }
     }
 
@@ -207,9 +228,9 @@ impl Emitter<'_> {
     }
 
     /// The user's type that takes the place of a generated one.
-    fn replacement(&self, step: usize, def: &TypeDef) -> Option<TokenStream> {
+    fn replacement(&self, def: &TypeDef) -> Option<TokenStream> {
         let name = self.type_name(&def.ident).to_string();
-        let path = type_path(self.workflow, Scope::Step(step), &name);
+        let path = type_path(self.workflow, Scope::of(def.home), &name);
         let changes = &self.options.overrides;
         changes
             .iter()
@@ -218,6 +239,7 @@ impl Emitter<'_> {
                 Change::Replace(ty) if change.is_for(&path) => ty.parse().ok(),
                 _ => None,
             })
+            .or_else(|| def.replacement.as_ref()?.parse().ok())
     }
 
     /// The attributes that a type gets on top, without derives that it has anyway.
@@ -265,11 +287,31 @@ enum Scope {
     Step(usize),
 }
 
+impl Scope {
+    fn of(home: Home) -> Self {
+        match home {
+            Home::Workflow => Self::Workflow,
+            Home::Step(step) => Self::Step(step),
+        }
+    }
+
+    fn home(self) -> Home {
+        match self {
+            Self::Workflow => Home::Workflow,
+            Self::Step(step) => Home::Step(step),
+        }
+    }
+}
+
 /// A string literal, raw where quotes would otherwise have to be escaped.
 fn string(text: &str) -> TokenStream {
     let plain = Literal::string(text);
-    let readable = text.contains('"') && !text.contains("\"#") && !text.contains(['\n', '\r']);
-    let raw = readable.then(|| format!("r#\"{text}\"#").parse().ok());
+    let readable = text.contains('"') && !text.contains(['\n', '\r']);
+    let mut marks = "#".to_owned();
+    while text.contains(&format!("\"{marks}")) {
+        marks.push('#');
+    }
+    let raw = readable.then(|| format!("r{marks}\"{text}\"{marks}").parse().ok());
     raw.flatten().unwrap_or_else(|| quote!(#plain))
 }
 

@@ -7,7 +7,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::{Emitter, Scope, doc, ident};
-use crate::ir::{Bounds, Field, Name, Type, TypeDef, TypeDefKind, TypeKind};
+use crate::ir::{Alternative, Bounds, Field, Name, Type, TypeDef, TypeDefKind, TypeKind, Variant};
 
 /// What is derived for every struct and every enum, and need not be asked for.
 const STRUCT_DERIVES: [&str; 3] = ["Clone", "Debug", "PartialEq"];
@@ -47,6 +47,7 @@ pub(super) fn outputs(emitter: &Emitter<'_>) -> TokenStream {
                 docs: doc::output(step),
                 ty: quote!(#module::#output),
                 optional: step.guard.is_some(),
+                default: None,
                 checks: None,
             }
         })
@@ -60,32 +61,24 @@ pub(super) fn outputs(emitter: &Emitter<'_>) -> TokenStream {
     )
 }
 
-/// A type of a step.
-pub(super) fn definition(emitter: &Emitter<'_>, step: usize, def: &TypeDef) -> TokenStream {
-    if emitter.replacement(step, def).is_some() {
+/// A type of a step, or one with a name of its own.
+pub(super) fn definition(emitter: &Emitter<'_>, scope: Scope, def: &TypeDef) -> TokenStream {
+    if emitter.replacement(def).is_some() {
         return TokenStream::new();
     }
     let name = emitter.type_name(&def.ident);
+    let docs = |fallback| doc::item(fallback, &def.description, &def.source);
     match &def.kind {
-        TypeDefKind::Union(_) => TokenStream::new(),
         TypeDefKind::Struct(fields) => {
-            let docs = doc::item("An object.", &def.description, &def.source);
             let fields: Vec<&Field> = fields.iter().collect();
-            record(emitter, Scope::Step(step), &name, &docs, &fields)
+            record(emitter, scope, &name, &docs("An object."), &fields)
         }
         TypeDefKind::Enum(values) => {
-            let docs = doc::item(
-                "One of a fixed set of values.",
-                &def.description,
-                &def.source,
-            );
-            enumeration(
-                emitter,
-                Scope::Step(step),
-                &name,
-                &docs,
-                &values.iter().map(|v| v.name.clone()).collect::<Vec<_>>(),
-            )
+            let docs = docs("One of a fixed set of values.");
+            enumeration(emitter, scope, &name, &docs, values)
+        }
+        TypeDefKind::Union(all) => {
+            union(emitter, scope, &name, &docs("One of several types."), all)
         }
     }
 }
@@ -105,12 +98,19 @@ pub(super) fn record(
                 TypeKind::Optional(inner) => (&**inner, true),
                 _ => (&field.ty, false),
             };
+            let written = emitter.ty(ty, scope);
+            let default = field.default.as_ref();
             Member {
                 name: &field.name,
                 ident: ident(&field.name.ident),
                 docs: doc::field(&field.name.text, &field.description),
-                ty: emitter.ty(ty, scope),
+                ty: if field.boxed {
+                    quote!(Box<#written>)
+                } else {
+                    written
+                },
                 optional,
+                default: default.map(|value| super::string(&value.to_string())),
                 checks: checks(ty),
             }
         })
@@ -126,6 +126,8 @@ struct Member<'a> {
     /// Without the `Option` of an optional field.
     ty: TokenStream,
     optional: bool,
+    /// JSON that stands for it where it is absent.
+    default: Option<TokenStream>,
     /// What to do with a value that was read, as statements on `at` and `value`.
     checks: Option<TokenStream>,
 }
@@ -160,6 +162,9 @@ fn structure(
         // The checks that follow do not say which type they are for.
         let ty = member.checks.is_some().then_some(&member.ty);
         let ty = ty.map(|ty| quote!(::<#ty>));
+        if let Some(default) = &member.default {
+            return quote!(let #ident = __object.or_default #ty (#key, #default););
+        }
         quote!(let #ident = __object.#method #ty (#key);)
     });
     let checked = members.iter().filter_map(|member| {
@@ -222,13 +227,17 @@ fn enumeration(
     scope: Scope,
     name: &Ident,
     docs: &TokenStream,
-    values: &[Name],
+    values: &[Variant],
 ) -> TokenStream {
-    let variants: Vec<Ident> = values.iter().map(|value| ident(&value.ident)).collect();
-    let texts: Vec<&str> = values.iter().map(|value| value.text.as_str()).collect();
-    let variant_docs = values
+    let variants: Vec<Ident> = values
         .iter()
-        .map(|value| doc::lines(&[&format!("`{}`", value.text.replace('`', "'"))]));
+        .map(|value| ident(&value.name.ident))
+        .collect();
+    let texts: Vec<&str> = values.iter().map(|value| &*value.name.text).collect();
+    let variant_docs = values.iter().map(|value| {
+        let text = format!("`{}`", value.name.text.replace('`', "'"));
+        doc::variant(&text, &value.description)
+    });
     let count = Literal::usize_unsuffixed(values.len());
     let deserialize = deserialize(emitter, name);
     let attributes = emitter.attributes(scope, name, &ENUM_DERIVES);
@@ -275,6 +284,61 @@ fn enumeration(
     }
 }
 
+fn union(
+    emitter: &Emitter<'_>,
+    scope: Scope,
+    name: &Ident,
+    docs: &TokenStream,
+    all: &[Alternative],
+) -> TokenStream {
+    let deserialize = deserialize(emitter, name);
+    let attributes = emitter.attributes(scope, name, &STRUCT_DERIVES);
+    let variants = all.iter().map(|one| {
+        let (ident, ty) = (ident(&one.ident), emitter.ty(&one.ty, scope));
+        let ty = if one.boxed { quote!(Box<#ty>) } else { ty };
+        let docs = doc::variant("", &one.description);
+        quote!(#docs #ident(#ty))
+    });
+    let reads = all.iter().map(|one| {
+        let (text, ident) = (&one.ident, ident(&one.ident));
+        let ty = emitter.ty(&one.ty, scope);
+        let ty = if one.boxed { quote!(Box<#ty>) } else { ty };
+        let read = match checks(&one.ty) {
+            Some(checks) => quote!(from.checked::<#ty>(|at, value| { #checks })),
+            None => quote!(<#ty as Read>::read(from)),
+        };
+        quote!((#text, |from| #read.map(Self::#ident)))
+    });
+    let writes = all.iter().map(|one| {
+        let ident = ident(&one.ident);
+        quote!(Self::#ident(value) => value.serialize(serializer))
+    });
+    quote! {
+        #docs
+        #[derive(Clone, Debug, PartialEq)]
+        #attributes
+        pub enum #name {
+            #(#variants,)*
+        }
+
+        impl Read for #name {
+            fn read(from: Reader<'_>) -> Option<Self> {
+                from.alternatives(&[#(#reads,)*])
+            }
+        }
+
+        impl Serialize for #name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    #(#writes,)*
+                }
+            }
+        }
+
+        #deserialize
+    }
+}
+
 /// `Deserialize` through the reader: the same errors, all of them.
 fn deserialize(emitter: &Emitter<'_>, name: &Ident) -> TokenStream {
     let runtime = &emitter.options.runtime;
@@ -292,16 +356,27 @@ fn checks(ty: &Type) -> Option<TokenStream> {
     let Bounds {
         minimum,
         maximum,
+        exclusive_minimum,
+        exclusive_maximum,
+        multiple_of,
+        numbers: choices,
+        boolean,
         min_length,
         max_length,
         min_items,
         max_items,
+        unique_items,
         pattern,
-        ..
     } = ty.bounds();
-    let numbers = [("minimum", minimum), ("maximum", maximum)]
-        .into_iter()
-        .filter_map(|(method, limit)| Some((method, Literal::f64_unsuffixed((*limit)?))));
+    let numbers = [
+        ("minimum", minimum),
+        ("maximum", maximum),
+        ("exclusive_minimum", exclusive_minimum),
+        ("exclusive_maximum", exclusive_maximum),
+        ("multiple_of", multiple_of),
+    ]
+    .into_iter()
+    .filter_map(|(method, limit)| Some((method, Literal::f64_unsuffixed((*limit)?))));
     let sizes = [
         ("min_length", min_length),
         ("max_length", max_length),
@@ -317,6 +392,18 @@ fn checks(ty: &Type) -> Option<TokenStream> {
             quote!(at.#method(value, #limit);)
         })
         .collect();
+    if !choices.is_empty() {
+        let choices = choices
+            .iter()
+            .map(|number| Literal::f64_unsuffixed(*number));
+        statements.push(quote!(at.numbers(value, &[#(#choices),*]);));
+    }
+    if let Some(boolean) = boolean {
+        statements.push(quote!(at.boolean(value, #boolean);));
+    }
+    if *unique_items {
+        statements.push(quote!(at.unique_items(value);));
+    }
     if let Some(pattern) = pattern {
         let pattern = super::string(pattern);
         statements.push(quote! {
