@@ -31,7 +31,6 @@ mod emitted;
 mod error;
 mod expr;
 mod files;
-mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;

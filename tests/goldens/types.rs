@@ -28,11 +28,7 @@ impl Read for Inputs {
         let letter = __object.required("letter");
         let tone = __object.or_default("tone", r#""plain""#);
         let sender = __object.optional("sender");
-        Some(Self {
-            letter: letter?,
-            tone: tone?,
-            sender: sender?,
-        })
+        Some(Self { letter: letter?, tone: tone?, sender: sender? })
     }
 }
 
@@ -66,10 +62,7 @@ impl Read for Outputs {
         let mut __object = from.object()?;
         let read = __object.required("read");
         let answer = __object.required("answer");
-        Some(Self {
-            read: read?,
-            answer: answer?,
-        })
+        Some(Self { read: read?, answer: answer? })
     }
 }
 
@@ -107,31 +100,22 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     use ::dspipe_runtime::generated::expr;
     let read = read(
-            runner,
-            &read::Input {
-                letter: inputs.letter,
-                tone: inputs.tone,
-                sender: inputs.sender,
-            },
-        )
-        .await?;
+        runner,
+        &read::Input { letter: inputs.letter, tone: inputs.tone, sender: inputs.sender },
+    )
+    .await?;
     let answer = answer(
-            runner,
-            &answer::Input {
-                tone: inputs.tone,
-                title: read.outline.title.clone(),
-                next: expr::or(
-                    read.chain.next.as_deref().map(|value| &value.value),
-                    || 0,
-                ),
-                chain: read.chain.next.as_deref().cloned(),
-                price: read.price.clone(),
-                all: expr::concat(
-                    &[&expr::text(&read.formula), " at ", &expr::text(&read.level)],
-                ),
-            },
-        )
-        .await?;
+        runner,
+        &answer::Input {
+            tone: inputs.tone,
+            title: read.outline.title.clone(),
+            next: expr::or(read.chain.next.as_deref().map(|value| &value.value), || 0),
+            chain: read.chain.next.as_deref().cloned(),
+            price: read.price.clone(),
+            all: expr::concat(&[&expr::text(&read.formula), " at ", &expr::text(&read.level)]),
+        },
+    )
+    .await?;
     Ok(Outputs { read, answer })
 }
 
@@ -154,19 +138,8 @@ impl Read for Section {
         let title = __object.required::<String>("title");
         let parts = __object.required("parts");
         let by_name = __object.optional("by_name");
-        __object
-            .check(
-                "title",
-                &title,
-                |at, value| {
-                    at.min_length(value, 1);
-                },
-            );
-        Some(Self {
-            title: title?,
-            parts: parts?,
-            by_name: by_name?,
-        })
+        __object.check("title", &title, |at, value| at.min_length(value, 1));
+        Some(Self { title: title?, parts: parts?, by_name: by_name? })
     }
 }
 
@@ -191,23 +164,21 @@ impl<'de> Deserialize<'de> for Section {
 /// Defined at `types.yaml:71`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// This type.
+    /// `ShapeCircle`
     Circle(ShapeCircle),
-    /// This type.
+    /// `ShapeSquare`
     Square(ShapeSquare),
-    /// This type.
+    /// `ShapeValue`
     Value(ShapeValue),
 }
 
 impl Read for Shape {
     fn read(from: Reader<'_>) -> Option<Self> {
-        from.alternatives(
-            &[
-                ("Circle", |from| <ShapeCircle as Read>::read(from).map(Self::Circle)),
-                ("Square", |from| <ShapeSquare as Read>::read(from).map(Self::Square)),
-                ("Value", |from| <ShapeValue as Read>::read(from).map(Self::Value)),
-            ],
-        )
+        from.alternatives(&[
+            ("Circle", |from| <ShapeCircle as Read>::read(from).map(Self::Circle)),
+            ("Square", |from| <ShapeSquare as Read>::read(from).map(Self::Square)),
+            ("Value", |from| <ShapeValue as Read>::read(from).map(Self::Value)),
+        ])
     }
 }
 
@@ -243,18 +214,8 @@ impl Read for ShapeCircle {
         let mut __object = from.object()?;
         let kind = __object.required("kind");
         let radius = __object.required::<f64>("radius");
-        __object
-            .check(
-                "radius",
-                &radius,
-                |at, value| {
-                    at.minimum(value, 0.0);
-                },
-            );
-        Some(Self {
-            kind: kind?,
-            radius: radius?,
-        })
+        __object.check("radius", &radius, |at, value| at.minimum(value, 0.0));
+        Some(Self { kind: kind?, radius: radius? })
     }
 }
 
@@ -465,10 +426,7 @@ impl Read for Money {
         let mut __object = from.object()?;
         let amount = __object.required("amount");
         let currency = __object.required("currency");
-        Some(Self {
-            amount: amount?,
-            currency: currency?,
-        })
+        Some(Self { amount: amount?, currency: currency? })
     }
 }
 
@@ -541,45 +499,27 @@ impl<'de> Deserialize<'de> for Currency {
 /// Defined at `types.yaml:81`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Formula {
-    /// This type.
+    /// `f64`
     Number(f64),
-    /// A name
+    /// `String`: A name
     Text(String),
-    /// This type.
+    /// `Sum`
     Sum(Sum),
 }
 
 impl Read for Formula {
     fn read(from: Reader<'_>) -> Option<Self> {
-        from.alternatives(
-            &[
-                (
-                    "Number",
-                    |from| {
-                        from
-                            .checked::<
-                                f64,
-                            >(|at, value| {
-                                at.maximum(value, 1000.0);
-                            })
-                            .map(Self::Number)
-                    },
-                ),
-                (
-                    "Text",
-                    |from| {
-                        from
-                            .checked::<
-                                String,
-                            >(|at, value| {
-                                at.min_length(value, 1);
-                            })
-                            .map(Self::Text)
-                    },
-                ),
-                ("Sum", |from| <Sum as Read>::read(from).map(Self::Sum)),
-            ],
-        )
+        from.alternatives(&[
+            (
+                "Number",
+                |from| from.checked::<f64>(|at, value| at.maximum(value, 1000.0)).map(Self::Number),
+            ),
+            (
+                "Text",
+                |from| from.checked::<String>(|at, value| at.min_length(value, 1)).map(Self::Text),
+            ),
+            ("Sum", |from| <Sum as Read>::read(from).map(Self::Sum)),
+        ])
     }
 }
 
@@ -615,18 +555,8 @@ impl Read for Sum {
         let mut __object = from.object()?;
         let plus = __object.required::<Vec<Formula>>("plus");
         let negated = __object.or_default("negated", "false");
-        __object
-            .check(
-                "plus",
-                &plus,
-                |at, value| {
-                    at.min_items(value, 2);
-                },
-            );
-        Some(Self {
-            plus: plus?,
-            negated: negated?,
-        })
+        __object.check("plus", &plus, |at, value| at.min_items(value, 2));
+        Some(Self { plus: plus?, negated: negated? })
     }
 }
 
@@ -664,11 +594,7 @@ impl Read for Chain {
         let value = __object.required("value");
         let next = __object.optional("next");
         let inner = __object.optional("inner");
-        Some(Self {
-            value: value?,
-            next: next?,
-            inner: inner?,
-        })
+        Some(Self { value: value?, next: next?, inner: inner? })
     }
 }
 
@@ -929,7 +855,10 @@ pub mod read {
         output_schema: r##"{"type":"object","properties":{"outline":{"$ref":"#/$defs/Section","description":"What it says"},"shapes":{"type":"array","items":{"anyOf":[{"type":"object","properties":{"kind":{"type":"string","enum":["circle"]},"radius":{"type":"number","minimum":0}},"required":["kind","radius"],"additionalProperties":false},{"type":"object","properties":{"kind":{"type":"string","enum":["square"]},"side":{"type":"number"}},"required":["kind","side"],"additionalProperties":false},{"type":"string","enum":["point","line"]}]},"minItems":1},"price":{"type":"object","properties":{"amount":{"type":"integer","description":"In cents"},"currency":{"type":"string","enum":["EUR","USD"]}},"required":["amount","currency"],"additionalProperties":false,"description":"An amount of money"},"formula":{"$ref":"#/$defs/Formula"},"level":{"type":"integer","minimum":1,"maximum":5},"dice":{"type":"integer","enum":[1,2,3,4,5,6]},"agreed":{"type":"boolean","const":true},"mood":{"type":"string","enum":["good","bad"],"description":"good: glad or thankful; bad: angry or sad"},"id":{"anyOf":[{"anyOf":[{"type":"string"},{"type":"integer"}]},{"type":"null"}]},"step":{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":1,"multipleOf":0.25},"tags":{"type":"array","items":{"type":"string"},"uniqueItems":true,"default":["none","2"]},"chain":{"$ref":"#/$defs/Chain"}},"required":["outline","shapes","price","formula","level","dice","agreed","mood","step","chain"],"additionalProperties":false,"$defs":{"Section":{"type":"object","properties":{"title":{"type":"string","minLength":1},"parts":{"type":"array","items":{"$ref":"#/$defs/Section"},"description":"Parts of the part"},"by_name":{"anyOf":[{"type":"object","additionalProperties":{"$ref":"#/$defs/Section"}},{"type":"null"}]}},"required":["title","parts"],"additionalProperties":false,"description":"A part of a text"},"Sum":{"type":"object","properties":{"plus":{"type":"array","items":{"$ref":"#/$defs/Formula"},"minItems":2},"negated":{"type":"boolean","default":false}},"required":["plus"],"additionalProperties":false},"Formula":{"anyOf":[{"type":"number","maximum":1000},{"type":"string","minLength":1,"description":"A name"},{"$ref":"#/$defs/Sum"}]},"Chain":{"type":"object","properties":{"value":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/Chain"},{"type":"null"}]},"inner":{"anyOf":[{"$ref":"#/$defs/Formula"},{"type":"null"}]}},"required":["value"],"additionalProperties":false}}}"##,
         demos: &[
             Demo {
-                inputs: &[("letter", "Dear all"), ("tone", "plain")],
+                inputs: &[
+                    ("letter", "Dear all"),
+                    ("tone", "plain"),
+                ],
                 output: r#"{"outline":{"title":"a","parts":[{"title":"b","parts":[]}]},"shapes":[{"kind":"circle","radius":1.0},{"kind":"square","side":2.0},"point"],"price":{"amount":100,"currency":"EUR"},"formula":{"plus":[1.0,{"plus":[2.0,"x"],"negated":false}],"negated":false},"level":3,"dice":6,"agreed":true,"mood":"good","id":null,"step":0.5,"tags":["none","2"],"chain":{"value":1,"next":{"value":2}}}"#,
             },
         ],
@@ -965,11 +894,7 @@ pub mod read {
             let letter = __object.required("letter");
             let tone = __object.or_default("tone", r#""plain""#);
             let sender = __object.optional("sender");
-            Some(Self {
-                letter: letter?,
-                tone: tone?,
-                sender: sender?,
-            })
+            Some(Self { letter: letter?, tone: tone?, sender: sender? })
         }
     }
 
@@ -1033,57 +958,23 @@ pub mod read {
             let step = __object.required::<f64>("step");
             let tags = __object.or_default::<Vec<String>>("tags", r#"["none","2"]"#);
             let chain = __object.required("chain");
-            __object
-                .check(
-                    "shapes",
-                    &shapes,
-                    |at, value| {
-                        at.min_items(value, 1);
-                    },
-                );
-            __object
-                .check(
-                    "level",
-                    &level,
-                    |at, value| {
-                        at.minimum(value, 1.0);
-                        at.maximum(value, 5.0);
-                    },
-                );
-            __object
-                .check(
-                    "dice",
-                    &dice,
-                    |at, value| {
-                        at.numbers(value, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-                    },
-                );
-            __object
-                .check(
-                    "agreed",
-                    &agreed,
-                    |at, value| {
-                        at.boolean(value, true);
-                    },
-                );
-            __object
-                .check(
-                    "step",
-                    &step,
-                    |at, value| {
-                        at.exclusive_minimum(value, 0.0);
-                        at.exclusive_maximum(value, 1.0);
-                        at.multiple_of(value, 0.25);
-                    },
-                );
-            __object
-                .check(
-                    "tags",
-                    &tags,
-                    |at, value| {
-                        at.unique_items(value);
-                    },
-                );
+            __object.check("shapes", &shapes, |at, value| at.min_items(value, 1));
+            __object.check("level", &level, |at, value| {
+                at.minimum(value, 1.0);
+                at.maximum(value, 5.0);
+            });
+            __object.check(
+                "dice",
+                &dice,
+                |at, value| at.numbers(value, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            );
+            __object.check("agreed", &agreed, |at, value| at.boolean(value, true));
+            __object.check("step", &step, |at, value| {
+                at.exclusive_minimum(value, 0.0);
+                at.exclusive_maximum(value, 1.0);
+                at.multiple_of(value, 0.25);
+            });
+            __object.check("tags", &tags, |at, value| at.unique_items(value));
             Some(Self {
                 outline: outline?,
                 shapes: shapes?,
@@ -1180,20 +1071,18 @@ pub mod read {
     /// Defined at `types.yaml:26`.
     #[derive(Clone, Debug, PartialEq)]
     pub enum Id {
-        /// This type.
+        /// `String`
         Text(String),
-        /// This type.
+        /// `i64`
         Integer(i64),
     }
 
     impl Read for Id {
         fn read(from: Reader<'_>) -> Option<Self> {
-            from.alternatives(
-                &[
-                    ("Text", |from| <String as Read>::read(from).map(Self::Text)),
-                    ("Integer", |from| <i64 as Read>::read(from).map(Self::Integer)),
-                ],
-            )
+            from.alternatives(&[
+                ("Text", |from| <String as Read>::read(from).map(Self::Text)),
+                ("Integer", |from| <i64 as Read>::read(from).map(Self::Integer)),
+            ])
         }
     }
 
@@ -1326,14 +1215,7 @@ pub mod answer {
             let chain = __object.optional("chain");
             let price = __object.required("price");
             let all = __object.required("all");
-            __object
-                .check(
-                    "title",
-                    &title,
-                    |at, value| {
-                        at.min_length(value, 1);
-                    },
-                );
+            __object.check("title", &title, |at, value| at.min_length(value, 1));
             Some(Self {
                 tone: tone?,
                 title: title?,
