@@ -170,15 +170,15 @@ fn module(module: &str, path: &str, include: bool, report: Option<&str>, index: 
     if let Some(report) = report {
         // rustc quotes this line and prints the report, rather than the report as one
         // escaped literal.
-        index.line(&format!(
+        index.line(format_args!(
             "::core::compile_error!(include_str!(concat!(env!(\"OUT_DIR\"), \"{report}\")));"
         ));
     }
-    index.line(&format!("/// Workflow `{stem}`, from `{path}`."));
+    index.line(format_args!("/// Workflow `{stem}`, from `{path}`."));
     index.line(ALLOWED);
-    index.open(&format!("pub mod {module} {{"));
+    index.open(format_args!("pub mod {module} {{"));
     if include {
-        index.line(&format!(
+        index.line(format_args!(
             "include!(concat!(env!(\"OUT_DIR\"), \"/dspipe/{file}\"));"
         ));
     }

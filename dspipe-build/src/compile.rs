@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::check;
 use crate::config::Config;
-use crate::data;
+use crate::data::{self, Unread};
 use crate::diag::{self, Code, Diagnostic, Diagnostics, Severity};
 use crate::emit;
+use crate::ir;
 use crate::library::Library;
-use crate::source::{FileId, Sources, Span, Spanned};
+use crate::source::{Sources, Span, Spanned};
 use crate::spec;
 use crate::yaml;
 
@@ -169,68 +170,166 @@ impl Workflow {
     }
 }
 
-/// Compiles files to modules. Two workflows of one name are an error of the second.
+/// Compiles files, given as path and text, to modules. Two workflows of one name are an error of the second.
 ///
 /// `read` gives the files that settings name; their paths are seen from where those of the
 /// workflow files are.
 pub(crate) fn compile(
-    sources: &mut Sources,
-    files: &[FileId],
+    files: &[(&str, &str)],
     config: &Config,
     runtime: &str,
-    read: &mut data::ReadFile<'_>,
-) -> Vec<Workflow> {
-    let mut seen: HashMap<String, Span> = HashMap::new();
-    files
-        .iter()
-        .map(|file| {
-            let mut asked = Vec::new();
-            let mut read = |path: &Path| {
-                asked.push(path.to_owned());
-                read(path)
-            };
-            let mut diagnostics = Diagnostics::default();
-            let spec = yaml::parse(sources, *file, &mut diagnostics)
-                .and_then(|root| spec::Workflow::read(&root, &mut diagnostics));
-            let path = sources.file(*file).path.clone();
-            let Some(mut spec) = spec else {
-                return Workflow {
-                    module: module_of(&path),
-                    path,
-                    items: None,
-                    diagnostics: diagnostics.into_sorted(),
-                    files: Vec::new(),
-                    types: Vec::new(),
-                };
-            };
-            let library = Library::load(&mut spec, sources, &mut read, &mut diagnostics);
-            let data = data::DataFiles::load(&spec, sources, &mut read, &mut diagnostics);
-            let workflow = check::check(&spec, &library, sources, &data, &mut diagnostics);
-            match seen.get(&workflow.name.ident) {
-                None => {
-                    seen.insert(workflow.name.ident.clone(), spec.name.span);
-                }
-                Some(first) => report_same_name(*first, &spec.name, &mut diagnostics),
-            }
-            if config.warnings_as_errors {
-                diagnostics.warnings_to_errors();
-            }
-            let options = emit::Options {
-                runtime,
-                skeleton: diagnostics.has_errors(),
-                type_prefix: &config.type_prefix,
-                overrides: &config.overrides,
-            };
-            Workflow {
-                items: Some(emit::workflow(&workflow, options)),
-                types: emit::type_paths(&workflow, &config.type_prefix),
-                files: asked,
-                module: workflow.name.ident,
+    read: &(dyn Fn(&Path) -> Result<String, Unread> + Sync),
+) -> (Sources, Vec<Workflow>) {
+    let parts: Vec<(u32, &[(&str, &str)])> = (0..).zip(files.chunks(share(files.len()))).collect();
+    let mut sources = Sources::default();
+    let mut fronts = Vec::with_capacity(files.len());
+    for (found, front) in at_once(parts, |(part, files)| {
+        let mut sources = Sources::of_part(part);
+        let fronts: Vec<Front> = files
+            .iter()
+            .map(|(path, text)| front(&mut sources, path, text, read))
+            .collect();
+        (sources, fronts)
+    }) {
+        if fronts.is_empty() {
+            sources = found;
+        } else {
+            sources.append(found);
+        }
+        fronts.extend(front);
+    }
+    report_same_names(&mut fronts);
+    let mut parts = Vec::new();
+    while !fronts.is_empty() {
+        let rest = fronts.split_off(fronts.len().min(share(files.len())));
+        parts.push(std::mem::replace(&mut fronts, rest));
+    }
+    let workflows = at_once(parts, |fronts| {
+        let back = |front: Front| front.emit(config, runtime);
+        fronts.into_iter().map(back).collect::<Vec<_>>()
+    });
+    (sources, workflows.into_iter().flatten().collect())
+}
+
+/// Fewer files than this are compiled before a thread has started.
+const FEW: usize = 16;
+
+/// How many of so many files one thread takes.
+fn share(files: usize) -> usize {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    files.div_ceil(threads).max(FEW)
+}
+
+/// Does several things at once; what comes of them, in their order.
+fn at_once<T: Send, R: Send>(parts: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    if parts.len() < 2 {
+        return parts.into_iter().map(work).collect();
+    }
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = parts
+            .into_iter()
+            .map(|part| scope.spawn(move || work(part)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
+}
+
+/// A file that was read and checked.
+struct Front {
+    path: String,
+    /// `None`: there was nothing to check.
+    checked: Option<(Spanned<String>, ir::Workflow)>,
+    diagnostics: Diagnostics,
+    asked: Vec<PathBuf>,
+}
+
+fn front(
+    sources: &mut Sources,
+    path: &str,
+    text: &str,
+    read: &(dyn Fn(&Path) -> Result<String, Unread> + Sync),
+) -> Front {
+    let file = sources.add(path, text);
+    let mut diagnostics = Diagnostics::default();
+    let mut asked = Vec::new();
+    let mut read = |path: &Path| {
+        asked.push(path.to_owned());
+        read(path)
+    };
+    let spec = yaml::parse(sources, file, &mut diagnostics)
+        .and_then(|root| spec::Workflow::read(&root, &mut diagnostics));
+    let checked = spec.map(|mut spec| {
+        let library = Library::load(&mut spec, sources, &mut read, &mut diagnostics);
+        let data = data::DataFiles::load(&spec, sources, &mut read, &mut diagnostics);
+        let workflow = check::check(&spec, &library, sources, &data, &mut diagnostics);
+        (spec.name, workflow)
+    });
+    Front {
+        path: path.to_owned(),
+        checked,
+        diagnostics,
+        asked,
+    }
+}
+
+impl Front {
+    fn emit(self, config: &Config, runtime: &str) -> Workflow {
+        let Self {
+            path,
+            checked,
+            mut diagnostics,
+            asked,
+        } = self;
+        let Some((_, workflow)) = checked else {
+            return Workflow {
+                module: module_of(&path),
                 path,
+                items: None,
                 diagnostics: diagnostics.into_sorted(),
+                files: asked,
+                types: Vec::new(),
+            };
+        };
+        if config.warnings_as_errors {
+            diagnostics.warnings_to_errors();
+        }
+        let options = emit::Options {
+            runtime,
+            skeleton: diagnostics.has_errors(),
+            type_prefix: &config.type_prefix,
+            overrides: &config.overrides,
+        };
+        Workflow {
+            items: Some(emit::workflow(&workflow, options)),
+            types: emit::type_paths(&workflow, &config.type_prefix),
+            files: asked,
+            module: workflow.name.ident,
+            path,
+            diagnostics: diagnostics.into_sorted(),
+        }
+    }
+}
+
+fn report_same_names(fronts: &mut [Front]) {
+    let mut seen: HashMap<String, Span> = HashMap::new();
+    for front in fronts {
+        let Some((name, workflow)) = &front.checked else {
+            continue;
+        };
+        match seen.get(&workflow.name.ident) {
+            None => {
+                seen.insert(workflow.name.ident.clone(), name.span);
             }
-        })
-        .collect()
+            Some(first) => report_same_name(*first, name, &mut front.diagnostics),
+        }
+    }
 }
 
 fn report_same_name(first: Span, second: &Spanned<String>, diagnostics: &mut Diagnostics) {

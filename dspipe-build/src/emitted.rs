@@ -62,14 +62,14 @@ fn files(compilation: &Compilation) -> Result<BTreeMap<String, String>, Error> {
     for workflow in compilation.workflows() {
         let (module, path) = (workflow.module(), workflow.path());
         index.blank();
-        index.line(&format!(
+        index.line(format_args!(
             "/// Workflow `{}`, from `{path}`.",
             cargo::stem(module)
         ));
         index.line(cargo::ALLOWED);
         // Formatting the crate must not make the file another one.
         index.line("#[rustfmt::skip]");
-        index.line(&format!("pub mod {module};"));
+        index.line(format_args!("pub mod {module};"));
         let file = cargo::file_name(module);
         files.extend(workflow.code().map(|code| (file, code)));
     }

@@ -33,17 +33,10 @@ pub fn expression(text: &str) {
 
 /// Compiles a text as a workflow file and renders what is wrong with it; the generated items.
 pub fn compile(text: &str) -> Option<String> {
-    let mut sources = Sources::default();
-    let file = sources.add("fuzz.yaml", text);
-    let mut read = |_: &Path| Err(Unread::Missing);
-    let config = Config::new();
-    let mut workflows = stage::compile(
-        &mut sources,
-        &[file],
-        &config,
-        "::dspipe_runtime",
-        &mut read,
-    );
+    let read = |_: &Path| Err(Unread::Missing);
+    let files = [("fuzz.yaml", text)];
+    let (sources, mut workflows) =
+        stage::compile(&files, &Config::new(), "::dspipe_runtime", &read);
     let workflow = workflows.pop()?;
     for diagnostic in &workflow.diagnostics {
         diag::render(&sources, diagnostic);

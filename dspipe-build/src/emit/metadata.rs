@@ -12,15 +12,18 @@ pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
     out.blank();
     out.line("/// What is known about the workflow.");
     out.open("pub const WORKFLOW: WorkflowDef = WorkflowDef {");
-    out.line(&format!("name: {},", string(&workflow.name.text)));
-    out.line(&format!("description: {},", string(&workflow.description)));
-    out.line(&format!("source: {},", string(&workflow.source)));
+    out.line(format_args!("name: {},", string(&workflow.name.text)));
+    out.line(format_args!(
+        "description: {},",
+        string(&workflow.description)
+    ));
+    out.line(format_args!("source: {},", string(&workflow.source)));
     let steps: Vec<String> = workflow
         .steps
         .iter()
         .map(|step| format!("&{}::SIGNATURE", step.name.ident))
         .collect();
-    out.flow(&format!("steps: &[{}],", steps.join(", ")));
+    out.flow(format_args!("steps: &[{}],", steps.join(", ")));
     out.close("};");
 }
 
@@ -29,7 +32,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     let workflow = emitter.workflow;
     let name = &step.name.text;
     out.blank();
-    out.line(&format!("/// What is known about step `{name}`."));
+    out.line(format_args!("/// What is known about step `{name}`."));
     out.open("pub const SIGNATURE: SignatureDef = SignatureDef {");
     for (key, text) in [
         ("workflow", &workflow.name.text),
@@ -38,30 +41,33 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
         ("description", &step.description),
         ("instructions", &step.instructions),
     ] {
-        out.line(&format!("{key}: {},", string(text)));
+        out.line(format_args!("{key}: {},", string(text)));
     }
     let inputs = step.inputs.iter().map(|input| &input.field);
     fields(emitter, "inputs", inputs, out);
     fields(emitter, "outputs", step.outputs.iter(), out);
     let output_schema = schema::of_fields(workflow, &step.outputs);
-    out.line(&format!("output_schema: {},", string(&output_schema)));
+    out.line(format_args!("output_schema: {},", string(&output_schema)));
     demos(&step.demos, out);
     let lm = step.lm.as_deref().map(string);
-    out.line(&format!("lm: {},", optional(lm)));
+    out.line(format_args!("lm: {},", optional(lm)));
     let temperature = step.temperature.map(float);
-    out.line(&format!("temperature: {},", optional(temperature)));
+    out.line(format_args!("temperature: {},", optional(temperature)));
     let max_tokens = step.max_tokens.map(|limit| limit.to_string());
-    out.line(&format!("max_tokens: {},", optional(max_tokens)));
+    out.line(format_args!("max_tokens: {},", optional(max_tokens)));
     out.close("};");
 
     out.blank();
-    out.line(&format!("/// Step `{name}` as a type."));
+    out.line(format_args!("/// Step `{name}` as a type."));
     out.line("#[derive(Clone, Copy, Debug)]");
     out.line("pub struct Step;");
     out.blank();
     out.open("impl Signature for Step {");
-    out.line(&format!("type Input = {};", emitter.type_name("Input")));
-    out.line(&format!("type Output = {};", emitter.type_name("Output")));
+    out.line(format_args!("type Input = {};", emitter.type_name("Input")));
+    out.line(format_args!(
+        "type Output = {};",
+        emitter.type_name("Output")
+    ));
     out.line("const DEF: &'static SignatureDef = &SIGNATURE;");
     out.close("}");
 }
@@ -72,13 +78,13 @@ fn fields<'f>(
     fields: impl Iterator<Item = &'f Field>,
     out: &mut Printer,
 ) {
-    out.open(&format!("{key}: &["));
+    out.open(format_args!("{key}: &["));
     for field in fields {
         out.open("FieldDef {");
-        out.line(&format!("name: {},", string(&field.name.text)));
+        out.line(format_args!("name: {},", string(&field.name.text)));
         let ty = schema::describe(emitter.workflow, &field.ty);
-        out.line(&format!("ty: {},", string(&ty)));
-        out.line(&format!("description: {},", string(&field.description)));
+        out.line(format_args!("ty: {},", string(&ty)));
+        out.line(format_args!("description: {},", string(&field.description)));
         out.close("},");
     }
     out.close("],");
@@ -98,10 +104,13 @@ fn demos(demos: &[Demo], out: &mut Printer) {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            out.line(&format!("({}, {}),", string(name), string(&text)));
+            out.line(format_args!("({}, {}),", string(name), string(&text)));
         }
         out.close("],");
-        out.line(&format!("output: {},", string(&demo.output.to_string())));
+        out.line(format_args!(
+            "output: {},",
+            string(&demo.output.to_string())
+        ));
         out.close("},");
     }
     out.close("],");

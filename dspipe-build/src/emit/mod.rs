@@ -36,7 +36,8 @@ pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
         types: by_home(workflow),
         calls_helpers: Cell::new(false),
     };
-    let mut out = Printer::new();
+    // What a step takes as a rule.
+    let mut out = Printer::with_capacity((workflow.steps.len() + 1) * 10_000);
     emitter.prelude(&mut out);
     metadata::workflow(&emitter, &mut out);
     types::inputs(&emitter, &mut out);
@@ -103,15 +104,15 @@ impl Emitter<'_> {
     /// are reserved in `check`, so no generated type can hide one.
     fn prelude(&self, out: &mut Printer) {
         out.line("#[allow(unused_imports, clippy::wildcard_imports)]");
-        out.line(&format!("use {}::generated::*;", self.options.runtime));
+        out.line(format_args!("use {}::generated::*;", self.options.runtime));
     }
 
     fn step(&self, index: usize, step: &Step, out: &mut Printer) {
         run::step_function(self, step, out);
         let name = &step.name.text;
         out.blank();
-        out.line(&format!("/// The types of step `{name}`."));
-        out.open(&format!("pub mod {} {{", step.name.ident));
+        out.line(format_args!("/// The types of step `{name}`."));
+        out.open(format_args!("pub mod {} {{", step.name.ident));
         self.prelude(out);
         metadata::signature(self, step, out);
         let scope = Scope::Step(index);

@@ -2,7 +2,7 @@
 //!
 //! A token tree and a formatter would cost twenty times as much, in everybody's build.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// Longer lines are broken, where they have a bracket to break at.
 const WIDTH: usize = 100;
@@ -21,21 +21,36 @@ impl Printer {
         Self::default()
     }
 
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            text: String::with_capacity(bytes),
+            indent: 0,
+        }
+    }
+
     pub(crate) fn into_text(self) -> String {
         self.text
     }
 
     /// One line, as it is.
-    pub(crate) fn line(&mut self, text: &str) {
-        self.indented(self.indent);
-        self.text.push_str(text);
-        self.text.push('\n');
+    pub(crate) fn line(&mut self, text: impl Display) {
+        spaces(self.indent, &mut self.text);
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "{text}");
     }
 
     /// A statement or an item on one line if there is room for it, and on several if not.
-    pub(crate) fn flow(&mut self, text: &str) {
-        self.indented(self.indent);
-        lay_out(text, self.indent, &mut self.text);
+    pub(crate) fn flow(&mut self, text: impl Display) {
+        spaces(self.indent, &mut self.text);
+        let start = self.text.len();
+        let _ = write!(self.text, "{text}");
+        let written = &self.text[start..];
+        // Most lines are short, and have no blocks that would need lines of their own.
+        if written.len() + self.indent > WIDTH || written.contains('{') {
+            let text = self.text.split_off(start);
+            lay_out(&text, self.indent, &mut self.text);
+        }
         self.text.push('\n');
     }
 
@@ -47,7 +62,7 @@ impl Printer {
     }
 
     /// A line that opens a block.
-    pub(crate) fn open(&mut self, text: &str) {
+    pub(crate) fn open(&mut self, text: impl Display) {
         self.line(text);
         self.indent += STEP;
     }
@@ -58,7 +73,7 @@ impl Printer {
     }
 
     /// The line that closes a block.
-    pub(crate) fn close(&mut self, text: &str) {
+    pub(crate) fn close(&mut self, text: impl Display) {
         self.indent -= STEP;
         self.line(text);
     }
@@ -66,7 +81,7 @@ impl Printer {
     /// Doc comments, one for each line; an empty one is an empty comment.
     pub(crate) fn docs(&mut self, lines: &[String]) {
         for line in lines {
-            self.indented(self.indent);
+            spaces(self.indent, &mut self.text);
             self.text.push_str("///");
             if !line.is_empty() {
                 self.text.push(' ');
@@ -75,21 +90,20 @@ impl Printer {
             self.text.push('\n');
         }
     }
-
-    fn indented(&mut self, indent: usize) {
-        spaces(indent, &mut self.text);
-    }
 }
 
-fn spaces(count: usize, into: &mut String) {
-    // Writing to a string does not fail.
-    let _ = write!(into, "{:count$}", "");
+fn spaces(mut count: usize, into: &mut String) {
+    const SPACES: &str = "                                                                ";
+    while count > 0 {
+        let some = count.min(SPACES.len());
+        into.push_str(&SPACES[..some]);
+        count -= some;
+    }
 }
 
 /// A string literal, raw where quotes or backslashes would otherwise have to be escaped.
 pub(super) fn string(text: &str) -> String {
-    let readable = text.contains(['"', '\\']) && !text.contains(|c: char| c.is_control());
-    if !readable {
+    if !text.bytes().any(|byte| matches!(byte, b'"' | b'\\')) || text.contains(char::is_control) {
         return escaped(text);
     }
     let mut marks = String::new();
@@ -102,6 +116,14 @@ pub(super) fn string(text: &str) -> String {
 fn escaped(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('"');
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+    {
+        literal.push_str(text);
+        literal.push('"');
+        return literal;
+    }
     for c in text.chars() {
         match c {
             '"' => literal.push_str("\\\""),

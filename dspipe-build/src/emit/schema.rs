@@ -1,6 +1,8 @@
 //! JSON Schema of a reply, and types as people read them.
 
-use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
 
 use crate::ir::{Bounds, Field, Home, Type, TypeDef, TypeDefKind, TypeKind, TypeRef, Workflow};
 
@@ -8,151 +10,201 @@ use crate::ir::{Bounds, Field, Home, Type, TypeDef, TypeDefKind, TypeKind, TypeR
 pub(super) fn of_fields(workflow: &Workflow, fields: &[Field]) -> String {
     let mut writer = Writer {
         workflow,
-        definitions: Map::new(),
+        definitions: Vec::new(),
         open: Vec::new(),
     };
-    let mut schema = writer.object(fields);
-    if let (Value::Object(schema), false) = (&mut schema, writer.definitions.is_empty()) {
-        schema.insert("$defs".to_owned(), Value::Object(writer.definitions));
+    let mut json = String::with_capacity(200 * fields.len());
+    writer.object(fields, &mut json);
+    if !writer.definitions.is_empty() {
+        key("$defs", &mut json);
+        json.push('{');
+        for (name, definition) in &writer.definitions {
+            key(name, &mut json);
+            json.push_str(definition);
+        }
+        json.push('}');
     }
-    schema.to_string()
+    json.push('}');
+    json
 }
 
 /// Types are written where they are used, but for those that contain themselves.
+///
+/// A schema is text from the start, and open at its end while there may be more to say of it.
 struct Writer<'a> {
     workflow: &'a Workflow,
-    definitions: Map<String, Value>,
+    definitions: Vec<(&'a str, String)>,
     /// Recursive types that are being defined.
     open: Vec<TypeRef>,
 }
 
-impl Writer<'_> {
-    fn object(&mut self, fields: &[Field]) -> Value {
-        let mut properties = Map::new();
-        let mut required = Vec::new();
+impl<'a> Writer<'a> {
+    fn object(&mut self, fields: &[Field], json: &mut String) {
+        json.push_str("{\"type\":\"object\",\"properties\":{");
         for field in fields {
-            let mut schema = self.of_type(&field.ty);
-            if let Value::Object(schema) = &mut schema {
-                describe_in(schema, &field.description);
-                if let Some(default) = &field.default {
-                    schema.insert("default".to_owned(), default.clone());
-                }
+            key(&field.name.text, json);
+            self.of_type(&field.ty, &field.description, json);
+            if let Some(default) = &field.default {
+                key("default", json);
+                // Writing to a string does not fail.
+                let _ = write!(json, "{default}");
             }
-            properties.insert(field.name.text.clone(), schema);
-            if field.default.is_none() && !matches!(field.ty.kind, TypeKind::Optional(_)) {
-                required.push(json!(field.name.text));
-            }
+            json.push('}');
         }
-        json!({
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        })
+        json.push('}');
+        key("required", json);
+        let required = fields.iter().filter(|field| {
+            field.default.is_none() && !matches!(field.ty.kind, TypeKind::Optional(_))
+        });
+        list(required, json, |field, json| quoted(&field.name.text, json));
+        key("additionalProperties", json);
+        json.push_str("false");
     }
 
-    fn of_type(&mut self, ty: &Type) -> Value {
-        let mut schema = match &ty.kind {
-            TypeKind::String => json!({"type": "string"}),
-            TypeKind::Integer => json!({"type": "integer"}),
-            TypeKind::Number => json!({"type": "number"}),
-            TypeKind::Boolean => json!({"type": "boolean"}),
-            TypeKind::Any | TypeKind::Broken => json!({}),
-            TypeKind::Object => json!({"type": "object"}),
-            TypeKind::List(item) => json!({"type": "array", "items": self.of_type(item)}),
+    fn of_type(&mut self, ty: &Type, description: &str, json: &mut String) {
+        let mut meaning = String::new();
+        match &ty.kind {
+            TypeKind::String => json.push_str("{\"type\":\"string\""),
+            TypeKind::Integer => json.push_str("{\"type\":\"integer\""),
+            TypeKind::Number => json.push_str("{\"type\":\"number\""),
+            TypeKind::Boolean => json.push_str("{\"type\":\"boolean\""),
+            TypeKind::Any | TypeKind::Broken => json.push('{'),
+            TypeKind::Object => json.push_str("{\"type\":\"object\""),
+            TypeKind::List(item) => {
+                json.push_str("{\"type\":\"array\",\"items\":");
+                self.of_type(item, "", json);
+                json.push('}');
+            }
             TypeKind::Map(value) => {
-                json!({"type": "object", "additionalProperties": self.of_type(value)})
+                json.push_str("{\"type\":\"object\",\"additionalProperties\":");
+                self.of_type(value, "", json);
+                json.push('}');
             }
             TypeKind::Optional(inner) => {
-                json!({"anyOf": [self.of_type(inner), {"type": "null"}]})
+                json.push_str("{\"anyOf\":[");
+                self.of_type(inner, "", json);
+                json.push_str("},{\"type\":\"null\"}]");
             }
             TypeKind::Struct(reference)
             | TypeKind::Enum(reference)
-            | TypeKind::Union(reference) => self.named(*reference),
-        };
-        if let Value::Object(schema) = &mut schema {
-            limit(schema, ty.bounds());
+            | TypeKind::Union(reference) => meaning = self.named(*reference, json),
         }
-        schema
+        limit(ty.bounds(), json);
+        let description = match (description, meaning.as_str()) {
+            (text, "") | ("", text) => text.to_owned(),
+            (text, meaning) if text == meaning => text.to_owned(),
+            (text, meaning) => format!("{text}. {meaning}"),
+        };
+        if !description.is_empty() {
+            key("description", json);
+            quoted(&description, json);
+        }
     }
 
-    fn named(&mut self, reference: TypeRef) -> Value {
+    /// Writes a named type; what there is to say of it besides.
+    fn named(&mut self, reference: TypeRef, json: &mut String) -> String {
         let def = self.workflow.type_def(reference);
         if !def.recursive {
-            return self.definition(def);
+            return self.definition(def, json);
         }
         let name = def.ident.trim_start_matches("r#");
-        if !self.definitions.contains_key(name) && !self.open.contains(&reference) {
+        let known = self.definitions.iter().any(|(known, _)| *known == name);
+        if !known && !self.open.contains(&reference) {
             self.open.push(reference);
-            let definition = self.definition(def);
+            let mut definition = String::new();
+            let meaning = self.definition(def, &mut definition);
             self.open.pop();
-            self.definitions.insert(name.to_owned(), definition);
+            if !meaning.is_empty() {
+                key("description", &mut definition);
+                quoted(&meaning, &mut definition);
+            }
+            definition.push('}');
+            self.definitions.push((name, definition));
         }
-        json!({"$ref": format!("#/$defs/{name}")})
+        json.push_str("{\"$ref\":");
+        quoted(&format!("#/$defs/{name}"), json);
+        String::new()
     }
 
-    fn definition(&mut self, def: &TypeDef) -> Value {
-        let mut schema = match &def.kind {
-            TypeDefKind::Struct(fields) => self.object(fields),
+    fn definition(&mut self, def: &'a TypeDef, json: &mut String) -> String {
+        match &def.kind {
+            TypeDefKind::Struct(fields) => self.object(fields, json),
             TypeDefKind::Enum(values) => {
-                let texts: Vec<&str> = values.iter().map(|v| v.name.text.as_str()).collect();
-                let mut schema = Map::new();
-                schema.insert("type".to_owned(), json!("string"));
-                schema.insert("enum".to_owned(), json!(texts));
+                json.push_str("{\"type\":\"string\",\"enum\":");
+                list(values.iter(), json, |value, json| {
+                    quoted(&value.name.text, json);
+                });
                 let meanings: Vec<String> = values
                     .iter()
                     .filter(|value| !value.description.is_empty())
                     .map(|value| format!("{}: {}", value.name.text, value.description))
                     .collect();
-                describe_in(&mut schema, &meanings.join("; "));
-                return Value::Object(schema);
+                return meanings.join("; ");
             }
             TypeDefKind::Union(all) => {
-                let all: Vec<Value> = all
-                    .iter()
-                    .map(|one| {
-                        let mut schema = self.of_type(&one.ty);
-                        if let Value::Object(schema) = &mut schema {
-                            describe_in(schema, &one.description);
-                        }
-                        schema
-                    })
-                    .collect();
-                json!({"anyOf": all})
+                json.push_str("{\"anyOf\":");
+                list(all.iter(), json, |one, json| {
+                    self.of_type(&one.ty, &one.description, json);
+                    json.push('}');
+                });
             }
-        };
-        if let Value::Object(schema) = &mut schema
-            && def.home == Home::Workflow
-        {
-            describe_in(schema, &def.description);
         }
-        schema
+        match def.home {
+            Home::Workflow => def.description.clone(),
+            Home::Step(_) => String::new(),
+        }
     }
 }
 
-/// Adds a description, in front of one that is there.
-fn describe_in(schema: &mut Map<String, Value>, description: &str) {
-    if description.is_empty() {
-        return;
+/// A key of an object, after those that are there.
+fn key(name: &str, json: &mut String) {
+    if !json.ends_with('{') {
+        json.push(',');
     }
-    let text = match schema.get("description").and_then(Value::as_str) {
-        Some(more) if more != description => format!("{description}. {more}"),
-        _ => description.to_owned(),
-    };
-    schema.insert("description".to_owned(), json!(text));
+    quoted(name, json);
+    json.push(':');
 }
 
-fn limit(schema: &mut Map<String, Value>, bounds: &Bounds) {
-    let mut limit = |key: &str, value: Option<Value>| {
+fn list<T>(
+    items: impl Iterator<Item = T>,
+    json: &mut String,
+    mut write: impl FnMut(T, &mut String),
+) {
+    json.push('[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        write(item, json);
+    }
+    json.push(']');
+}
+
+/// A text as JSON.
+fn quoted(text: &str, json: &mut String) {
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+    {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        let _ = write!(json, "{}", Value::from(text));
+    }
+}
+
+fn limit(bounds: &Bounds, json: &mut String) {
+    let mut limit = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
-            schema.insert(key.to_owned(), value);
+            key(name, json);
+            let _ = write!(json, "{value}");
         }
     };
-    let numbers = bounds.numbers.iter().copied().map(number).collect();
-    limit(
-        "enum",
-        (!bounds.numbers.is_empty()).then_some(Value::Array(numbers)),
-    );
+    if !bounds.numbers.is_empty() {
+        let numbers = bounds.numbers.iter().copied().map(number).collect();
+        limit("enum", Some(Value::Array(numbers)));
+    }
     limit("const", bounds.boolean.map(Value::from));
     limit("minimum", bounds.minimum.map(number));
     limit("maximum", bounds.maximum.map(number));

@@ -122,7 +122,7 @@ fn boxed(ty: String, boxed: bool) -> String {
 fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &mut Printer) {
     let name = &head.name;
     declare(emitter, head, STRUCT_DERIVES, out);
-    out.open(&format!("pub struct {name} {{"));
+    out.open(format_args!("pub struct {name} {{"));
     for member in members {
         let (ident, ty) = (&member.name.ident, &member.ty);
         out.docs(&member.docs);
@@ -137,17 +137,19 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
     read(members, name, out);
 
     out.blank();
-    out.open(&format!("impl Serialize for {name} {{"));
+    out.open(format_args!("impl Serialize for {name} {{"));
     out.open(SERIALIZE);
     let mutable = if members.is_empty() { "" } else { "mut " };
     let text = string(name.trim_start_matches("r#"));
     let count = members.len();
-    out.line(&format!(
+    out.line(format_args!(
         "let {mutable}object = serializer.serialize_struct({text}, {count})?;"
     ));
     for Member { name, .. } in members {
         let (ident, key) = (&name.ident, string(&name.text));
-        out.flow(&format!("object.serialize_field({key}, &self.{ident})?;"));
+        out.flow(format_args!(
+            "object.serialize_field({key}, &self.{ident})?;"
+        ));
     }
     out.line("object.end()");
     out.close("}");
@@ -188,7 +190,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         } else {
             checks
         };
-        out.flow(&format!("__object.check({key}, &{ident}, {checks});"));
+        out.flow(format_args!("__object.check({key}, &{ident}, {checks});"));
     }
     let built: Vec<String> = members
         .iter()
@@ -196,7 +198,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         .collect();
     match built.as_slice() {
         [] => out.line("Some(Self {})"),
-        _ => out.flow(&format!("Some(Self {{ {} }})", built.join(", "))),
+        _ => out.flow(format_args!("Some(Self {{ {} }})", built.join(", "))),
     }
     out.close("}");
     out.close("}");
@@ -204,7 +206,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
 
 fn open_read(name: &str, out: &mut Printer) {
     out.blank();
-    out.open(&format!("impl Read for {name} {{"));
+    out.open(format_args!("impl Read for {name} {{"));
     out.open("fn read(from: Reader<'_>) -> Option<Self> {");
 }
 
@@ -212,31 +214,31 @@ fn open_read(name: &str, out: &mut Printer) {
 fn declare(emitter: &Emitter<'_>, head: &Head, derives: &str, out: &mut Printer) {
     out.blank();
     out.docs(&head.docs);
-    out.line(&format!("#[derive({derives})]"));
+    out.line(format_args!("#[derive({derives})]"));
     for attribute in emitter.attributes(head.scope, &head.name, derives) {
-        out.line(&attribute);
+        out.line(attribute);
     }
 }
 
 fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut Printer) {
     let name = &head.name;
     declare(emitter, head, ENUM_DERIVES, out);
-    out.open(&format!("pub enum {name} {{"));
+    out.open(format_args!("pub enum {name} {{"));
     for Variant { name, description } in values {
         out.docs(&doc::variant(&name.text, description));
-        out.line(&format!("{},", name.ident));
+        out.line(format_args!("{},", name.ident));
     }
     out.close("}");
 
     out.blank();
-    out.open(&format!("impl {name} {{"));
+    out.open(format_args!("impl {name} {{"));
     out.line("/// Every value, in the order of the workflow file.");
     let variants = |each: &dyn Fn(&Variant) -> String| -> String {
         let all: Vec<String> = values.iter().map(each).collect();
         all.join(", ")
     };
     let all = variants(&|value| format!("Self::{}", value.name.ident));
-    out.flow(&format!(
+    out.flow(format_args!(
         "pub const ALL: [Self; {}] = [{all}];",
         values.len()
     ));
@@ -246,14 +248,18 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
     out.open("pub const fn as_str(self) -> &'static str {");
     out.open("match self {");
     for Variant { name, .. } in values {
-        out.line(&format!("Self::{} => {},", name.ident, string(&name.text)));
+        out.line(format_args!(
+            "Self::{} => {},",
+            name.ident,
+            string(&name.text)
+        ));
     }
     out.close("}");
     out.close("}");
     out.close("}");
 
     out.blank();
-    out.open(&format!("impl Display for {name} {{"));
+    out.open(format_args!("impl Display for {name} {{"));
     out.open("fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {");
     out.line("f.write_str(self.as_str())");
     out.close("}");
@@ -262,12 +268,12 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
     open_read(name, out);
     let pairs =
         variants(&|value| format!("({}, Self::{})", string(&value.name.text), value.name.ident));
-    out.flow(&format!("from.one_of(&[{pairs}])"));
+    out.flow(format_args!("from.one_of(&[{pairs}])"));
     out.close("}");
     out.close("}");
 
     out.blank();
-    out.open(&format!("impl Serialize for {name} {{"));
+    out.open(format_args!("impl Serialize for {name} {{"));
     out.open(SERIALIZE);
     out.line("serializer.serialize_str(self.as_str())");
     out.close("}");
@@ -278,7 +284,7 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
 fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Printer) {
     let name = &head.name;
     declare(emitter, head, STRUCT_DERIVES, out);
-    out.open(&format!("pub enum {name} {{"));
+    out.open(format_args!("pub enum {name} {{"));
     let types: Vec<String> = all
         .iter()
         .map(|one| boxed(emitter.ty(&one.ty, head.scope), one.boxed))
@@ -288,7 +294,7 @@ fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Prin
             &emitter.ty(&one.ty, head.scope),
             &one.description,
         ));
-        out.line(&format!("{}({ty}),", one.ident));
+        out.line(format_args!("{}({ty}),", one.ident));
     }
     out.close("}");
 
@@ -305,16 +311,16 @@ fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Prin
             format!("({}, |from| {read}.map(Self::{ident}))", string(ident))
         })
         .collect();
-    out.flow(&format!("from.alternatives(&[{}])", reads.join(", ")));
+    out.flow(format_args!("from.alternatives(&[{}])", reads.join(", ")));
     out.close("}");
     out.close("}");
 
     out.blank();
-    out.open(&format!("impl Serialize for {name} {{"));
+    out.open(format_args!("impl Serialize for {name} {{"));
     out.open(SERIALIZE);
     out.open("match self {");
     for one in all {
-        out.line(&format!(
+        out.line(format_args!(
             "Self::{}(value) => value.serialize(serializer),",
             one.ident
         ));
@@ -329,9 +335,11 @@ fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Prin
 fn deserialize(emitter: &Emitter<'_>, name: &str, out: &mut Printer) {
     let runtime = &emitter.options.runtime;
     out.blank();
-    out.open(&format!("impl<'de> Deserialize<'de> for {name} {{"));
+    out.open(format_args!("impl<'de> Deserialize<'de> for {name} {{"));
     out.open("fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {");
-    out.line(&format!("{runtime}::generated::deserialize(deserializer)"));
+    out.line(format_args!(
+        "{runtime}::generated::deserialize(deserializer)"
+    ));
     out.close("}");
     out.close("}");
 }
