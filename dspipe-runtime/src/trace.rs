@@ -136,6 +136,7 @@ mod tests {
             usage: Usage {
                 input_tokens: 120,
                 output_tokens: 33,
+                ..Usage::default()
             },
             repairs: if replies == 2 {
                 vec![Repair::Comma]

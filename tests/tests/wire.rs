@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dspipe_runtime::lm::{OpenAiChat, Retry};
+use dspipe_runtime::lm::{Api, HttpLm, Retry};
 use dspipe_runtime::{Error, LmError, LmName, Lms, LocalRunner, Secret, Trace};
 use dspipe_tests::server::{Answer, Received, Server};
 use dspipe_tests::workflows::every_thing::{self, Inputs, both, r#match};
@@ -25,7 +25,7 @@ fn name() -> LmName {
 /// Every step on the server at this URL; tries again at once.
 fn runner_at(url: &str, timeout: Duration) -> LocalRunner {
     let key = Secret::from(KEY.to_owned());
-    let lm = OpenAiChat::new(name(), url, Some(key))
+    let lm = HttpLm::new(name(), Api::OpenAiChat, url, Some(key))
         .unwrap()
         .with_timeout(timeout);
     LocalRunner::new()

@@ -1,5 +1,6 @@
 //! Why there is no reply, each with the way out.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::LmName;
@@ -162,10 +163,12 @@ pub enum LmError {
     },
 
     /// Nothing came in time.
-    #[error("{endpoint} did not answer within {after:?}; try again, or use a faster LM")]
+    #[error("{endpoint} {limit} within {after:?}; try again, or use a faster LM")]
     Timeout {
         /// The URL.
         endpoint: String,
+        /// What took too long.
+        limit: TimeLimit,
         /// How long it was waited for.
         after: Duration,
     },
@@ -193,12 +196,12 @@ pub enum LmError {
     },
 
     /// The server's answer is not what its API promises.
-    #[error(
-        "{endpoint} did not answer as the OpenAI chat API does: {reason}; is it the right URL?"
-    )]
+    #[error("{endpoint} did not answer as the {api} API does: {reason}; is it the right URL?")]
     Protocol {
         /// The URL.
         endpoint: String,
+        /// The API that is asked for.
+        api: &'static str,
         /// What is wrong with it.
         reason: String,
     },
@@ -207,6 +210,28 @@ pub enum LmError {
     #[cfg(feature = "local")]
     #[error(transparent)]
     Local(#[from] crate::local::LocalError),
+}
+
+/// Which time-out it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// There was no connection.
+    Connect,
+    /// No bytes came.
+    Read,
+    /// The reply was not whole.
+    Total,
+}
+
+impl fmt::Display for TimeLimit {
+    /// What did not happen, after the name of the server.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "took no connection",
+            Self::Read => "sent nothing more",
+            Self::Total => "did not answer",
+        })
+    }
 }
 
 impl LmError {
@@ -219,6 +244,10 @@ impl LmError {
                 | Self::Overloaded { .. }
                 | Self::Unreachable { .. }
                 | Self::Server { .. }
+                | Self::Timeout {
+                    limit: TimeLimit::Connect,
+                    ..
+                }
         )
     }
 

@@ -3,9 +3,8 @@
 use reqwest::Client;
 
 use super::provider::{Provider, Structured};
-use super::{
-    BoxFuture, Lm, LmError, LmName, OutputSchema, Reply, Request, http, openai::Target, schema,
-};
+use super::wire::{Target, http};
+use super::{Api, BoxFuture, Lm, LmError, LmName, OutputSchema, Reply, Request, schema};
 use crate::local::{self, Endpoint, Model, Supervisor};
 
 /// The longest reply where the step sets no limit. The schema usually ends it earlier.
@@ -50,13 +49,17 @@ impl LocalLm {
             Some(supervisor) => supervisor.endpoint(self.model).await?,
             None => local::endpoint(self.model).await?,
         };
-        let target = Target::new(Provider {
+        let provider = Provider {
+            api: Api::OpenAiChat,
             base_url,
             key: Some(token),
             key_variable: "the server's token".to_owned(),
             structured: Structured::Schema,
-        })?;
-        target.chat(&self.client, &self.name, &fit(request)?).await
+        };
+        let target = Target::new(provider, self.name.model())?;
+        target
+            .complete(&self.client, &self.name, &fit(request)?)
+            .await
     }
 }
 

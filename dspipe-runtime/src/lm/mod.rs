@@ -3,19 +3,18 @@
 //! A request is rendered messages, a schema and parameters; a reply is text. What the text means is read
 //! elsewhere, so that a recording of requests and replies can stand in for any LM.
 
+mod api;
 mod error;
-#[cfg(feature = "http")]
-mod http;
 #[cfg(feature = "local")]
 mod local;
 mod name;
-#[cfg(feature = "http")]
-mod openai;
 mod provider;
 mod registry;
 mod retry;
 #[cfg(feature = "http")]
 mod schema;
+#[cfg(feature = "http")]
+mod wire;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,14 +23,15 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
-pub use error::LmError;
+pub use api::Api;
+pub use error::{LmError, TimeLimit};
 #[cfg(feature = "local")]
 pub use local::LocalLm;
 pub use name::{LmName, NameError};
-#[cfg(feature = "http")]
-pub use openai::OpenAiChat;
 pub use registry::Lms;
 pub use retry::Retry;
+#[cfg(feature = "http")]
+pub use wire::{HttpLm, Timeouts};
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -154,15 +154,31 @@ pub enum Finish {
 /// Tokens of one or more calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of the messages.
+    /// Tokens of the messages, those from a cache included.
     pub input_tokens: u64,
-    /// Tokens of the replies.
+    /// Tokens of the replies, those of reasoning included.
     pub output_tokens: u64,
+    /// Of the input, what the provider had in its cache.
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+    /// Of the input, what the provider put into its cache, where that has a price.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
+    /// Of the output, what the LM thought before it answered.
+    #[serde(default)]
+    pub reasoning_tokens: u64,
 }
 
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        for (sum, more) in [
+            (&mut self.input_tokens, other.input_tokens),
+            (&mut self.output_tokens, other.output_tokens),
+            (&mut self.cached_input_tokens, other.cached_input_tokens),
+            (&mut self.cache_write_tokens, other.cache_write_tokens),
+            (&mut self.reasoning_tokens, other.reasoning_tokens),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 }

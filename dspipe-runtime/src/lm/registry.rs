@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "http")]
+use super::wire::http;
 use super::{Lm, LmError, LmName};
 
 /// The LMs of a process, made when they are first asked for.
@@ -60,7 +62,7 @@ impl Lms {
         let provider =
             super::provider::Provider::of(name, |variable| std::env::var(variable).ok())?;
         #[cfg(feature = "http")]
-        return Ok(Arc::new(super::OpenAiChat::of(
+        return Ok(Arc::new(super::HttpLm::of(
             name.clone(),
             provider,
             self.client()?,
@@ -80,7 +82,7 @@ impl Lms {
         let mut client = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
         match &*client {
             Some(client) => Ok(client.clone()),
-            None => Ok(client.insert(super::http::client()?).clone()),
+            None => Ok(client.insert(http::client(http::CONNECT_TIMEOUT)?).clone()),
         }
     }
 

@@ -1,0 +1,170 @@
+//! OpenAI chat completions, `POST {base}/chat/completions`, which most servers of LMs speak.
+//!
+//! As in OpenAI's API reference of autumn 2026; the API has no version besides `/v1`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::target::Target;
+use super::{Call, Usage, null_as_default};
+use crate::lm::provider::Structured;
+use crate::lm::{Finish, LmError, Message, Reply, schema};
+
+pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
+    let params = call.request.params;
+    let is_openai = call.lm.provider() == "openai";
+    let format = ResponseFormat::new(call)?;
+    let messages = match (&call.request.schema, &format) {
+        (Some(wanted), None) => schema::in_words(&call.request.messages, &wanted.json),
+        _ => call.request.messages.as_slice().into(),
+    };
+    let body = Body {
+        model: call.lm.model(),
+        messages: &messages,
+        temperature: params.temperature,
+        max_tokens: params.max_tokens.filter(|_| !is_openai),
+        max_completion_tokens: params.max_tokens.filter(|_| is_openai),
+        seed: params.seed,
+        response_format: format,
+    };
+    super::to_json(&body)
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: &'a [Message],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    /// The name that OpenAI gives the limit now; its reasoning models refuse the old one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<ResponseFormat<'a>>,
+}
+
+#[derive(Serialize)]
+struct ResponseFormat<'a> {
+    r#type: &'static str,
+    json_schema: JsonSchema<'a>,
+}
+
+#[derive(Serialize)]
+struct JsonSchema<'a> {
+    name: &'a str,
+    strict: bool,
+    schema: Value,
+}
+
+impl<'a> ResponseFormat<'a> {
+    fn new(call: &Call<'a>) -> Result<Option<Self>, LmError> {
+        let (Some(wanted), false) = (&call.request.schema, call.structured == Structured::Prompt)
+        else {
+            return Ok(None);
+        };
+        let schema = schema::parse(&wanted.json)?;
+        let (strict, schema) = match call.structured {
+            Structured::Strict => schema::strict_or_as_is(schema),
+            _ => (false, schema),
+        };
+        Ok(Some(Self {
+            r#type: "json_schema",
+            json_schema: JsonSchema {
+                name: &wanted.name,
+                strict,
+                schema,
+            },
+        }))
+    }
+}
+
+pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
+    let completion: Completion =
+        serde_json::from_slice(body).map_err(|error| target.unreadable(&error))?;
+    let Some(choice) = completion.choices.into_iter().next() else {
+        return Err(target
+            .failure_in(body)
+            .unwrap_or_else(|| target.protocol("its reply has no `choices`".to_owned())));
+    };
+    if let Some(refusal) = choice.message.refusal {
+        return Err(target.refused(&refusal));
+    }
+    Ok(Reply {
+        text: choice.message.content.unwrap_or_default(),
+        finish: finish(target, choice.finish_reason.as_deref())?,
+        usage: completion.usage.into(),
+        model: completion.model,
+    })
+}
+
+fn finish(target: &Target, reason: Option<&str>) -> Result<Finish, LmError> {
+    match reason {
+        Some("stop") => Ok(Finish::Stop),
+        Some("length") => Ok(Finish::Length),
+        Some("content_filter") => Err(target.filtered("the reply was filtered")),
+        _ => Ok(Finish::Other),
+    }
+}
+
+#[derive(Deserialize)]
+struct Completion {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    usage: Tokens,
+    #[serde(default, deserialize_with = "null_as_default")]
+    model: String,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Answer,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    content: Option<String>,
+    refusal: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tokens {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    #[serde(deserialize_with = "null_as_default")]
+    prompt_tokens_details: InputDetails,
+    #[serde(deserialize_with = "null_as_default")]
+    completion_tokens_details: OutputDetails,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct InputDetails {
+    #[serde(deserialize_with = "null_as_default")]
+    cached_tokens: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    #[serde(deserialize_with = "null_as_default")]
+    reasoning_tokens: u64,
+}
+
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            input_tokens: tokens.prompt_tokens,
+            output_tokens: tokens.completion_tokens,
+            cached_input_tokens: tokens.prompt_tokens_details.cached_tokens,
+            reasoning_tokens: tokens.completion_tokens_details.reasoning_tokens,
+            ..Self::default()
+        }
+    }
+}
