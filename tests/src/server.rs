@@ -47,6 +47,8 @@ pub enum Answer {
     Slowly(u16, String),
     /// Sends these bytes and closes the connection.
     Raw(String),
+    /// Sends these bytes, then says nothing until the client goes away, as with [`Silence`](Self::Silence).
+    Stall(String),
     /// Says nothing until the client goes away, which counts as [gone](Server::gone).
     Silence,
 }
@@ -69,11 +71,24 @@ impl Answer {
         )
     }
 
+    /// A stream of events that ends with its connection.
+    pub fn events(events: &str) -> Self {
+        Self::Raw(format!("{EVENTS}{events}"))
+    }
+
+    /// A stream of events that does not end.
+    pub fn unended(events: &str) -> Self {
+        Self::Stall(format!("{EVENTS}{events}"))
+    }
+
     /// A failure with this body.
     pub fn failure(status: u16, body: &str) -> Self {
         Self::Http(status, Vec::new(), body.to_owned())
     }
 }
+
+const EVENTS: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
 type Script = dyn Fn(usize, &Received) -> Answer + Send + Sync;
 
@@ -178,6 +193,13 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             Answer::Raw(bytes) => {
                 stream.write_all(bytes.as_bytes()).await?;
                 stream.shutdown().await?;
+                return Ok(());
+            }
+            Answer::Stall(bytes) => {
+                stream.write_all(bytes.as_bytes()).await?;
+                stream.flush().await?;
+                let _ = stream.read(&mut [0; 64]).await;
+                shared.gone.notify_one();
                 return Ok(());
             }
             Answer::Silence => {

@@ -184,6 +184,15 @@ pub enum LmError {
         reason: String,
     },
 
+    /// A stream ended before the reply was whole.
+    #[error("the reply of {endpoint} broke off: {reason}; try again")]
+    Interrupted {
+        /// The URL.
+        endpoint: String,
+        /// What happened.
+        reason: String,
+    },
+
     /// The server failed.
     #[error("{endpoint} failed ({status}): {message}; try again later")]
     Server {
@@ -244,6 +253,7 @@ impl LmError {
                 | Self::Overloaded { .. }
                 | Self::Unreachable { .. }
                 | Self::Server { .. }
+                | Self::Interrupted { .. }
                 | Self::Timeout {
                     limit: TimeLimit::Connect,
                     ..

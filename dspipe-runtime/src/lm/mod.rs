@@ -21,7 +21,11 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::pin::Pin;
 
+use futures_util::{StreamExt, stream};
+
 use serde::{Deserialize, Serialize};
+
+pub use futures_util::Stream;
 
 pub use api::Api;
 pub use error::{LmError, TimeLimit};
@@ -36,6 +40,9 @@ pub use wire::{HttpLm, Timeouts};
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A stream on the heap.
+pub type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
+
 /// A language model.
 pub trait Lm: Send + Sync + fmt::Debug {
     /// Its name, as messages and reports show it.
@@ -46,6 +53,17 @@ pub trait Lm: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`LmError`] tells why there is no reply.
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, LmError>>;
+
+    /// Asks once, for a reply in parts. The last chunk, and only the last, has an [`End`]; a stream ends
+    /// after its first error. Nothing is sent before the stream is polled; dropping it takes back the
+    /// request.
+    ///
+    /// An LM that knows no streams gives its reply in one chunk.
+    fn stream<'a>(&'a self, request: &'a Request) -> BoxStream<'a, Result<Chunk, LmError>> {
+        Box::pin(stream::once(async move {
+            self.complete(request).await.map(Chunk::from)
+        }))
+    }
 }
 
 /// What an LM is asked.
@@ -131,6 +149,89 @@ pub struct Params {
 pub struct Reply {
     /// The text.
     pub text: String,
+    /// Why it ends.
+    pub finish: Finish,
+    /// What it took.
+    pub usage: Usage,
+    /// The model that replied, in the provider's words.
+    pub model: String,
+}
+
+impl Reply {
+    /// The reply that a stream gives in parts.
+    ///
+    /// # Errors
+    /// The error that ends the stream; [`LmError::Interrupted`] if it ends without an [`End`].
+    pub async fn collect(
+        mut chunks: BoxStream<'_, Result<Chunk, LmError>>,
+    ) -> Result<Self, LmError> {
+        let mut text = String::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            text.push_str(&chunk.text);
+            if let Some(End {
+                finish,
+                usage,
+                model,
+            }) = chunk.end
+            {
+                return Ok(Self {
+                    text,
+                    finish,
+                    usage,
+                    model,
+                });
+            }
+        }
+        Err(LmError::Interrupted {
+            endpoint: "the LM".to_owned(),
+            reason: "its stream has no end".to_owned(),
+        })
+    }
+}
+
+/// A part of a reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// What the reply's text goes on with; may be empty.
+    pub text: String,
+    /// What the last chunk knows of the whole.
+    pub end: Option<End>,
+}
+
+impl Chunk {
+    /// More text, if there is any.
+    #[cfg(feature = "http")]
+    fn text(text: String) -> Option<Self> {
+        (!text.is_empty()).then_some(Self { text, end: None })
+    }
+}
+
+impl From<End> for Chunk {
+    fn from(end: End) -> Self {
+        Self {
+            text: String::new(),
+            end: Some(end),
+        }
+    }
+}
+
+impl From<Reply> for Chunk {
+    fn from(reply: Reply) -> Self {
+        Self {
+            text: reply.text,
+            end: Some(End {
+                finish: reply.finish,
+                usage: reply.usage,
+                model: reply.model,
+            }),
+        }
+    }
+}
+
+/// What is known of a reply at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
     /// Why it ends.
     pub finish: Finish,
     /// What it took.

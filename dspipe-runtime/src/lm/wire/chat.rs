@@ -5,10 +5,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::sse::Event;
+use super::stream::Events;
 use super::target::Target;
 use super::{Call, Usage, null_as_default};
 use crate::lm::provider::Structured;
-use crate::lm::{Finish, LmError, Message, Reply, schema};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, schema};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let params = call.request.params;
@@ -26,6 +28,10 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
         max_completion_tokens: params.max_tokens.filter(|_| is_openai),
         seed: params.seed,
         response_format: format,
+        stream: call.stream,
+        stream_options: call.stream.then_some(StreamOptions {
+            include_usage: true,
+        }),
     };
     super::to_json(&body)
 }
@@ -45,6 +51,15 @@ struct Body<'a> {
     seed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<ResponseFormat<'a>>,
+    #[serde(skip_serializing_if = "super::is_false")]
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
 }
 
 #[derive(Serialize)]
@@ -90,13 +105,16 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
             .failure_in(body)
             .unwrap_or_else(|| target.protocol("its reply has no `choices`".to_owned())));
     };
-    if let Some(refusal) = choice.message.refusal {
+    let Some(answer) = choice.message else {
+        return Err(target.protocol("its reply has no `message`".to_owned()));
+    };
+    if let Some(refusal) = answer.refusal {
         return Err(target.refused(&refusal));
     }
     Ok(Reply {
-        text: choice.message.content.unwrap_or_default(),
+        text: answer.content.unwrap_or_default(),
         finish: finish(target, choice.finish_reason.as_deref())?,
-        usage: completion.usage.into(),
+        usage: completion.usage.unwrap_or_default().into(),
         model: completion.model,
     })
 }
@@ -110,23 +128,83 @@ fn finish(target: &Target, reason: Option<&str>) -> Result<Finish, LmError> {
     }
 }
 
+/// The state of a stream: events are completions whose choices have a `delta`, the last one is `[DONE]`.
+#[derive(Default)]
+pub(super) struct Stream {
+    refusal: String,
+    finish: Option<Finish>,
+    usage: Usage,
+    model: String,
+}
+
+impl Events for Stream {
+    fn event(&mut self, target: &Target, event: &Event) -> Result<Option<Chunk>, LmError> {
+        if event.data == "[DONE]" {
+            let finish = self.finish.unwrap_or(Finish::Other);
+            return Ok(Some(self.end(finish).into()));
+        }
+        let completion: Completion =
+            serde_json::from_str(&event.data).map_err(|error| target.unreadable(&error))?;
+        if completion.choices.is_empty()
+            && let Some(error) = target.failure_in(event.data.as_bytes())
+        {
+            return Err(error);
+        }
+        if !completion.model.is_empty() {
+            self.model = completion.model;
+        }
+        if let Some(usage) = completion.usage {
+            self.usage = usage.into();
+        }
+        let Some(choice) = completion.choices.into_iter().next() else {
+            return Ok(None);
+        };
+        let answer = choice.message.unwrap_or_default();
+        self.refusal
+            .push_str(answer.refusal.as_deref().unwrap_or_default());
+        if let Some(reason) = choice.finish_reason {
+            if !self.refusal.is_empty() {
+                return Err(target.refused(&self.refusal));
+            }
+            self.finish = Some(finish(target, Some(&reason))?);
+        }
+        Ok(Chunk::text(answer.content.unwrap_or_default()))
+    }
+
+    /// Some servers do not say that they are done.
+    fn closed(&mut self) -> Option<End> {
+        self.finish.map(|finish| self.end(finish))
+    }
+}
+
+impl Stream {
+    fn end(&mut self, finish: Finish) -> End {
+        End {
+            finish,
+            usage: self.usage,
+            model: std::mem::take(&mut self.model),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Completion {
     #[serde(default)]
     choices: Vec<Choice>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    usage: Tokens,
+    usage: Option<Tokens>,
     #[serde(default, deserialize_with = "null_as_default")]
     model: String,
 }
 
 #[derive(Deserialize)]
 struct Choice {
-    message: Answer,
+    /// The whole of it, or what a stream adds.
+    #[serde(alias = "delta")]
+    message: Option<Answer>,
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Answer {
     content: Option<String>,
     refusal: Option<String>,

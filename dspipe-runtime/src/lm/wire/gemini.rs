@@ -6,14 +6,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::sse::Event;
+use super::stream::Events;
 use super::target::Target;
 use super::{Call, Usage, null_as_default};
-use crate::lm::{Finish, LmError, Message, Reply, Role, schema};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role, schema};
 
 const VERSION: &str = "v1beta";
 
 /// Google's own libraries take the base URL without the version; both are understood.
-pub(super) fn path(base_path: &str, model: &str) -> String {
+pub(super) fn path(base_path: &str, model: &str, stream: bool) -> String {
     let last = base_path.rsplit('/').next().unwrap_or_default();
     let has_version = last
         .strip_prefix('v')
@@ -25,7 +27,12 @@ pub(super) fn path(base_path: &str, model: &str) -> String {
     };
     // As in `tunedModels/mine`.
     let kind = if model.contains('/') { "" } else { "models/" };
-    format!("{version}{kind}{model}:generateContent")
+    let method = if stream {
+        "streamGenerateContent"
+    } else {
+        "generateContent"
+    };
+    format!("{version}{kind}{model}:{method}")
 }
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
@@ -127,9 +134,50 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
     Ok(Reply {
         text: candidate.text(),
         finish: finish.unwrap_or(Finish::Other),
-        usage: answer.usage_metadata.into(),
+        usage: answer.usage_metadata.unwrap_or_default().into(),
         model: answer.model_version,
     })
+}
+
+/// The state of a stream: events are answers, and nothing marks the last one but its `finishReason`.
+#[derive(Default)]
+pub(super) struct Stream {
+    finish: Option<Finish>,
+    usage: Usage,
+    model: String,
+}
+
+impl Events for Stream {
+    fn event(&mut self, target: &Target, event: &Event) -> Result<Option<Chunk>, LmError> {
+        let answer: Answer =
+            serde_json::from_str(&event.data).map_err(|error| target.unreadable(&error))?;
+        answer.blocked(target)?;
+        if answer.candidates.is_empty()
+            && let Some(error) = target.failure_in(event.data.as_bytes())
+        {
+            return Err(error);
+        }
+        // Each count is that of the whole so far.
+        if let Some(tokens) = answer.usage_metadata {
+            self.usage = tokens.into();
+        }
+        if !answer.model_version.is_empty() {
+            self.model = answer.model_version;
+        }
+        let Some(candidate) = answer.candidates.into_iter().next() else {
+            return Ok(None);
+        };
+        self.finish = candidate.finish(target)?.or(self.finish);
+        Ok(Chunk::text(candidate.text()))
+    }
+
+    fn closed(&mut self) -> Option<End> {
+        self.finish.map(|finish| End {
+            finish,
+            usage: self.usage,
+            model: std::mem::take(&mut self.model),
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,8 +186,7 @@ struct Answer {
     #[serde(default, deserialize_with = "null_as_default")]
     candidates: Vec<Candidate>,
     prompt_feedback: Option<Feedback>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    usage_metadata: Tokens,
+    usage_metadata: Option<Tokens>,
     #[serde(default, deserialize_with = "null_as_default")]
     model_version: String,
 }
@@ -242,6 +289,7 @@ mod tests {
 
     #[test]
     fn the_base_url_may_have_a_version_and_the_model_a_collection() {
+        let path = |base_path, model| path(base_path, model, false);
         assert_eq!(path("/v1beta", "m"), "models/m:generateContent");
         assert_eq!(path("/proxy/v1", "m"), "models/m:generateContent");
         assert_eq!(path("", "m"), "v1beta/models/m:generateContent");

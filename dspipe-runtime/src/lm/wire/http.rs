@@ -118,7 +118,7 @@ impl Endpoint {
 }
 
 /// The cause at the bottom, which says what happened. The outer ones may show the URL.
-fn innermost(error: &reqwest::Error) -> String {
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = match error.source() {
         Some(cause) => cause,
         None => return "the connection failed".to_owned(),

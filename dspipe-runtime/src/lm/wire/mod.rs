@@ -9,6 +9,8 @@ mod failure;
 mod gemini;
 pub(super) mod http;
 mod responses;
+mod sse;
+mod stream;
 mod target;
 
 use std::time::Duration;
@@ -21,7 +23,7 @@ pub use http::Timeouts;
 pub(super) use target::Target;
 
 use super::provider::{Provider, Structured};
-use super::{Api, BoxFuture, Lm, LmError, LmName, Reply, Request, Usage};
+use super::{Api, BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, Reply, Request, Usage};
 use crate::Secret;
 
 impl Api {
@@ -36,12 +38,12 @@ impl Api {
     }
 
     /// Where a request goes, below the path of the base URL.
-    fn path(self, base_path: &str, model: &str) -> String {
+    fn path(self, base_path: &str, model: &str, stream: bool) -> String {
         match self {
             Self::OpenAiChat => "chat/completions".to_owned(),
             Self::OpenAiResponses => "responses".to_owned(),
             Self::AnthropicMessages => anthropic::path(base_path),
-            Self::GeminiGenerateContent => gemini::path(base_path, model),
+            Self::GeminiGenerateContent => gemini::path(base_path, model, stream),
         }
     }
 
@@ -96,6 +98,7 @@ struct Call<'a> {
     lm: &'a LmName,
     request: &'a Request,
     structured: Structured,
+    stream: bool,
 }
 
 /// An LM behind an HTTP endpoint.
@@ -163,6 +166,10 @@ impl Lm for HttpLm {
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, LmError>> {
         Box::pin(self.target.complete(&self.client, &self.name, request))
     }
+
+    fn stream<'a>(&'a self, request: &'a Request) -> BoxStream<'a, Result<Chunk, LmError>> {
+        self.target.stream(&self.client, &self.name, request)
+    }
 }
 
 /// Reads what may be `null` where a value is expected.
@@ -180,4 +187,9 @@ fn to_json(body: &impl serde::Serialize) -> Result<Vec<u8>, LmError> {
         variable: "the request".to_owned(),
         reason: error.to_string(),
     })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::failure::Said;
+use super::sse::Event;
+use super::stream::Events;
 use super::target::Target;
 use super::{Call, Usage, null_as_default};
-use crate::lm::{Finish, LmError, Message, Reply, schema};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, schema};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let text = match &call.request.schema {
@@ -33,6 +35,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
         max_output_tokens: call.request.params.max_tokens,
         text,
         store: false,
+        stream: call.stream,
     })
 }
 
@@ -47,6 +50,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Text<'a>>,
     store: bool,
+    #[serde(skip_serializing_if = "super::is_false")]
+    stream: bool,
 }
 
 #[derive(Serialize)]
@@ -71,6 +76,61 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
             .unwrap_or_else(|| target.protocol("its reply has no `output`".to_owned())));
     }
     response.reply(target)
+}
+
+/// The state of a stream: events have a `type`, the last one holds the whole response.
+#[derive(Default)]
+pub(super) struct Stream {
+    begun: bool,
+}
+
+impl Events for Stream {
+    fn event(&mut self, target: &Target, event: &Event) -> Result<Option<Chunk>, LmError> {
+        let update: Update =
+            serde_json::from_str(&event.data).map_err(|error| target.unreadable(&error))?;
+        match update {
+            Update::Text { delta } => {
+                self.begun |= !delta.is_empty();
+                Ok(Chunk::text(delta))
+            }
+            Update::Refusal { refusal } => Err(target.refused(&refusal)),
+            Update::Ended { response } => {
+                let mut chunk = Chunk::from(response.reply(target)?);
+                if self.begun {
+                    // It was said already.
+                    chunk.text.clear();
+                }
+                Ok(Some(chunk))
+            }
+            Update::Error(error) => {
+                Err(target.failure(None, &Said::of(&error, &error.to_string())))
+            }
+            Update::Other => Ok(None),
+        }
+    }
+
+    fn closed(&mut self) -> Option<End> {
+        None
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum Update {
+    #[serde(rename = "response.output_text.delta")]
+    Text { delta: String },
+    #[serde(rename = "response.refusal.done")]
+    Refusal { refusal: String },
+    #[serde(
+        rename = "response.completed",
+        alias = "response.incomplete",
+        alias = "response.failed"
+    )]
+    Ended { response: Response },
+    #[serde(rename = "error")]
+    Error(Value),
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]

@@ -7,10 +7,10 @@ use tokio::time::{Instant, timeout};
 
 use super::failure::Said;
 use super::http::{self, Endpoint, Timeouts};
-use super::{Api, Call};
+use super::{Api, Call, stream};
 use crate::Secret;
 use crate::lm::provider::{Provider, Structured};
-use crate::lm::{LmError, LmName, Reply, Request, TimeLimit};
+use crate::lm::{BoxStream, Chunk, LmError, LmName, Reply, Request, TimeLimit};
 
 /// Characters of a server's message that an error shows.
 const LONGEST_MESSAGE: usize = 400;
@@ -23,6 +23,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 pub(in crate::lm) struct Target {
     pub(super) api: Api,
     pub(super) endpoint: Endpoint,
+    pub(super) stream_endpoint: Endpoint,
     pub(super) key: Option<Secret>,
     pub(super) key_variable: String,
     pub(super) structured: Structured,
@@ -31,11 +32,23 @@ pub(in crate::lm) struct Target {
 
 impl Target {
     pub(in crate::lm) fn new(provider: Provider, model: &str) -> Result<Self, LmError> {
+        let api = provider.api;
+        let endpoint = |stream| {
+            Endpoint::below(&provider.base_url, |base_path| {
+                api.path(base_path, model, stream)
+            })
+        };
+        let (endpoint, mut stream_endpoint) = (endpoint(false)?, endpoint(true)?);
+        if api == Api::GeminiGenerateContent {
+            stream_endpoint
+                .url
+                .query_pairs_mut()
+                .append_pair("alt", "sse");
+        }
         Ok(Self {
-            api: provider.api,
-            endpoint: Endpoint::below(&provider.base_url, |base_path| {
-                provider.api.path(base_path, model)
-            })?,
+            api,
+            endpoint,
+            stream_endpoint,
             key: provider.key,
             key_variable: provider.key_variable,
             structured: provider.structured,
@@ -51,27 +64,44 @@ impl Target {
         request: &Request,
     ) -> Result<Reply, LmError> {
         let started = Instant::now();
-        let call = Call {
-            lm,
-            request,
-            structured: self.structured,
-        };
-        let mut response = self.send(client, &call, started).await?;
+        let body = self.request(lm, request, false)?;
+        let mut response = self.send(client, &self.endpoint, body, started).await?;
         let body = self.body(&mut response, started).await?;
         self.api.reply(self, &body)
     }
 
-    /// Sends, and waits for the head of an answer that is a success.
-    async fn send(
+    /// Asks once, for a reply in parts. What it needs, the stream keeps.
+    pub(in crate::lm) fn stream(
         &self,
         client: &Client,
-        call: &Call<'_>,
+        lm: &LmName,
+        request: &Request,
+    ) -> BoxStream<'static, Result<Chunk, LmError>> {
+        let body = self.request(lm, request, true);
+        stream::chunks(self.clone(), client.clone(), body)
+    }
+
+    fn request(&self, lm: &LmName, request: &Request, stream: bool) -> Result<Vec<u8>, LmError> {
+        self.api.body(&Call {
+            lm,
+            request,
+            structured: self.structured,
+            stream,
+        })
+    }
+
+    /// Sends, and waits for the head of an answer that is a success.
+    pub(super) async fn send(
+        &self,
+        client: &Client,
+        endpoint: &Endpoint,
+        body: Vec<u8>,
         started: Instant,
     ) -> Result<Response, LmError> {
         let mut post = client
-            .post(self.endpoint.url.clone())
+            .post(endpoint.url.clone())
             .header("content-type", "application/json")
-            .body(self.api.body(call)?);
+            .body(body);
         for (name, value) in self.api.headers(self.key.as_ref())? {
             post = post.header(name, value);
         }
@@ -97,7 +127,11 @@ impl Target {
     }
 
     /// The whole body, up to a limit.
-    async fn body(&self, response: &mut Response, started: Instant) -> Result<Vec<u8>, LmError> {
+    pub(super) async fn body(
+        &self,
+        response: &mut Response,
+        started: Instant,
+    ) -> Result<Vec<u8>, LmError> {
         let mut body = Vec::new();
         while let Some(chunk) = self
             .within(started, response.chunk())
