@@ -193,6 +193,62 @@ pub enum LmError {
         reason: String,
     },
 
+    /// No try gave a reply in the time that the program allows.
+    #[error("{lm} gave no reply within {after:?}; allow more time, or use a faster LM")]
+    Deadline {
+        /// The LM.
+        lm: LmName,
+        /// How long it was waited for.
+        after: Duration,
+    },
+
+    /// The server failed too often, and is left alone for a while.
+    #[error(
+        "{endpoint} failed again and again and is not asked for {retry_after:?}; try again later, or use \
+         another LM"
+    )]
+    CircuitOpen {
+        /// The URL.
+        endpoint: String,
+        /// How long until it may be asked again.
+        retry_after: Duration,
+    },
+
+    /// The budget has not enough left for the call.
+    #[error(
+        "the budget of {limit} does not allow it: {spent} spent, {reserved} reserved for calls under way, up \
+         to {need} needed; raise the budget, or lower `max_tokens`"
+    )]
+    Budget {
+        /// What there is not enough of.
+        kind: BudgetKind,
+        /// The budget.
+        limit: String,
+        /// What calls took that have ended.
+        spent: String,
+        /// What calls under way may take.
+        reserved: String,
+        /// What this call may take.
+        need: String,
+    },
+
+    /// A budget in money cannot hold for a model of unknown price.
+    #[error(
+        "the price of {lm} is not known, so no budget in money can hold; name it in the file of \
+         DSPIPE_PRICES, or with `Prices::with`"
+    )]
+    NoPrice {
+        /// The LM.
+        lm: LmName,
+    },
+
+    /// None of several LMs replied.
+    #[error("no LM replied: {}", tried_text(.tried))]
+    AllFailed {
+        /// Each LM and why it did not reply, in the order in which they were asked.
+        tried: Vec<(LmName, LmError)>,
+    },
+
     /// The server failed.
     #[error("{endpoint} failed ({status}): {message}; try again later")]
     Server {
@@ -221,6 +277,17 @@ pub enum LmError {
     Local(#[from] crate::local::LocalError),
 }
 
+/// What a budget limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetKind {
+    /// Calls.
+    Calls,
+    /// Tokens.
+    Tokens,
+    /// Money.
+    Money,
+}
+
 /// Which time-out it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeLimit {
@@ -247,6 +314,9 @@ impl LmError {
     /// Whether the same request may succeed if it is sent again. A reply that took too long is not
     /// asked for again: it would be paid for twice, and most likely take as long.
     pub fn is_transient(&self) -> bool {
+        if let Self::AllFailed { tried } = self {
+            return tried.iter().any(|(_, error)| error.is_transient());
+        }
         matches!(
             self,
             Self::RateLimited { .. }
@@ -254,6 +324,7 @@ impl LmError {
                 | Self::Unreachable { .. }
                 | Self::Server { .. }
                 | Self::Interrupted { .. }
+                | Self::CircuitOpen { .. }
                 | Self::Timeout {
                     limit: TimeLimit::Connect,
                     ..
@@ -267,11 +338,45 @@ impl LmError {
             Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after, .. } => {
                 *retry_after
             }
+            Self::CircuitOpen { retry_after, .. } => Some(*retry_after),
+            // It is worth another try as soon as one of them is.
+            Self::AllFailed { tried } => {
+                let transient = tried.iter().filter(|(_, error)| error.is_transient());
+                let waits = transient.map(|(_, error)| error.retry_after().unwrap_or_default());
+                waits.min()
+            }
             _ => None,
+        }
+    }
+
+    /// Whether the LM has surely done nothing that is paid for: it was not asked, could not be reached, or
+    /// did not take the request.
+    pub fn is_free(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::ContentFilter { .. }
+            | Self::Truncated { .. }
+            | Self::Interrupted { .. }
+            | Self::Deadline { .. }
+            | Self::Protocol { .. }
+            | Self::Timeout {
+                limit: TimeLimit::Read | TimeLimit::Total,
+                ..
+            } => false,
+            Self::AllFailed { tried } => tried.iter().all(|(_, error)| error.is_free()),
+            _ => true,
         }
     }
 }
 
 fn limit_text(max_tokens: Option<u32>) -> String {
     max_tokens.map_or_else(String::new, |limit| format!(" (`max_tokens` is {limit})"))
+}
+
+fn tried_text(tried: &[(LmName, LmError)]) -> String {
+    let tried: Vec<String> = tried
+        .iter()
+        .map(|(lm, error)| format!("{lm}: {error}"))
+        .collect();
+    tried.join("; ")
 }

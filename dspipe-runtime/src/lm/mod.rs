@@ -4,15 +4,23 @@
 //! elsewhere, so that a recording of requests and replies can stand in for any LM.
 
 mod api;
+mod breaker;
+mod budget;
 mod error;
+mod fallback;
+mod gate;
+mod limit;
 #[cfg(feature = "local")]
 mod local;
 mod name;
+mod price;
 mod provider;
 mod registry;
 mod retry;
 #[cfg(feature = "http")]
 mod schema;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "http")]
 mod wire;
 
@@ -28,10 +36,15 @@ use serde::{Deserialize, Serialize};
 pub use futures_util::Stream;
 
 pub use api::Api;
-pub use error::{LmError, TimeLimit};
+pub use breaker::{Breaker, BreakerSettings};
+pub use budget::{Budget, BudgetLimits, Spent};
+pub use error::{BudgetKind, LmError, TimeLimit};
+pub use fallback::Fallback;
+pub use limit::{Limiter, Limits};
 #[cfg(feature = "local")]
 pub use local::LocalLm;
 pub use name::{LmName, NameError};
+pub use price::{LongPrice, Money, Price, Prices};
 pub use registry::Lms;
 pub use retry::Retry;
 #[cfg(feature = "http")]

@@ -1,6 +1,6 @@
 //! The providers: where they are, which variable holds the key, and how they take a schema.
 
-use super::{Api, LmError, LmName};
+use super::{Api, Limits, LmError, LmName};
 use crate::Secret;
 
 /// How an OpenAI-compatible server is told the form of the reply.
@@ -112,6 +112,43 @@ pub(super) struct Provider {
     pub(super) structured: Structured,
 }
 
+/// What its environment variables begin with: `OPENAI` for `openai` and `openai-responses`.
+pub(super) fn prefix(provider: &str) -> String {
+    KNOWN
+        .iter()
+        .find(|known| known.name == provider)
+        .map_or_else(
+            || provider.to_ascii_uppercase().replace('-', "_"),
+            |known| known.prefix.to_owned(),
+        )
+}
+
+/// The limits that the environment sets for providers of this prefix.
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+pub(super) fn limits(
+    prefix: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Limits, LmError> {
+    let read = |limit: &str| {
+        let name = format!("{prefix}_{limit}");
+        match variable(&name).as_deref().map(str::trim) {
+            None | Some("") => Ok(None),
+            Some(text) => match text.parse() {
+                Ok(number) if number > 0 => Ok(Some(number)),
+                _ => Err(LmError::Setting {
+                    variable: name,
+                    reason: format!("`{text}` is no whole number above 0"),
+                }),
+            },
+        }
+    };
+    Ok(Limits {
+        concurrency: read("MAX_CONCURRENCY")?,
+        requests_per_minute: read("REQUESTS_PER_MINUTE")?,
+        tokens_per_minute: read("TOKENS_PER_MINUTE")?,
+    })
+}
+
 impl Provider {
     /// The provider of an LM: what is known about it, and what the environment says.
     /// `variable` looks up an environment variable.
@@ -121,10 +158,7 @@ impl Provider {
     ) -> Result<Self, LmError> {
         let provider = name.provider();
         let known = KNOWN.iter().find(|known| known.name == provider);
-        let prefix = known.map_or_else(
-            || provider.to_ascii_uppercase().replace('-', "_"),
-            |known| known.prefix.to_owned(),
-        );
+        let prefix = prefix(provider);
         let (key_variable, url_variable, api_variable) = (
             format!("{prefix}_API_KEY"),
             format!("{prefix}_BASE_URL"),
@@ -277,6 +311,41 @@ mod tests {
             "MY_BOX_API cannot be used: `soap` is none; known are openai-chat, openai-responses, anthropic, \
              gemini"
         );
+    }
+
+    #[test]
+    fn limits_come_from_the_environment() {
+        let limits = |variables: &[(&str, &str)]| {
+            let variables: Vec<(String, String)> = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            super::limits(&prefix("openai-responses"), move |wanted| {
+                let mut found = variables.iter().filter(|(name, _)| name == wanted);
+                found.next().map(|(_, value)| value.clone())
+            })
+        };
+        assert_eq!(limits(&[]).unwrap(), Limits::default());
+        let set = [
+            ("OPENAI_MAX_CONCURRENCY", "8"),
+            ("OPENAI_REQUESTS_PER_MINUTE", " 500\n"),
+            ("OPENAI_TOKENS_PER_MINUTE", "200000"),
+        ];
+        let expected = Limits {
+            concurrency: Some(8),
+            requests_per_minute: Some(500),
+            tokens_per_minute: Some(200_000),
+        };
+        assert_eq!(limits(&set).unwrap(), expected);
+        for wrong in ["0", "-1", "many", "1.5"] {
+            let error = limits(&[("OPENAI_MAX_CONCURRENCY", wrong)]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "OPENAI_MAX_CONCURRENCY cannot be used: `{wrong}` is no whole number above 0"
+                )
+            );
+        }
     }
 
     #[test]

@@ -138,6 +138,11 @@ impl HttpLm {
         })
     }
 
+    /// The URL that is asked, without credentials.
+    pub fn endpoint(&self) -> &str {
+        &self.target.endpoint.shown
+    }
+
     /// Gives up on a reply that is not whole after this time; five minutes otherwise.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {

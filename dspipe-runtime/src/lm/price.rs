@@ -1,0 +1,327 @@
+//! What tokens cost.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::iter::Sum;
+use std::ops::AddAssign;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use serde::{Deserialize, Serialize};
+
+use super::{LmError, LmName, Usage};
+
+/// The environment variable that names a file of prices.
+const VARIABLE: &str = "DSPIPE_PRICES";
+
+/// An amount of US dollars, to the billionth.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(into = "f64", from = "f64")]
+pub struct Money {
+    nano_dollars: u64,
+}
+
+const NANO: f64 = 1e9;
+
+impl Money {
+    /// So many dollars. Less than nothing, and what is no number, is nothing.
+    pub fn from_dollars(dollars: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates"
+        )]
+        let nano_dollars = (dollars * NANO).round() as u64;
+        Self { nano_dollars }
+    }
+
+    /// In dollars.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact up to nine million dollars"
+    )]
+    pub fn dollars(self) -> f64 {
+        self.nano_dollars as f64 / NANO
+    }
+
+    pub(super) const fn saturating_add(self, other: Self) -> Self {
+        Self {
+            nano_dollars: self.nano_dollars.saturating_add(other.nano_dollars),
+        }
+    }
+
+    pub(super) const fn saturating_sub(self, other: Self) -> Self {
+        Self {
+            nano_dollars: self.nano_dollars.saturating_sub(other.nano_dollars),
+        }
+    }
+}
+
+impl AddAssign for Money {
+    fn add_assign(&mut self, other: Self) {
+        *self = self.saturating_add(other);
+    }
+}
+
+impl Sum for Money {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), Self::saturating_add)
+    }
+}
+
+impl From<Money> for f64 {
+    fn from(money: Money) -> Self {
+        money.dollars()
+    }
+}
+
+impl From<f64> for Money {
+    fn from(dollars: f64) -> Self {
+        Self::from_dollars(dollars)
+    }
+}
+
+impl fmt::Display for Money {
+    /// As in `$0.0123`: cents, and as many more digits as an amount below a dollar needs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dollars = self.dollars();
+        let digits = match dollars {
+            1.0.. | 0.0 => 2,
+            0.01.. => 4,
+            _ => 6,
+        };
+        write!(f, "${dollars:.digits$}")
+    }
+}
+
+/// What a model costs, in US dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Of the messages.
+    pub input: f64,
+    /// Of what comes from the provider's cache; as other input, if `None`.
+    #[serde(default)]
+    pub cached_input: Option<f64>,
+    /// Of what goes into the provider's cache; as other input, if `None`.
+    #[serde(default)]
+    pub cache_write: Option<f64>,
+    /// Of the replies, reasoning included.
+    pub output: f64,
+    /// What requests with long messages cost, if that differs.
+    #[serde(default)]
+    pub long: Option<LongPrice>,
+}
+
+/// What requests with long messages cost, in US dollars per million tokens, each token of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongPrice {
+    /// Requests with more input tokens than these.
+    pub above: u64,
+    /// As in [`Price`].
+    pub input: f64,
+    /// As in [`Price`].
+    #[serde(default)]
+    pub cached_input: Option<f64>,
+    /// As in [`Price`].
+    #[serde(default)]
+    pub cache_write: Option<f64>,
+    /// As in [`Price`].
+    pub output: f64,
+}
+
+impl Price {
+    /// The price of one reply.
+    pub fn cost(&self, usage: &Usage) -> Money {
+        let (input, cached, write, output) = match self.long {
+            Some(long) if usage.input_tokens > long.above => {
+                (long.input, long.cached_input, long.cache_write, long.output)
+            }
+            _ => (self.input, self.cached_input, self.cache_write, self.output),
+        };
+        let plain = usage
+            .input_tokens
+            .saturating_sub(usage.cached_input_tokens)
+            .saturating_sub(usage.cache_write_tokens);
+        [
+            (plain, input),
+            (usage.cached_input_tokens, cached.unwrap_or(input)),
+            (usage.cache_write_tokens, write.unwrap_or(input)),
+            (usage.output_tokens, output),
+        ]
+        .into_iter()
+        .map(|(tokens, price)| of_tokens(tokens, price))
+        .sum()
+    }
+
+    /// What a reply costs at most that takes no more tokens than these.
+    pub(super) fn most(&self, input_tokens: u64, output_tokens: u64) -> Money {
+        let highest = |prices: &[Option<f64>]| prices.iter().flatten().copied().fold(0.0, f64::max);
+        let long = self.long.filter(|long| input_tokens > long.above);
+        let long = long.as_ref();
+        let input = highest(&[
+            Some(self.input),
+            self.cached_input,
+            self.cache_write,
+            long.map(|long| long.input),
+            long.and_then(|long| long.cached_input),
+            long.and_then(|long| long.cache_write),
+        ]);
+        let output = highest(&[Some(self.output), long.map(|long| long.output)]);
+        of_tokens(input_tokens, input).saturating_add(of_tokens(output_tokens, output))
+    }
+
+    fn is_valid(&self) -> bool {
+        let long = self.long.as_ref();
+        [
+            Some(self.input),
+            self.cached_input,
+            self.cache_write,
+            Some(self.output),
+            long.map(|long| long.input),
+            long.and_then(|long| long.cached_input),
+            long.and_then(|long| long.cache_write),
+            long.map(|long| long.output),
+        ]
+        .into_iter()
+        .flatten()
+        .all(|price| price.is_finite() && price >= 0.0)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no reply has that many tokens")]
+fn of_tokens(tokens: u64, per_million: f64) -> Money {
+    Money::from_dollars(tokens as f64 * per_million / 1e6)
+}
+
+/// Prices of models by name. Cloning is cheap.
+///
+/// A model that is not among them has no price, which is not the same as costing nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prices(Arc<BTreeMap<String, Price>>);
+
+#[derive(Deserialize)]
+struct Table {
+    /// When somebody last compared it with the providers' pages.
+    checked: String,
+    models: BTreeMap<String, Price>,
+}
+
+/// Read once; a test holds it to what it should be.
+static BUILTIN: LazyLock<Option<Table>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("prices.json")).ok());
+
+impl Prices {
+    /// None at all.
+    pub fn none() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Those of well-known models, as their providers gave them on the [day](Self::builtin_checked) when
+    /// they were last checked.
+    pub fn builtin() -> Self {
+        let models = BUILTIN.as_ref().map(|table| table.models.clone());
+        Self(Arc::new(models.unwrap_or_default()))
+    }
+
+    /// The day when the built-in prices were last checked, as in `2026-11-05`.
+    pub fn builtin_checked() -> &'static str {
+        BUILTIN.as_ref().map_or("", |table| &table.checked)
+    }
+
+    /// The built-in ones, with those of the file that `DSPIPE_PRICES` names in their place: an object from
+    /// `provider/model` to [`Price`].
+    ///
+    /// # Errors
+    /// [`LmError::Setting`] if the file is not one of prices.
+    pub fn from_env() -> Result<Self, LmError> {
+        match std::env::var_os(VARIABLE) {
+            Some(path) if !path.is_empty() => Self::builtin().with_file(Path::new(&path)),
+            _ => Ok(Self::builtin()),
+        }
+    }
+
+    /// These, with those of a file in their place: an object from `provider/model` to [`Price`].
+    ///
+    /// # Errors
+    /// [`LmError::Setting`] if the file is not one of prices.
+    pub fn with_file(mut self, path: &Path) -> Result<Self, LmError> {
+        let wrong = |reason: String| LmError::Setting {
+            variable: VARIABLE.to_owned(),
+            reason: format!("{}: {reason}", path.display()),
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let prices: BTreeMap<String, Price> =
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if let Some((name, _)) = prices.iter().find(|(_, price)| !price.is_valid()) {
+            return Err(wrong(format!("the price of `{name}` is less than nothing")));
+        }
+        if let Some(name) = prices.keys().find(|name| name.parse::<LmName>().is_err()) {
+            return Err(wrong(format!("`{name}` is not `provider/model`")));
+        }
+        Arc::make_mut(&mut self.0).extend(prices);
+        Ok(self)
+    }
+
+    /// These, with another price of a model, or of all of a provider (`ollama/*`).
+    #[must_use]
+    pub fn with(mut self, name: &LmName, price: Price) -> Self {
+        Arc::make_mut(&mut self.0).insert(name.to_string(), price);
+        self
+    }
+
+    /// The price of a model. A name with a date (`gpt-5-2025-08-07`) has the price of the one without, unless
+    /// it has its own; `openai-responses/…` has that of `openai/…`.
+    pub fn get(&self, name: &LmName) -> Option<&Price> {
+        let provider = match name.provider() {
+            "openai-responses" => "openai",
+            provider => provider,
+        };
+        let of = |model: &str| self.0.get(&format!("{provider}/{model}"));
+        of(name.model())
+            .or_else(|| of(without_date(name.model())))
+            .or_else(|| of("*"))
+            .filter(|price| price.is_valid())
+    }
+
+    /// What a reply costs. `None` if the model has no price here.
+    pub fn cost(&self, name: &LmName, usage: &Usage) -> Option<Money> {
+        Some(self.get(name)?.cost(usage))
+    }
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Self::builtin()
+    }
+}
+
+/// A model's name without `-20250929`, `-2025-08-07` or `-latest` at its end.
+fn without_date(model: &str) -> &str {
+    if let Some(name) = model.strip_suffix("-latest") {
+        return name;
+    }
+    let is_date = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text
+                .bytes()
+                .zip(form.bytes())
+                .all(|(byte, form)| match form {
+                    b'0' => byte.is_ascii_digit(),
+                    form => byte == form,
+                })
+    };
+    for form in ["-20000000", "-2000-00-00"] {
+        let from = model.len().saturating_sub(form.len());
+        if let Some(end) = model.get(from..)
+            && from > 0
+            && is_date(end, form)
+        {
+            return &model[..from];
+        }
+    }
+    model
+}
