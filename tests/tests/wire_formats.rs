@@ -281,25 +281,26 @@ async fn replies_are_read() {
         finish,
         usage,
         model: model.to_owned(),
+        lm: None,
     };
     let cases = [
         (
             Api::OpenAiChat,
-            r#"{"model":"gpt-5-mini-2025","choices":[{"index":0,"message":{"role":"assistant","content":"{\"sum\":7}","refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":50,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":30},"completion_tokens_details":{"reasoning_tokens":9}}}"#,
+            r#"{"model":"gpt-5-mini-2025","choices":[{"index":0,"message":{"role":"assistant","content":"{\"sum\":7}","refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":50,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":30,"cache_write_tokens":8},"completion_tokens_details":{"reasoning_tokens":9}}}"#,
             reply(
                 "{\"sum\":7}",
                 Finish::Stop,
-                usage(50, 20, 30, 0, 9),
+                usage(50, 20, 30, 8, 9),
                 "gpt-5-mini-2025",
             ),
         ),
         (
             Api::OpenAiResponses,
-            r#"{"id":"resp_1","status":"completed","error":null,"incomplete_details":null,"model":"gpt-5-mini-2025","output":[{"type":"reasoning","summary":[]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"{\"sum\":","annotations":[]},{"type":"output_text","text":"7}"}]}],"usage":{"input_tokens":50,"input_tokens_details":{"cached_tokens":30},"output_tokens":20,"output_tokens_details":{"reasoning_tokens":9},"total_tokens":70}}"#,
+            r#"{"id":"resp_1","status":"completed","error":null,"incomplete_details":null,"model":"gpt-5-mini-2025","output":[{"type":"reasoning","summary":[]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"{\"sum\":","annotations":[]},{"type":"output_text","text":"7}"}]}],"usage":{"input_tokens":50,"input_tokens_details":{"cached_tokens":30,"cache_write_tokens":8},"output_tokens":20,"output_tokens_details":{"reasoning_tokens":9},"total_tokens":70}}"#,
             reply(
                 "{\"sum\":7}",
                 Finish::Stop,
-                usage(50, 20, 30, 0, 9),
+                usage(50, 20, 30, 8, 9),
                 "gpt-5-mini-2025",
             ),
         ),

@@ -80,6 +80,7 @@ async fn read(api: Api, answer: Answer) -> (Vec<String>, Result<Reply, LmError>)
                         finish: end.finish,
                         usage: end.usage,
                         model: end.model,
+                        lm: end.lm,
                     });
                 }
             }

@@ -33,6 +33,12 @@ impl Fallback {
         Self { name, lms }
     }
 
+    /// The name of an LM that is not the first one.
+    fn other(&self, lm: &Member) -> Option<LmName> {
+        let name = lm.as_ref().ok()?.name();
+        (*name != self.name).then(|| name.clone())
+    }
+
     async fn ask(&self, request: &Request) -> Result<Reply, LmError> {
         let mut tried = Vec::new();
         for lm in &self.lms {
@@ -41,7 +47,10 @@ impl Fallback {
                 Err(missing) => Err(missing.1.clone()),
             };
             match result {
-                Ok(reply) => return Ok(reply),
+                Ok(mut reply) => {
+                    reply.lm = reply.lm.or(self.other(lm));
+                    return Ok(reply);
+                }
                 Err(error) => failed(&mut tried, lm, error)?,
             }
         }
@@ -107,7 +116,10 @@ impl Asking<'_> {
                     self.chunks = None;
                     self.index += 1;
                 }
-                chunk => {
+                mut chunk => {
+                    if let Some(Ok(Chunk { end: Some(end), .. })) = &mut chunk {
+                        end.lm = end.lm.take().or(self.fallback.other(lm));
+                    }
                     self.begun = true;
                     self.ended = !matches!(&chunk, Some(Ok(Chunk { end: None, .. })));
                     return chunk;
@@ -185,7 +197,8 @@ mod tests {
         let request = request("x", None);
         assert_eq!(fallback.complete(&request).await.unwrap().text, "two");
         let streamed = Reply::collect(fallback.stream(&request)).await;
-        assert_eq!(streamed.unwrap().text, "two");
+        let streamed = streamed.unwrap();
+        assert_eq!((&*streamed.text, streamed.lm), ("two", Some(name("b/2"))));
         assert_eq!((first.asked(), third.asked()), (2, 0));
         assert_eq!(fallback.name().to_string(), "any/one");
     }

@@ -168,6 +168,9 @@ pub struct Reply {
     pub usage: Usage,
     /// The model that replied, in the provider's words.
     pub model: String,
+    /// The LM that replied, if it is not the one that was asked: a [`Fallback`].
+    #[serde(default)]
+    pub lm: Option<LmName>,
 }
 
 impl Reply {
@@ -186,6 +189,7 @@ impl Reply {
                 finish,
                 usage,
                 model,
+                lm,
             }) = chunk.end
             {
                 return Ok(Self {
@@ -193,6 +197,7 @@ impl Reply {
                     finish,
                     usage,
                     model,
+                    lm,
                 });
             }
         }
@@ -237,6 +242,7 @@ impl From<Reply> for Chunk {
                 finish: reply.finish,
                 usage: reply.usage,
                 model: reply.model,
+                lm: reply.lm,
             }),
         }
     }
@@ -251,6 +257,8 @@ pub struct End {
     pub usage: Usage,
     /// The model that replied, in the provider's words.
     pub model: String,
+    /// The LM that replied, if it is not the one that was asked.
+    pub lm: Option<LmName>,
 }
 
 /// Why a reply ends.

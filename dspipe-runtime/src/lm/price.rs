@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::iter::Sum;
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -56,6 +56,14 @@ impl Money {
         Self {
             nano_dollars: self.nano_dollars.saturating_sub(other.nano_dollars),
         }
+    }
+}
+
+impl Add for Money {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        self.saturating_add(other)
     }
 }
 
@@ -324,4 +332,197 @@ fn without_date(model: &str) -> &str {
         }
     }
     model
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> LmName {
+        text.parse().unwrap()
+    }
+
+    fn usage(input: u64, cached: u64, written: u64, output: u64) -> Usage {
+        Usage {
+            input_tokens: input,
+            output_tokens: output,
+            cached_input_tokens: cached,
+            cache_write_tokens: written,
+            reasoning_tokens: output,
+        }
+    }
+
+    #[test]
+    fn the_builtin_prices_can_be_read_and_make_sense() {
+        let prices = Prices::builtin();
+        assert!(prices.0.len() > 40);
+        assert_eq!(Prices::builtin_checked().len(), "2026-11-23".len());
+        for (name, price) in &*prices.0 {
+            let parsed: LmName = name.parse().unwrap();
+            assert_eq!(prices.get(&parsed), Some(price), "{name}");
+            assert!(price.output >= price.input, "{name}");
+            assert!(
+                price
+                    .cached_input
+                    .is_none_or(|cached| cached <= price.input),
+                "{name}"
+            );
+            assert!(
+                price.cache_write.is_none_or(|write| write >= price.input),
+                "{name}"
+            );
+            assert!(
+                price.long.is_none_or(|long| long.input > price.input),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cost_is_the_sum_of_its_parts() {
+        let cost = |lm: &str, usage| {
+            Prices::builtin()
+                .cost(&name(lm), &usage)
+                .map(Money::dollars)
+        };
+        let million = 1_000_000;
+        assert_eq!(cost("openai/gpt-4.1", usage(million, 0, 0, 0)), Some(2.0));
+        assert_eq!(
+            cost("openai/gpt-4.1", usage(million, million, 0, 0)),
+            Some(0.5)
+        );
+        assert_eq!(cost("openai/gpt-4.1", usage(0, 0, 0, million)), Some(8.0));
+        // 10 plain, 30 from the cache, 60 into it, 20 out.
+        let expected = (10.0 * 3.0 + 30.0 * 0.3 + 60.0 * 3.75 + 20.0 * 15.0) / 1e6;
+        let mixed = cost(
+            "anthropic/claude-sonnet-4-5-20250929",
+            usage(100, 30, 60, 20),
+        );
+        assert_eq!(mixed, Some(expected));
+        // Long messages: every token costs more.
+        assert_eq!(
+            cost("gemini/gemini-2.5-pro", usage(200_000, 0, 0, 0)),
+            Some(0.25)
+        );
+        assert_eq!(
+            cost("gemini/gemini-2.5-pro", usage(200_001, 0, 0, 0)),
+            Some(0.500_002_5)
+        );
+    }
+
+    #[test]
+    fn an_unknown_price_is_none_and_the_embedded_model_costs_nothing() {
+        let cost = |lm: &str| Prices::builtin().cost(&name(lm), &usage(1, 0, 0, 1));
+        assert_eq!(cost("openai/gpt-99"), None);
+        assert_eq!(cost("my-box/gpt-5"), None);
+        assert_eq!(cost("ollama/qwen3"), None);
+        assert_eq!(cost("local/smollm2-135m-instruct"), Some(Money::default()));
+        assert_eq!(
+            Prices::none().cost(&LmName::embedded(), &Usage::default()),
+            None
+        );
+    }
+
+    #[test]
+    fn names_with_dates_and_of_the_other_api_have_the_same_price() {
+        let prices = Prices::builtin();
+        let plain = prices.get(&name("openai/gpt-5")).unwrap();
+        for same in [
+            "openai/gpt-5-2025-08-07",
+            "openai-responses/gpt-5",
+            "openai/gpt-5-latest",
+        ] {
+            assert_eq!(prices.get(&name(same)), Some(plain), "{same}");
+        }
+        let haiku = prices.get(&name("anthropic/claude-haiku-4-5-20251001"));
+        assert_eq!(haiku, prices.get(&name("anthropic/claude-haiku-4-5")));
+        assert!(haiku.is_some());
+        for other in [
+            "openai/gpt-5-20",
+            "openai/gpt-5-2025-8-07",
+            "openai/gpt-5-x",
+            "openai/-20250101",
+            "openai/é-2025-08-07",
+        ] {
+            assert_eq!(prices.get(&name(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn no_reply_costs_more_than_the_most() {
+        for (name, price) in &*Prices::builtin().0 {
+            for input in [1_000, 150_000, 250_000, 300_000] {
+                let most = price.most(input, 5_000);
+                for taken in [
+                    usage(input, 0, 0, 5_000),
+                    usage(input, input, 0, 0),
+                    usage(input, 0, input, 5_000),
+                    usage(900, 0, 900, 5_000),
+                ] {
+                    assert!(price.cost(&taken) <= most, "{name} {taken:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_users_stands_above_the_builtin_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("prices.json");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Prices::builtin().with_file(&path)
+        };
+        let prices = read(
+            r#"{"openai/gpt-5": {"input": 1, "output": 2}, "my-box/*": {"input": 3, "output": 4}}"#,
+        )
+        .unwrap();
+        let million = usage(1_000_000, 0, 0, 0);
+        let cost = |lm: &str| prices.cost(&name(lm), &million).map(Money::dollars);
+        assert_eq!(cost("openai/gpt-5"), Some(1.0));
+        assert_eq!(cost("my-box/any"), Some(3.0));
+        assert_eq!(cost("openai/gpt-5-mini"), Some(0.25));
+        for (wrong, part) in [
+            ("[]", "invalid type"),
+            (
+                r#"{"openai/gpt-5": {"input": 1}}"#,
+                "missing field `output`",
+            ),
+            (
+                r#"{"openai/gpt-5": {"input": 1, "outputs": 2}}"#,
+                "unknown field `outputs`",
+            ),
+            (
+                r#"{"openai/gpt-5": {"input": -1, "output": 2}}"#,
+                "less than nothing",
+            ),
+            (
+                r#"{"gpt-5": {"input": 1, "output": 2}}"#,
+                "`gpt-5` is not `provider/model`",
+            ),
+        ] {
+            let message = read(wrong).unwrap_err().to_string();
+            assert!(
+                message.starts_with("DSPIPE_PRICES cannot be used: "),
+                "{message}"
+            );
+            assert!(message.contains(part), "{message}");
+        }
+        let missing = Prices::none().with_file(&folder.path().join("none.json"));
+        assert!(matches!(missing, Err(LmError::Setting { .. })));
+    }
+
+    #[test]
+    fn money_is_shown_with_the_digits_that_count() {
+        for (dollars, shown) in [
+            (0.0, "$0.00"),
+            (0.000_012, "$0.000012"),
+            (0.012_34, "$0.0123"),
+            (3.0, "$3.00"),
+            (-1.0, "$0.00"),
+            (f64::NAN, "$0.00"),
+        ] {
+            assert_eq!(Money::from_dollars(dollars).to_string(), shown);
+        }
+    }
 }

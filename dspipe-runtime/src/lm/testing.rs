@@ -73,6 +73,7 @@ pub(super) fn reply(text: &str, input_tokens: u64, output_tokens: u64) -> Reply 
             ..Usage::default()
         },
         model: String::new(),
+        lm: None,
     }
 }
 

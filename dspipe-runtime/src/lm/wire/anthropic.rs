@@ -216,6 +216,7 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
         text,
         usage: answer.usage.into(),
         model: answer.model,
+        lm: None,
     })
 }
 
@@ -272,6 +273,7 @@ impl Stream {
             finish: finish(target, reason, self.stop_details.take(), &self.text)?,
             usage: std::mem::take(&mut self.tokens).into(),
             model: std::mem::take(&mut self.model),
+            lm: None,
         })
     }
 }

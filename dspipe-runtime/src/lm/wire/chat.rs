@@ -116,6 +116,7 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
         finish: finish(target, choice.finish_reason.as_deref())?,
         usage: completion.usage.unwrap_or_default().into(),
         model: completion.model,
+        lm: None,
     })
 }
 
@@ -183,6 +184,7 @@ impl Stream {
             finish,
             usage: self.usage,
             model: std::mem::take(&mut self.model),
+            lm: None,
         }
     }
 }
@@ -226,6 +228,8 @@ struct Tokens {
 struct InputDetails {
     #[serde(deserialize_with = "null_as_default")]
     cached_tokens: u64,
+    #[serde(deserialize_with = "null_as_default")]
+    cache_write_tokens: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -241,8 +245,8 @@ impl From<Tokens> for Usage {
             input_tokens: tokens.prompt_tokens,
             output_tokens: tokens.completion_tokens,
             cached_input_tokens: tokens.prompt_tokens_details.cached_tokens,
+            cache_write_tokens: tokens.prompt_tokens_details.cache_write_tokens,
             reasoning_tokens: tokens.completion_tokens_details.reasoning_tokens,
-            ..Self::default()
         }
     }
 }

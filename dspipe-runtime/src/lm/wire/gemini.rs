@@ -136,6 +136,7 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
         finish: finish.unwrap_or(Finish::Other),
         usage: answer.usage_metadata.unwrap_or_default().into(),
         model: answer.model_version,
+        lm: None,
     })
 }
 
@@ -176,6 +177,7 @@ impl Events for Stream {
             finish,
             usage: self.usage,
             model: std::mem::take(&mut self.model),
+            lm: None,
         })
     }
 }

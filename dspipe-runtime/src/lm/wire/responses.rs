@@ -173,6 +173,7 @@ impl Response {
             finish,
             usage: self.usage.into(),
             model: self.model,
+            lm: None,
         })
     }
 }
@@ -217,6 +218,8 @@ struct Tokens {
 #[serde(default)]
 struct InputDetails {
     cached_tokens: u64,
+    #[serde(deserialize_with = "null_as_default")]
+    cache_write_tokens: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -231,8 +234,8 @@ impl From<Tokens> for Usage {
             input_tokens: tokens.input_tokens,
             output_tokens: tokens.output_tokens,
             cached_input_tokens: tokens.input_tokens_details.cached_tokens,
+            cache_write_tokens: tokens.input_tokens_details.cache_write_tokens,
             reasoning_tokens: tokens.output_tokens_details.reasoning_tokens,
-            ..Self::default()
         }
     }
 }
