@@ -6,7 +6,7 @@ use super::gate::{Gate, Gated, Pass, most_input_tokens};
 use super::{BudgetKind, Lm, LmError, LmName, Money, Price, Prices, Request, Usage};
 
 /// What calls may take in all. `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
     /// Calls, each try and each second question counted.
     pub calls: Option<u64>,
@@ -14,6 +14,21 @@ pub struct BudgetLimits {
     pub tokens: Option<u64>,
     /// Money. Calls to a model without a price are refused.
     pub money: Option<Money>,
+    /// How long the replies of steps without `max_tokens` are taken to be at most. Longer ones may overrun
+    /// the budget by what they are longer.
+    pub reply_tokens: u32,
+}
+
+impl Default for BudgetLimits {
+    /// No limits; replies of 4096 tokens.
+    fn default() -> Self {
+        Self {
+            calls: None,
+            tokens: None,
+            money: None,
+            reply_tokens: 4096,
+        }
+    }
 }
 
 /// What calls have taken.
@@ -30,7 +45,7 @@ pub struct Spent {
 /// A budget that is checked before each call.
 ///
 /// A call first reserves all that it can take: as many input tokens as its messages have bytes, as many
-/// output tokens as `max_tokens` of the step, or [as assumed](Self::assume_reply) where a step sets none.
+/// output tokens as `max_tokens` of the step, or [`BudgetLimits::reply_tokens`] where a step sets none.
 /// What is reserved counts as spent until the call ends, so that calls at the same time cannot overrun the
 /// budget together; then what it really took is put in its place. A call for which there is not enough left is
 /// refused with [`LmError::Budget`], at once.
@@ -46,7 +61,6 @@ pub struct Budget(Arc<Shared>);
 struct Shared {
     limits: BudgetLimits,
     prices: Prices,
-    reply_tokens: u64,
     taken: Mutex<Taken>,
 }
 
@@ -56,28 +70,12 @@ struct Taken {
     reserved: Spent,
 }
 
-/// Output tokens of a step that sets no limit.
-const REPLY_TOKENS: u32 = 4096;
-
 impl Budget {
     /// A budget with these prices.
     pub fn new(limits: BudgetLimits, prices: Prices) -> Self {
         Self(Arc::new(Shared {
             limits,
             prices,
-            reply_tokens: REPLY_TOKENS.into(),
-            taken: Mutex::default(),
-        }))
-    }
-
-    /// A budget of its own, with nothing spent, that takes the replies of steps without `max_tokens` to be of
-    /// this length at most; 4096 tokens otherwise. Longer ones may overrun the budget by what they are longer.
-    #[must_use]
-    pub fn assume_reply(&self, tokens: u32) -> Self {
-        Self(Arc::new(Shared {
-            limits: self.0.limits,
-            prices: self.0.prices.clone(),
-            reply_tokens: tokens.into(),
             taken: Mutex::default(),
         }))
     }
@@ -107,10 +105,8 @@ impl Shared {
             return Err(LmError::NoPrice { lm: lm.clone() });
         }
         let input = most_input_tokens(request);
-        let output = request
-            .params
-            .max_tokens
-            .map_or(self.reply_tokens, u64::from);
+        let output = request.params.max_tokens;
+        let output = u64::from(output.unwrap_or(self.limits.reply_tokens));
         let need = Spent {
             calls: 1,
             tokens: input.saturating_add(output),
@@ -363,16 +359,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn replies_without_a_limit_have_an_assumed_one() {
-        let tokens = BudgetLimits {
+        let limits = BudgetLimits {
             tokens: Some(1000),
             ..BudgetLimits::default()
         };
-        let budget = Budget::new(tokens, Prices::none());
+        let shorter = BudgetLimits {
+            reply_tokens: 900,
+            ..limits
+        };
         let request = request("x", None);
-        let lm = slow(1, 1);
-        let refused = budget.around(lm.clone()).complete(&request).await;
-        assert!(matches!(refused, Err(LmError::Budget { .. })));
-        let allowed = budget.assume_reply(900).around(lm).complete(&request).await;
-        assert!(allowed.is_ok());
+        let ask = async |limits| {
+            let lm = Budget::new(limits, Prices::none()).around(slow(1, 1));
+            lm.complete(&request).await
+        };
+        assert!(matches!(ask(limits).await, Err(LmError::Budget { .. })));
+        assert!(ask(shorter).await.is_ok());
     }
 }
