@@ -162,10 +162,11 @@ impl Response {
         let reason = self.incomplete_details.and_then(|details| details.reason);
         let finish = match (self.status.as_deref(), reason.as_deref()) {
             (Some("completed"), _) => Finish::Stop,
-            (Some("incomplete"), Some("max_output_tokens")) => Finish::Length,
             (Some("incomplete"), Some("content_filter")) => {
                 return Err(target.filtered("the reply was filtered"));
             }
+            // `max_output_tokens`; some servers do not say it.
+            (Some("incomplete"), _) => Finish::Length,
             _ => Finish::Other,
         };
         Ok(Reply {
