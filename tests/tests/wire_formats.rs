@@ -264,6 +264,33 @@ async fn responses_requests() {
     assert_eq!(received.body, expected);
 }
 
+#[tokio::test]
+async fn where_a_server_knows_no_schemas_it_is_told_in_words() {
+    for api in [
+        Api::OpenAiChat,
+        Api::OpenAiResponses,
+        Api::AnthropicMessages,
+        Api::GeminiGenerateContent,
+    ] {
+        let server = Server::start(|_, _| Answer::failure(500, ""))
+            .await
+            .unwrap();
+        let lm = lm(api, "scripted/m", &server.url()).with_schema_in_words();
+        let asked = request(Some(&schema()));
+        lm.complete(&asked).await.unwrap_err();
+        let mut free = request(None);
+        free.messages[0].content = format!(
+            "Be brief.\n\nThe answer must be valid against this JSON Schema:\n{}",
+            schema()
+        );
+        lm.complete(&free).await.unwrap_err();
+        let [in_words, free] = &server.received()[..] else {
+            panic!("two requests");
+        };
+        assert_eq!(in_words.body, free.body, "{api}");
+    }
+}
+
 fn usage(input: u64, output: u64, cached: u64, written: u64, reasoning: u64) -> Usage {
     Usage {
         input_tokens: input,

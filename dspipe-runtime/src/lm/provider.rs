@@ -3,16 +3,16 @@
 use super::{Api, Limits, LmError, LmName};
 use crate::Secret;
 
-/// How an OpenAI-compatible server is told the form of the reply.
+/// How a server is told the form of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "http"), allow(dead_code))]
 pub(super) enum Structured {
-    /// `response_format` with a JSON Schema; `strict` where the schema is one that strict mode takes.
+    /// In OpenAI's strict mode, where the schema is one that it takes.
     Strict,
-    /// `response_format` with a JSON Schema, not in strict mode: most servers hold to it anyway.
+    /// As its API has it; in OpenAI's not in strict mode: most servers hold to it anyway.
     Schema,
-    /// Only by the words of the prompt.
-    Prompt,
+    /// Only by words, for servers that know no schemas.
+    Words,
 }
 
 struct Known {
@@ -159,10 +159,11 @@ impl Provider {
         let provider = name.provider();
         let known = KNOWN.iter().find(|known| known.name == provider);
         let prefix = prefix(provider);
-        let (key_variable, url_variable, api_variable) = (
+        let (key_variable, url_variable, api_variable, schema_variable) = (
             format!("{prefix}_API_KEY"),
             format!("{prefix}_BASE_URL"),
             format!("{prefix}_API"),
+            format!("{prefix}_SCHEMA"),
         );
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
 
@@ -198,7 +199,10 @@ impl Provider {
             base_url,
             key,
             key_variable,
-            structured: known.map_or(Structured::Schema, |known| known.structured),
+            structured: match set(&schema_variable).as_deref().map(str::trim) {
+                None => known.map_or(Structured::Schema, |known| known.structured),
+                Some(how) => structured(how, schema_variable)?,
+            },
         })
     }
 }
@@ -208,6 +212,18 @@ fn api_named(name: &str, variable: String) -> Result<Api, LmError> {
         LmError::Setting { reason, .. } => LmError::Setting { variable, reason },
         other => other,
     })
+}
+
+fn structured(how: &str, variable: String) -> Result<Structured, LmError> {
+    match how {
+        "strict" => Ok(Structured::Strict),
+        "schema" => Ok(Structured::Schema),
+        "words" => Ok(Structured::Words),
+        _ => Err(LmError::Setting {
+            variable,
+            reason: format!("`{how}` is none; known are strict, schema, words"),
+        }),
+    }
 }
 
 /// A base URL without the slash at its end. The value is not shown: it may hold credentials.
@@ -310,6 +326,21 @@ mod tests {
             error.to_string(),
             "MY_BOX_API cannot be used: `soap` is none; known are openai-chat, openai-responses, anthropic, \
              gemini"
+        );
+    }
+
+    #[test]
+    fn a_setting_says_how_a_schema_is_sent() {
+        let structured = |how: &str| {
+            let variables = [("OLLAMA_SCHEMA", how)];
+            provider("ollama/x", &variables).map(|provider| provider.structured)
+        };
+        assert_eq!(structured("").unwrap(), Structured::Schema);
+        assert_eq!(structured("strict").unwrap(), Structured::Strict);
+        assert_eq!(structured(" words\n").unwrap(), Structured::Words);
+        assert_eq!(
+            structured("xml").unwrap_err().to_string(),
+            "OLLAMA_SCHEMA cannot be used: `xml` is none; known are strict, schema, words"
         );
     }
 

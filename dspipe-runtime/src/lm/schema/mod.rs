@@ -7,8 +7,6 @@ mod bounded;
 mod gemini;
 mod strict;
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value, json};
 
 pub(super) use anthropic::anthropic;
@@ -28,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<Value, LmError> {
 
 /// The messages with the schema in the last of those that instruct: the way to say it where the server
 /// has none of its own.
-pub(super) fn in_words<'a>(messages: &'a [Message], schema: &str) -> Cow<'a, [Message]> {
+pub(super) fn in_words(messages: &[Message], schema: &str) -> Vec<Message> {
     let words = format!("The answer must be valid against this JSON Schema:\n{schema}");
     let mut messages = messages.to_vec();
     match messages
@@ -41,7 +39,7 @@ pub(super) fn in_words<'a>(messages: &'a [Message], schema: &str) -> Cow<'a, [Me
         }
         None => messages.insert(0, Message::system(words)),
     }
-    messages.into()
+    messages
 }
 
 /// Whether any value of some kind fits: an object with keys of any name, a list of anything, or no type.
@@ -79,7 +77,7 @@ mod tests {
     fn a_schema_in_words_is_part_of_the_instructions() {
         let messages = [Message::system("Be brief."), Message::user("Hello")];
         assert_eq!(
-            *in_words(&messages, "{}"),
+            in_words(&messages, "{}"),
             [
                 Message::system(
                     "Be brief.\n\nThe answer must be valid against this JSON Schema:\n{}"
@@ -88,7 +86,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            *in_words(&messages[1..], "{}"),
+            in_words(&messages[1..], "{}"),
             [
                 Message::system("The answer must be valid against this JSON Schema:\n{}"),
                 Message::user("Hello"),

@@ -72,11 +72,15 @@ fn is_old(model: &str) -> bool {
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let form = Form::new(call)?;
+    let in_words;
     let messages = match &form {
-        Form::Words(schema) => schema::in_words(&call.request.messages, schema),
-        _ => call.request.messages.as_slice().into(),
+        Form::Words(schema) => {
+            in_words = schema::in_words(&call.request.messages, schema);
+            &in_words
+        }
+        _ => &call.request.messages,
     };
-    let (system, turns) = turns(&messages);
+    let (system, turns) = turns(messages);
     let (output_config, tools, tool_choice) = match form {
         Form::Free | Form::Words(_) => (None, None, None),
         Form::Format(schema) => (

@@ -15,19 +15,14 @@ use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, schema};
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let params = call.request.params;
     let is_openai = call.lm.provider() == "openai";
-    let format = ResponseFormat::new(call)?;
-    let messages = match (&call.request.schema, &format) {
-        (Some(wanted), None) => schema::in_words(&call.request.messages, &wanted.json),
-        _ => call.request.messages.as_slice().into(),
-    };
     let body = Body {
         model: call.lm.model(),
-        messages: &messages,
+        messages: &call.request.messages,
         temperature: params.temperature,
         max_tokens: params.max_tokens.filter(|_| !is_openai),
         max_completion_tokens: params.max_tokens.filter(|_| is_openai),
         seed: params.seed,
-        response_format: format,
+        response_format: ResponseFormat::new(call)?,
         stream: call.stream,
         stream_options: call.stream.then_some(StreamOptions {
             include_usage: true,
@@ -77,8 +72,7 @@ struct JsonSchema<'a> {
 
 impl<'a> ResponseFormat<'a> {
     fn new(call: &Call<'a>) -> Result<Option<Self>, LmError> {
-        let (Some(wanted), false) = (&call.request.schema, call.structured == Structured::Prompt)
-        else {
+        let Some(wanted) = &call.request.schema else {
             return Ok(None);
         };
         let schema = schema::parse(&wanted.json)?;

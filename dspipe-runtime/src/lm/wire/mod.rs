@@ -138,6 +138,13 @@ impl HttpLm {
         })
     }
 
+    /// Says the output schema in words, for a server that knows no schemas.
+    #[must_use]
+    pub fn with_schema_in_words(mut self) -> Self {
+        self.target.structured = Structured::Words;
+        self
+    }
+
     /// The URL that is asked, without credentials.
     pub fn endpoint(&self) -> &str {
         &self.target.endpoint.shown

@@ -10,7 +10,7 @@ use super::http::{self, Endpoint, Timeouts};
 use super::{Api, Call, stream};
 use crate::Secret;
 use crate::lm::provider::{Provider, Structured};
-use crate::lm::{BoxStream, Chunk, LmError, LmName, Reply, Request, TimeLimit};
+use crate::lm::{BoxStream, Chunk, LmError, LmName, Reply, Request, TimeLimit, schema};
 
 /// Characters of a server's message that an error shows.
 const LONGEST_MESSAGE: usize = 400;
@@ -82,12 +82,22 @@ impl Target {
     }
 
     fn request(&self, lm: &LmName, request: &Request, stream: bool) -> Result<Vec<u8>, LmError> {
-        self.api.body(&Call {
-            lm,
-            request,
-            structured: self.structured,
-            stream,
-        })
+        let body = |request: &Request| {
+            self.api.body(&Call {
+                lm,
+                request,
+                structured: self.structured,
+                stream,
+            })
+        };
+        match (&request.schema, self.structured) {
+            (Some(wanted), Structured::Words) => body(&Request {
+                messages: schema::in_words(&request.messages, &wanted.json),
+                schema: None,
+                params: request.params,
+            }),
+            _ => body(request),
+        }
     }
 
     /// Sends, and waits for the head of an answer that is a success.
