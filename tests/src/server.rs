@@ -47,6 +47,8 @@ pub enum Answer {
     Slowly(u16, String),
     /// Sends these bytes and closes the connection.
     Raw(String),
+    /// The same, a few bytes at a time.
+    Trickle(String),
     /// Sends these bytes, then says nothing until the client goes away, as with [`Silence`](Self::Silence).
     Stall(String),
     /// Says nothing until the client goes away, which counts as [gone](Server::gone).
@@ -192,6 +194,15 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             }
             Answer::Raw(bytes) => {
                 stream.write_all(bytes.as_bytes()).await?;
+                stream.shutdown().await?;
+                return Ok(());
+            }
+            Answer::Trickle(bytes) => {
+                for part in bytes.as_bytes().chunks(7) {
+                    stream.write_all(part).await?;
+                    stream.flush().await?;
+                    tokio::task::yield_now().await;
+                }
                 stream.shutdown().await?;
                 return Ok(());
             }
