@@ -8,10 +8,13 @@
 
 use std::process::Command;
 
-use dspipe_runtime::lm::{Message, Params, Request};
+use dspipe_runtime::lm::{Message, OutputSchema, Params, Request};
 use dspipe_runtime::{LmError, LmName, Lms};
 use dspipe_tests::server::{Answer, Server};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
+
+const SCHEMA: &str = r#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}"#;
 
 const PROGRAM: &str = "DSPIPE_TEST_PROGRAM";
 
@@ -43,7 +46,10 @@ async fn program(name: &'static str, variables: Vec<(&'static str, String)>) {
 fn request() -> Request {
     Request {
         messages: vec![Message::user("Hello")],
-        schema: None,
+        schema: Some(OutputSchema {
+            name: "answer".to_owned(),
+            json: SCHEMA.into(),
+        }),
         params: Params::default(),
     }
 }
@@ -66,6 +72,7 @@ async fn names_and_variables_pick_the_api() {
             "openai-responses/d",
             "my-box/e",
             "other/f",
+            "plain/g",
         ] {
             ask(&lms, name).await.unwrap_err();
         }
@@ -87,7 +94,9 @@ async fn names_and_variables_pick_the_api() {
             ("OPENAI_API_KEY", "o-key".to_owned()),
             ("MY_BOX_BASE_URL", root),
             ("MY_BOX_API", "anthropic".to_owned()),
-            ("OTHER_BASE_URL", url),
+            ("OTHER_BASE_URL", url.clone()),
+            ("PLAIN_BASE_URL", url),
+            ("PLAIN_SCHEMA", "words".to_owned()),
         ],
     )
     .await;
@@ -112,7 +121,28 @@ async fn names_and_variables_pick_the_api() {
             ("POST /v1/responses HTTP/1.1", Some("Bearer o-key")),
             ("POST /v1/messages HTTP/1.1", None),
             ("POST /v1/chat/completions HTTP/1.1", None),
+            ("POST /v1/chat/completions HTTP/1.1", None),
         ]
+    );
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let sent = |index: usize, path: &str| received[index].body.pointer(path).cloned();
+    assert_eq!(
+        sent(0, "/output_config/format/schema"),
+        Some(schema.clone())
+    );
+    let gemini = sent(1, "/generationConfig/responseJsonSchema");
+    assert_eq!(gemini, Some(schema.clone()));
+    for (index, strict) in [(2, true), (5, false)] {
+        let expected = json!({"name": "answer", "strict": strict, "schema": schema});
+        let sent = sent(index, "/response_format/json_schema");
+        assert_eq!(sent, Some(expected), "{index}");
+    }
+    assert_eq!(sent(3, "/text/format/strict"), Some(json!(true)));
+    assert_eq!(sent(4, "/output_config/format/schema"), Some(schema));
+    assert_eq!(sent(6, "/response_format"), None);
+    assert!(
+        sent(6, "/messages/0/content")
+            .is_some_and(|text| { text.as_str().is_some_and(|text| text.contains(SCHEMA)) })
     );
 }
 

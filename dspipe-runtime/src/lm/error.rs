@@ -182,6 +182,8 @@ pub enum LmError {
         endpoint: String,
         /// What happened.
         reason: String,
+        /// Whether there was a connection, so that the server may have read the request.
+        connected: bool,
     },
 
     /// A stream ended before the reply was whole.
@@ -359,6 +361,9 @@ impl LmError {
             | Self::Interrupted { .. }
             | Self::Deadline { .. }
             | Self::Protocol { .. }
+            | Self::Unreachable {
+                connected: true, ..
+            }
             | Self::Timeout {
                 limit: TimeLimit::Read | TimeLimit::Total,
                 ..

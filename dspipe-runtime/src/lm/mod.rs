@@ -2,6 +2,39 @@
 //!
 //! A request is rendered messages, a schema and parameters; a reply is text. What the text means is read
 //! elsewhere, so that a recording of requests and replies can stand in for any LM.
+//!
+//! [`Lms`] makes LMs of names and puts around them what the environment asks for. The parts are LMs
+//! themselves, so a program can put them together in its own way:
+//!
+//! ```
+//! use dspipe_runtime::lm::{
+//!     Budget, BudgetLimits, Limiter, Limits, Lms, Money, Prices,
+//! };
+//! use dspipe_runtime::LocalRunner;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let five_dollars = BudgetLimits {
+//!     money: Some(Money::from_dollars(5.0)),
+//!     ..BudgetLimits::default()
+//! };
+//! let budget = Budget::new(five_dollars, Prices::from_env()?);
+//! let eight_at_once = Limits {
+//!     concurrency: Some(8),
+//!     ..Limits::default()
+//! };
+//! let lms = Lms::new()
+//!     .with_limits("anthropic", Limiter::new(eight_at_once))
+//!     .with_fallbacks(
+//!         "anthropic/claude-sonnet-4-5".parse()?,
+//!         ["gemini/gemini-2.5-flash".parse()?],
+//!     )
+//!     .with_budget(budget.clone());
+//! let runner = LocalRunner::from_env().with_lms(lms);
+//! // … run workflows with it …
+//! println!("{} so far", budget.spent().money);
+//! # Ok(())
+//! # }
+//! ```
 
 mod api;
 mod breaker;

@@ -1,6 +1,7 @@
 //! HTTP clients and what can go wrong below the API.
 
 use std::error::Error as _;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -17,7 +18,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For the next bytes, the first ones included.
     pub read: Duration,
-    /// From the request to the end of the reply.
+    /// From the request to the end of the reply, of a stream to its last chunk.
     pub total: Duration,
 }
 
@@ -70,11 +71,17 @@ fn install_tls() {
 }
 
 /// Where requests go, and how messages name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) url: Url,
     /// Without user, password and query.
     pub(super) shown: String,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.shown).finish()
+    }
 }
 
 impl Endpoint {
@@ -112,6 +119,7 @@ impl Endpoint {
             LmError::Unreachable {
                 endpoint,
                 reason: innermost(error),
+                connected: !error.is_connect(),
             }
         }
     }
@@ -182,6 +190,10 @@ mod tests {
         })
         .unwrap();
         assert_eq!(endpoint.shown, "https://host:8443/v1/chat/completions");
+        assert_eq!(
+            format!("{endpoint:?}"),
+            format!("Endpoint({:?})", endpoint.shown)
+        );
         assert_eq!(
             endpoint.url.as_str(),
             "https://me:pass@host:8443/v1/chat/completions?key=abc"

@@ -66,7 +66,11 @@ impl Api {
     }
 
     /// The headers besides `content-type`. The key is marked, so that nobody shows it.
-    fn headers(self, key: Option<&Secret>) -> Result<Vec<(&'static str, HeaderValue)>, LmError> {
+    fn headers(
+        self,
+        key: Option<&Secret>,
+        key_variable: &str,
+    ) -> Result<Vec<(&'static str, HeaderValue)>, LmError> {
         let mut headers = Vec::new();
         if self == Self::AnthropicMessages {
             headers.push((
@@ -83,7 +87,7 @@ impl Api {
                 Self::GeminiGenerateContent => ("x-goog-api-key", key.reveal().to_owned()),
             };
             let mut value = HeaderValue::from_str(&text).map_err(|_| LmError::Setting {
-                variable: "the key".to_owned(),
+                variable: key_variable.to_owned(),
                 reason: "it has characters that no HTTP header may have".to_owned(),
             })?;
             value.set_sensitive(true);

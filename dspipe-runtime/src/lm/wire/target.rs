@@ -112,7 +112,7 @@ impl Target {
             .post(endpoint.url.clone())
             .header("content-type", "application/json")
             .body(body);
-        for (name, value) in self.api.headers(self.key.as_ref())? {
+        for (name, value) in self.api.headers(self.key.as_ref(), &self.key_variable)? {
             post = post.header(name, value);
         }
         let mut response = self
