@@ -385,3 +385,62 @@ fn tried_text(tried: &[(LmName, LmError)]) -> String {
         .collect();
     tried.join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_asked_again_and_what_may_be_paid_for() {
+        let unreachable = |connected| LmError::Unreachable {
+            endpoint: String::new(),
+            reason: String::new(),
+            connected,
+        };
+        let timeout = |limit| LmError::Timeout {
+            endpoint: String::new(),
+            limit,
+            after: Duration::ZERO,
+        };
+        let interrupted = LmError::Interrupted {
+            endpoint: String::new(),
+            reason: String::new(),
+        };
+        let limited = LmError::RateLimited {
+            endpoint: String::new(),
+            message: String::new(),
+            retry_after: Some(Duration::from_secs(9)),
+        };
+        let open = LmError::CircuitOpen {
+            endpoint: String::new(),
+            retry_after: Duration::from_secs(5),
+        };
+        for (error, is_transient, is_free) in [
+            (unreachable(false), true, true),
+            (unreachable(true), true, false),
+            (timeout(TimeLimit::Connect), true, true),
+            (timeout(TimeLimit::Read), false, false),
+            (timeout(TimeLimit::Total), false, false),
+            (interrupted, true, false),
+            (limited.clone(), true, true),
+            (open.clone(), true, true),
+        ] {
+            assert_eq!(
+                (error.is_transient(), error.is_free()),
+                (is_transient, is_free),
+                "{error:?}"
+            );
+        }
+        let all = |tried: &[&LmError]| LmError::AllFailed {
+            tried: tried
+                .iter()
+                .map(|error| (LmName::embedded(), (*error).clone()))
+                .collect(),
+        };
+        let last = timeout(TimeLimit::Total);
+        let some = all(&[&limited, &last, &open]);
+        assert_eq!(some.retry_after(), Some(Duration::from_secs(5)));
+        assert!(some.is_transient() && !some.is_free());
+        assert!(!all(&[&last]).is_transient());
+    }
+}

@@ -32,6 +32,7 @@ pub struct Limiter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    is_unlimited: bool,
     slots: Option<Arc<Semaphore>>,
     /// Held by the call that waits for the buckets; the others wait for it.
     turn: tokio::sync::Mutex<()>,
@@ -52,6 +53,7 @@ impl Limiter {
             Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS)))
         });
         Self(Arc::new(Shared {
+            is_unlimited: limits == Limits::default(),
             slots,
             turn: tokio::sync::Mutex::default(),
             buckets: Mutex::new(Buckets {
@@ -61,8 +63,11 @@ impl Limiter {
         }))
     }
 
-    /// The LM, held to the limits.
+    /// The LM, held to the limits; as it is, if there are none.
     pub fn around(&self, lm: Arc<dyn Lm>) -> Arc<dyn Lm> {
+        if self.0.is_unlimited {
+            return lm;
+        }
         Arc::new(Gated {
             lm,
             gate: self.clone(),

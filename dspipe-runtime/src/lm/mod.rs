@@ -45,6 +45,7 @@ mod gate;
 mod limit;
 #[cfg(feature = "local")]
 mod local;
+mod money;
 mod name;
 mod price;
 mod provider;
@@ -76,8 +77,9 @@ pub use fallback::Fallback;
 pub use limit::{Limiter, Limits};
 #[cfg(feature = "local")]
 pub use local::LocalLm;
+pub use money::Money;
 pub use name::{LmName, NameError};
-pub use price::{LongPrice, Money, Price, Prices};
+pub use price::{LongPrice, Price, Prices};
 pub use registry::Lms;
 pub use retry::Retry;
 #[cfg(feature = "http")]

@@ -96,6 +96,15 @@ impl Said {
         self.kinds.iter().find_map(status).unwrap_or(500)
     }
 
+    fn is_filtered(&self) -> bool {
+        // `invalid_prompt` is a prompt that OpenAI's usage policy forbids; Anthropic has only words for it.
+        self.is(&[
+            "content_filter",
+            "content_policy_violation",
+            "invalid_prompt",
+        ]) || self.message.contains("content filtering policy")
+    }
+
     fn is_context(&self, status: u16) -> bool {
         if status == 413 || self.is(&["context_length_exceeded", "exceed_context_size_error"]) {
             return true;
@@ -146,9 +155,7 @@ impl Target {
                 status,
                 message,
             },
-            _ if said.is(&["content_filter", "content_policy_violation"]) => {
-                LmError::ContentFilter { endpoint, message }
-            }
+            _ if said.is_filtered() => LmError::ContentFilter { endpoint, message },
             _ if said.is_context(status) => LmError::ContextLength { endpoint, message },
             _ => LmError::BadRequest {
                 endpoint,
