@@ -134,7 +134,7 @@ pub(crate) fn compile(
         .map(|(path, text)| sources.add(path, text))
         .collect();
     let mut read = |path: &Path| read_data(&base.join(path));
-    let mut workflows = compile::compile(&mut sources, &files, config, &runtime, &mut read);
+    let mut workflows = compile::compile(&mut sources, &files, config, runtime, &mut read);
     let mut watched = found.watched.clone();
     for workflow in &workflows {
         watched.extend(data_files(workflow, base));

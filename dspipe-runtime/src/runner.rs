@@ -62,6 +62,8 @@ pub struct LocalRunner {
     retry: Retry,
     prices: Result<Prices, LmError>,
     observers: Vec<Arc<dyn Observer>>,
+    #[cfg(feature = "cassettes")]
+    cassettes: Option<crate::cassette::Cassettes>,
 }
 
 impl fmt::Debug for LocalRunner {
@@ -95,6 +97,8 @@ impl LocalRunner {
             retry: Retry::default(),
             prices: Ok(Prices::builtin()),
             observers: Vec::new(),
+            #[cfg(feature = "cassettes")]
+            cassettes: None,
         }
     }
 
@@ -133,6 +137,14 @@ impl LocalRunner {
         self
     }
 
+    /// Answers from recordings, as their mode says.
+    #[cfg(feature = "cassettes")]
+    #[must_use]
+    pub fn with_cassettes(mut self, cassettes: crate::cassette::Cassettes) -> Self {
+        self.cassettes = Some(cassettes);
+        self
+    }
+
     fn lm_of(&self, def: &SignatureDef) -> Result<Arc<dyn Lm>, LmError> {
         let name = match (&self.lm, def.lm) {
             (Err(error), _) => return Err(error.clone().into()),
@@ -140,6 +152,11 @@ impl LocalRunner {
             (Ok(None), Some(name)) => name.parse()?,
             (Ok(None), None) => LmName::embedded(),
         };
+        #[cfg(feature = "cassettes")]
+        if let Some(cassettes) = &self.cassettes {
+            let (lms, inner) = (self.lms.clone(), name.clone());
+            return Ok(cassettes.wrap(name, move || lms.get(&inner)));
+        }
         self.lms.get(&name)
     }
 
@@ -325,6 +342,7 @@ fn request(def: &'static SignatureDef, input: &Value) -> Request {
             temperature: def.temperature,
             max_tokens: def.max_tokens,
             seed: None,
+            repetition: 0,
         },
     }
 }

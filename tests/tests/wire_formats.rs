@@ -43,6 +43,7 @@ fn request(schema: Option<&Value>) -> Request {
             temperature: Some(0.5),
             max_tokens: Some(100),
             seed: Some(7),
+            repetition: 0,
         },
     }
 }
