@@ -213,7 +213,7 @@ pub struct Reply {
     /// The model that replied, in the provider's words.
     pub model: String,
     /// The LM that replied, if it is not the one that was asked: a [`Fallback`].
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lm: Option<LmName>,
 }
 

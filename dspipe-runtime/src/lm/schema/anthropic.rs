@@ -19,51 +19,80 @@ const REFUSED: &[&str] = &[
     "uniqueItems",
 ];
 
+/// The API takes no more than these in one schema.
+const MAX_OPTIONAL: usize = 24;
+const MAX_CHOICES: usize = 16;
+
 /// A schema as structured outputs take it: no properties besides those that are named, no limits.
 /// `None` if it cannot be said that way: keys of any name, values of any type, references (which may be
-/// recursive).
+/// recursive), too much that is optional.
 pub(in crate::lm) fn anthropic(schema: &Value) -> Option<Value> {
-    let node = schema.as_object()?;
-    let mut closed = Map::new();
-    let mut limits = String::new();
-    for (key, value) in node {
-        match key.as_str() {
-            key if REFUSED.contains(&key) => {
-                let comma = if limits.is_empty() { "" } else { ", " };
-                // Writing to a string does not fail.
-                let _ = write!(limits, "{comma}{key}: {value}");
-            }
-            "properties" => {
-                let properties = value
-                    .as_object()?
-                    .iter()
-                    .map(|(name, property)| Some((name.clone(), anthropic(property)?)))
-                    .collect::<Option<Map<_, _>>>()?;
-                closed.insert(key.clone(), Value::Object(properties));
-                closed.insert("additionalProperties".to_owned(), json!(false));
-            }
-            "additionalProperties" => {}
-            "items" => {
-                closed.insert(key.clone(), anthropic(value)?);
-            }
-            "anyOf" => {
-                let choices: Option<Vec<_>> = value.as_array()?.iter().map(anthropic).collect();
-                closed.insert(key.clone(), json!(choices?));
-            }
-            "$ref" | "$defs" | "oneOf" | "allOf" | "not" | "patternProperties" => return None,
-            _ => {
-                closed.insert(key.clone(), value.clone());
+    let mut counts = Counts::default();
+    let closed = counts.close(schema)?;
+    (counts.optional <= MAX_OPTIONAL && counts.choices <= MAX_CHOICES).then_some(closed)
+}
+
+/// What there is in a schema so far.
+#[derive(Default)]
+struct Counts {
+    /// Properties that may be left out.
+    optional: usize,
+    /// `anyOf`s.
+    choices: usize,
+}
+
+impl Counts {
+    fn close(&mut self, schema: &Value) -> Option<Value> {
+        let node = schema.as_object()?;
+        let mut closed = Map::new();
+        let mut limits = String::new();
+        for (key, value) in node {
+            match key.as_str() {
+                key if REFUSED.contains(&key) => {
+                    let comma = if limits.is_empty() { "" } else { ", " };
+                    // Writing to a string does not fail.
+                    let _ = write!(limits, "{comma}{key}: {value}");
+                }
+                "properties" => {
+                    let properties = value
+                        .as_object()?
+                        .iter()
+                        .map(|(name, property)| {
+                            self.optional += usize::from(!super::is_required(node, name));
+                            Some((name.clone(), self.close(property)?))
+                        })
+                        .collect::<Option<Map<_, _>>>()?;
+                    closed.insert(key.clone(), Value::Object(properties));
+                    closed.insert("additionalProperties".to_owned(), json!(false));
+                }
+                "additionalProperties" => {}
+                "items" => {
+                    closed.insert(key.clone(), self.close(value)?);
+                }
+                "anyOf" => {
+                    self.choices += 1;
+                    let choices: Option<Vec<_>> = value
+                        .as_array()?
+                        .iter()
+                        .map(|choice| self.close(choice))
+                        .collect();
+                    closed.insert(key.clone(), json!(choices?));
+                }
+                "$ref" | "$defs" | "oneOf" | "allOf" | "not" | "patternProperties" => return None,
+                _ => {
+                    closed.insert(key.clone(), value.clone());
+                }
             }
         }
+        if !limits.is_empty() {
+            let description = match closed.get("description").and_then(Value::as_str) {
+                Some(text) => format!("{text} ({limits})"),
+                None => limits,
+            };
+            closed.insert("description".to_owned(), json!(description));
+        }
+        (!super::is_open(node)).then_some(closed.into())
     }
-    if !limits.is_empty() {
-        let description = match closed.get("description").and_then(Value::as_str) {
-            Some(text) => format!("{text} ({limits})"),
-            None => limits,
-        };
-        closed.insert("description".to_owned(), json!(description));
-    }
-    (!super::is_open(node)).then_some(closed.into())
 }
 
 #[cfg(test)]
@@ -111,5 +140,23 @@ mod tests {
         ] {
             assert_eq!(anthropic(&open), None, "{open}");
         }
+    }
+
+    #[test]
+    fn too_much_that_is_optional_cannot_be_said() {
+        let object = |count: usize, required: bool, property: Value| {
+            let properties: Map<String, Value> = (0..count)
+                .map(|index| (format!("p{index}"), property.clone()))
+                .collect();
+            let names: Vec<&String> = properties.keys().filter(|_| required).collect();
+            json!({"type": "object", "required": names, "properties": properties})
+        };
+        let text = json!({"type": "string"});
+        assert!(anthropic(&object(24, false, text.clone())).is_some());
+        assert!(anthropic(&object(25, true, text.clone())).is_some());
+        assert!(anthropic(&object(25, false, text)).is_none());
+        let choice = json!({"anyOf": [{"type": "string"}, {"type": "null"}]});
+        assert!(anthropic(&object(16, true, choice.clone())).is_some());
+        assert!(anthropic(&object(17, true, choice)).is_none());
     }
 }

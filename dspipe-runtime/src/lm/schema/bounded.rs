@@ -27,10 +27,18 @@ fn bound(schema: &Value, text: u64) -> Value {
     let Some(node) = schema.as_object() else {
         return schema.clone();
     };
-    if node.contains_key("enum") || node.contains_key("const") {
+    if ["enum", "const", "$ref"]
+        .iter()
+        .any(|key| node.contains_key(*key))
+    {
         return schema.clone();
     }
     let mut bounded = node.clone();
+    if let Some(Value::Object(definitions)) = bounded.get_mut("$defs") {
+        for definition in definitions.values_mut() {
+            *definition = bound(definition, INNER_TEXT);
+        }
+    }
     if let Some(Value::Array(choices)) = bounded.get_mut("anyOf") {
         for choice in choices {
             *choice = bound(choice, text);
@@ -169,6 +177,18 @@ mod tests {
             "part": {"type": "string", "maxLength": 400},
             "whole": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 400},
         }));
+        assert_eq!(bounded(&schema), expected);
+    }
+
+    #[test]
+    fn recursive_types_get_an_end_where_they_are_defined() {
+        let mut schema = object(&json!({"a": {"$ref": "#/$defs/A", "description": "d"}}));
+        schema["$defs"] = json!({"A": object(&json!({
+            "text": {"type": "string"},
+            "next": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]},
+        }))});
+        let mut expected = schema.clone();
+        expected["$defs"]["A"]["properties"]["text"]["maxLength"] = json!(80);
         assert_eq!(bounded(&schema), expected);
     }
 

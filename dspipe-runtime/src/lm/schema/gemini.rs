@@ -7,6 +7,10 @@ pub(in crate::lm) fn gemini(schema: &Value) -> Value {
     let Some(node) = schema.as_object() else {
         return schema.clone();
     };
+    // The API takes nothing beside a reference.
+    if let Some(reference) = node.get("$ref") {
+        return json!({"$ref": reference});
+    }
     let mut known = Map::new();
     for (key, value) in node {
         let value = match key.as_str() {
@@ -34,7 +38,7 @@ pub(in crate::lm) fn gemini(schema: &Value) -> Value {
                 None => continue,
             },
             "type" | "format" | "title" | "description" | "minItems" | "maxItems" | "minimum"
-            | "maximum" | "required" | "$ref" | "$id" | "$anchor" => value.clone(),
+            | "maximum" | "required" | "$id" | "$anchor" => value.clone(),
             _ => continue,
         };
         known.insert(key.clone(), value);
@@ -67,9 +71,12 @@ mod tests {
                 "e": {"type": "boolean", "enum": [true]},
                 "f": {"type": "object", "additionalProperties": {"type": "string", "minLength": 2}},
                 "pattern": {},
+                "g": {"$ref": "#/$defs/G", "description": "d"},
+                "h": {"type": "integer", "enum": [1, 2], "multipleOf": 1, "default": 1},
             },
             "required": ["a"],
             "additionalProperties": false,
+            "$defs": {"G": {"type": "string", "minLength": 1}},
         });
         let expected = json!({
             "type": "object",
@@ -81,9 +88,12 @@ mod tests {
                 "e": {"type": "boolean"},
                 "f": {"type": "object", "additionalProperties": {"type": "string"}},
                 "pattern": {},
+                "g": {"$ref": "#/$defs/G"},
+                "h": {"type": "integer", "enum": [1, 2]},
             },
             "required": ["a"],
             "additionalProperties": false,
+            "$defs": {"G": {"type": "string"}},
         });
         assert_eq!(gemini(&schema), expected);
     }

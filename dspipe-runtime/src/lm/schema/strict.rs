@@ -11,13 +11,30 @@ pub(in crate::lm) fn strict_or_as_is(schema: Value) -> (bool, Value) {
 }
 
 /// A schema as strict mode takes it: all properties required, those that were not may be null, no others,
-/// and no limits on the length of texts. `None` if it cannot be said that way.
+/// no defaults, nothing beside a reference, and no limits on the length of texts. `None` if it cannot be said
+/// that way.
 fn strict(schema: &Value) -> Option<Value> {
     let node = schema.as_object()?;
+    if let Some(reference) = node.get("$ref") {
+        return Some(json!({"$ref": reference}));
+    }
     let mut strict = Map::new();
     for (key, value) in node {
         match key.as_str() {
-            "minLength" | "maxLength" | "required" | "additionalProperties" => {}
+            "minLength"
+            | "maxLength"
+            | "uniqueItems"
+            | "default"
+            | "required"
+            | "additionalProperties" => {}
+            "$defs" => {
+                let definitions = value
+                    .as_object()?
+                    .iter()
+                    .map(|(name, definition)| Some((name.clone(), self::strict(definition)?)))
+                    .collect::<Option<Map<_, _>>>()?;
+                strict.insert(key.clone(), Value::Object(definitions));
+            }
             "properties" => {
                 let properties = value
                     .as_object()?
@@ -82,6 +99,35 @@ mod tests {
             "b": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
             "c": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
         }));
+        assert_eq!(strict(&schema), Some(expected));
+    }
+
+    #[test]
+    fn what_is_left_out_is_null_and_references_stand_alone() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "a": {"$ref": "#/$defs/A", "description": "d"},
+                "b": {"type": "boolean", "default": false},
+                "c": {"type": "array", "items": {"$ref": "#/$defs/A"}, "uniqueItems": true},
+            },
+            "required": ["a"],
+            "$defs": {"A": {
+                "type": "object",
+                "properties": {"n": {"type": "number", "exclusiveMinimum": 0, "multipleOf": 2}},
+                "required": ["n"],
+            }},
+        });
+        let reference = json!({"$ref": "#/$defs/A"});
+        let or_null = |schema: Value| json!({"anyOf": [schema, {"type": "null"}]});
+        let mut expected = object(&json!({
+            "a": reference,
+            "b": or_null(json!({"type": "boolean"})),
+            "c": or_null(json!({"type": "array", "items": reference})),
+        }));
+        expected["$defs"] = json!({"A": object(
+            &json!({"n": {"type": "number", "exclusiveMinimum": 0, "multipleOf": 2}})
+        )});
         assert_eq!(strict(&schema), Some(expected));
     }
 
