@@ -25,15 +25,22 @@
 //! Each step runs on the LM that its workflow file names, as `provider/model`. `DSPIPE_LM` names one for
 //! all steps. Where nothing does, the embedded [`local`] model runs, which needs no key and no server.
 //! A provider's key is in `<PROVIDER>_API_KEY`; `<PROVIDER>_BASE_URL` sends its requests elsewhere, and
-//! makes any OpenAI-compatible server a provider.
+//! makes any server a provider.
+//!
+//! `anthropic/…` is asked by Anthropic Messages, `gemini/…` by `generateContent`, everything else by OpenAI
+//! chat completions. `openai-responses/…` is `openai/…` by OpenAI responses. `<PROVIDER>_API` says it
+//! otherwise: `openai-chat`, `openai-responses`, `anthropic` or `gemini`.
 //!
 //! # Features
 //!
+//! - `cassettes`: replies of LMs recorded and replayed, for tests.
 //! - `http` (default): LMs behind HTTP endpoints.
 //! - `local` (default): the embedded model. Implies `http`.
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
 //! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros`.
 
+#[cfg(feature = "cassettes")]
+pub mod cassette;
 mod error;
 #[doc(hidden)]
 pub mod expr;

@@ -19,7 +19,7 @@ pub use checks::{Checks, Number};
 #[cfg(feature = "structs")]
 pub(crate) use deserialize::deserialize;
 pub use error::{FieldError, FieldErrorKind, ReadError};
-pub use reader::{ObjectReader, Reader};
+pub use reader::{Alternative, ObjectReader, Reader};
 pub use repair::Repair;
 pub(crate) use reply::read_reply;
 
@@ -127,6 +127,12 @@ impl<T: Read> Read for Option<T> {
         } else {
             T::read(from).map(Some)
         }
+    }
+}
+
+impl<T: Read> Read for Box<T> {
+    fn read(from: Reader<'_>) -> Option<Self> {
+        T::read(from).map(Self::new)
     }
 }
 

@@ -50,6 +50,57 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The value as the type, and held against limits if it can be read.
+    pub fn checked<T: Read>(self, check: impl FnOnce(&mut Checks<'_>, &T)) -> Option<T> {
+        let value = T::read(Reader::new(self.value, &mut *self.errors))?;
+        check(&mut Checks::new(self.errors), &value);
+        Some(value)
+    }
+
+    /// The value as one of several types: of those that it fits, the one that leaves the fewest keys unread,
+    /// of these the first. Where none fits, what keeps it from the closest one is recorded.
+    pub fn alternatives<T>(self, all: &[Alternative<T>]) -> Option<T> {
+        let mut best: Option<(T, Errors)> = None;
+        let mut closest: Option<Errors> = None;
+        for (_, read) in all {
+            let value = self.value.clone();
+            let (read, trial) = self.errors.trial(|errors| read(Reader::new(value, errors)));
+            match read {
+                Some(value) if trial.found().is_empty() => {
+                    let ignored = trial.ignored();
+                    if best
+                        .as_ref()
+                        .is_none_or(|(_, best)| ignored < best.ignored())
+                    {
+                        best = Some((value, trial));
+                    }
+                    if ignored == 0 {
+                        break;
+                    }
+                }
+                _ => {
+                    // One of another kind altogether says little about what was meant.
+                    let here = self.errors.path();
+                    let inside = trial.found().iter().all(|error| error.path != here);
+                    let fewer = |known: &Errors| trial.found().len() < known.found().len();
+                    if inside && closest.as_ref().is_none_or(fewer) {
+                        closest = Some(trial);
+                    }
+                }
+            }
+        }
+        if let Some((value, trial)) = best {
+            self.errors.adopt(trial);
+            return Some(value);
+        }
+        if let Some(closest) = closest {
+            self.errors.adopt(closest);
+            return None;
+        }
+        let names = all.iter().map(|(name, _)| *name).collect();
+        self.errors.no_alternative(names, &self.value)
+    }
+
     pub(super) fn items<T: Read>(self) -> Option<Vec<T>> {
         let Value::Array(items) = self.value else {
             return self.errors.wrong_kind(Kind::List, &self.value);
@@ -81,6 +132,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The name of an alternative, and how to read it.
+pub type Alternative<T> = (&'static str, fn(Reader<'_>) -> Option<T>);
+
 /// Adds a part to a whole; either missing, there is no whole.
 fn push<W, T>(whole: Option<W>, part: Option<T>, add: impl FnOnce(&mut W, T)) -> Option<W> {
     let mut whole = whole?;
@@ -93,6 +147,12 @@ fn push<W, T>(whole: Option<W>, part: Option<T>, add: impl FnOnce(&mut W, T)) ->
 pub struct ObjectReader<'a> {
     map: Map<String, Value>,
     errors: &'a mut Errors,
+}
+
+impl Drop for ObjectReader<'_> {
+    fn drop(&mut self) {
+        self.errors.ignore(self.map.len());
+    }
 }
 
 impl ObjectReader<'_> {
@@ -130,6 +190,17 @@ impl ObjectReader<'_> {
                 None => read(Reader::new(Value::Null, &mut Errors::default()))
                     .or_else(|| errors.missing()),
             })
+    }
+
+    /// A field for which a default stands where it is absent or null; `default` is JSON.
+    pub fn or_default<T: Read>(&mut self, key: &'static str, default: &'static str) -> Option<T> {
+        let value = match self.map.swap_remove(key) {
+            None | Some(Value::Null) => serde_json::from_str(default).unwrap_or_default(),
+            Some(value) => value,
+        };
+        self.errors.within(Segment::Field(key), |errors| {
+            T::read(Reader::new(value, errors))
+        })
     }
 
     /// Holds a field against the limits of its type, if it could be read.
