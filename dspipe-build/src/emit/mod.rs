@@ -3,6 +3,7 @@
 mod doc;
 mod expr;
 mod metadata;
+mod one_step;
 mod printer;
 mod run;
 mod schema;
@@ -11,6 +12,7 @@ mod types;
 use std::cell::Cell;
 use std::collections::HashMap;
 
+pub(crate) use one_step::step;
 pub(crate) use printer::{Printer, is_balanced};
 
 use crate::ir::{Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
@@ -30,12 +32,7 @@ pub(crate) struct Options<'a> {
 
 /// The items of a workflow's module.
 pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
-    let emitter = Emitter {
-        workflow,
-        options,
-        types: by_home(workflow),
-        calls_helpers: Cell::new(false),
-    };
+    let emitter = Emitter::new(workflow, options);
     // What a step takes as a rule.
     let mut out = Printer::with_capacity((workflow.steps.len() + 1) * 10_000);
     emitter.prelude(&mut out);
@@ -97,6 +94,17 @@ struct Emitter<'a> {
     types: HashMap<Home, Vec<&'a TypeDef>>,
     /// Whether `run` needs the functions of expressions.
     calls_helpers: Cell<bool>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(workflow: &'a Workflow, options: Options<'a>) -> Self {
+        Self {
+            workflow,
+            options,
+            types: by_home(workflow),
+            calls_helpers: Cell::new(false),
+        }
+    }
 }
 
 impl Emitter<'_> {
