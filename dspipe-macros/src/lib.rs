@@ -6,6 +6,8 @@ mod expand;
 mod item;
 mod mistake;
 mod module;
+#[cfg(test)]
+mod parity;
 #[cfg(feature = "structs")]
 mod structs;
 

@@ -105,7 +105,8 @@ fn without_a_prelude() {
         "#![no_implicit_prelude]\n#![deny(warnings)]\n\npub mod workflows {{\n    \
          ::dspipe_runtime::include_workflows!();\n}}\n\n\
          #[::dspipe_runtime::dspy_signature(workflow = \"workflows/everything.yaml\")]\n\
-         pub mod in_place {{}}\n{USE}\n#[::dspipe_runtime::dspy_signature]{STRUCT}"
+         pub mod in_place {{}}\n{USE}\n#[::dspipe_runtime::dspy_signature(workflow = \"workflows/everything.yaml\", step = \"left\")]\n\
+         pub mod left {{}}\n#[::dspipe_runtime::dspy_signature]{STRUCT}"
     );
     check(
         "no-prelude",
@@ -126,7 +127,8 @@ fn with_the_runtime_under_another_name() {
     let lib = format!(
         "#![deny(warnings)]\n\npub mod workflows {{\n    engine::include_workflows!();\n}}\n\n\
          #[engine::dspy_signature(workflow = \"workflows/everything.yaml\", runtime = \"::engine\")]\n\
-         pub mod in_place {{}}\n{USE}\n#[engine::dspy_signature(runtime = \"::engine\")]{STRUCT}"
+         pub mod in_place {{}}\n{USE}\n#[engine::dspy_signature(workflow = \"workflows/everything.yaml\", step = \"left\", runtime = \"::engine\")]\n\
+         pub mod left {{}}\n#[engine::dspy_signature(runtime = \"::engine\")]{STRUCT}"
     );
     let engine = RUNTIME.replace(
         "dspipe-runtime = {",

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use dspipe_runtime::lm::OpenAiChat;
+use dspipe_runtime::lm::{Api, HttpLm};
 use dspipe_runtime::{LmName, Lms, LocalRunner, Signature, dspy_signature};
 use dspipe_tests::server::{Answer, Server};
 use schemars::JsonSchema;
@@ -85,7 +85,7 @@ fn input() -> TriageInput {
 
 fn runner(server: &Server) -> LocalRunner {
     let name: LmName = "scripted/a-model".parse().unwrap();
-    let lm = OpenAiChat::new(name, &server.url(), None).unwrap();
+    let lm = HttpLm::new(name, Api::OpenAiChat, &server.url(), None).unwrap();
     LocalRunner::new().with_lms(Lms::new().with(Arc::new(lm)))
 }
 

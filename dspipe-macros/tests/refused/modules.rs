@@ -11,7 +11,13 @@ mod settings {}
 #[dspy_signature(workflow = "workflows/triage.yaml", runtme = "::dspipe_runtime")]
 mod misspelt {}
 
-#[dspy_signature(workflow = "workflows/none.yaml")]
+#[dspy_signature(workflow = "workflows/triage.yaml", step = "srt")]
+mod misspelt_step {}
+
+#[dspy_signature(workflow = "workflows/triage.yaml", step = "answer")]
+mod no_such_step {}
+
+#[dspy_signature(workflow = "workflows/none.yaml", step = "sort")]
 mod missing {}
 
 fn main() {}
