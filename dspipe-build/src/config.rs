@@ -136,6 +136,10 @@ impl Config {
     /// with the other methods that take one. Traits that a type derives anyway are
     /// left out.
     ///
+    /// `JsonSchema` (of schemars) is written out for outputs of steps and the types of
+    /// fields, as their replies are described to LMs. With it, they can be fields of a
+    /// struct with `#[dspy_signature]`; the runtime needs its feature `structs`.
+    ///
     /// ```no_run
     /// # fn main() -> Result<(), dspipe_build::Error> {
     /// dspipe_build::Config::new()

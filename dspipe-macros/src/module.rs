@@ -11,16 +11,21 @@ use crate::item::Module;
 use crate::mistake::Mistake;
 
 pub(crate) fn expand(arguments: TokenStream, module: Module) -> Result<TokenStream, Mistake> {
-    let args = Args::parse(arguments, &["workflow", "step", "runtime"], |name| {
-        ["lm", "temperature", "max_tokens", "name"]
-            .contains(&name)
-            .then_some("the workflow file says this for a module; here it belongs on a struct")
-    })?;
+    let args = Args::parse(
+        arguments,
+        &["workflow", "step", "derive", "runtime"],
+        |name| {
+            ["lm", "temperature", "max_tokens", "name"]
+                .contains(&name)
+                .then_some("the workflow file says this for a module; here it belongs on a struct")
+        },
+    )?;
     let workflow = args.text("workflow")?.ok_or_else(|| {
         Mistake::new(Span::call_site(), "which workflow?")
             .help("name the file: `#[dspy_signature(workflow = \"workflows/x.yaml\")]`")
     })?;
     let step = args.text("step")?;
+    let derive = args.text("derive")?;
     let runtime = args.text("runtime")?;
     let span = workflow.span;
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
@@ -31,14 +36,19 @@ pub(crate) fn expand(arguments: TokenStream, module: Module) -> Result<TokenStre
     if let Some(runtime) = &runtime {
         config.runtime_path(&runtime.value);
     }
+    if let Some(derive) = &derive {
+        config.derive("**", &derive.value);
+    }
     if let Some(step) = &step {
         config.only_step(&step.value);
     }
     let compilation = config.load(&package).map_err(|error| {
-        let span = match (&error, &runtime) {
-            (Error::RuntimePath { .. }, Some(runtime)) => runtime.span,
-            _ => span,
+        let culprit = match &error {
+            Error::RuntimePath { .. } => runtime.as_ref(),
+            Error::Override { .. } => derive.as_ref(),
+            _ => None,
         };
+        let span = culprit.map_or(span, |text| text.span);
         Mistake::new(span, error.to_string())
     })?;
     let Module { head, items } = module;

@@ -164,3 +164,37 @@ fn what_is_known_of_a_signature() {
     assert_eq!(def.outputs[1].ty, "\"question\" | \"complaint\"");
     assert!(std::ptr::eq(def, Triage::def()));
 }
+
+/// Types of workflows, that say what they are.
+#[dspy_signature(workflow = "workflows/everything.yaml", derive = "JsonSchema")]
+pub mod everything {}
+
+/// Types of workflows that contain themselves.
+#[dspy_signature(workflow = "workflows/types.yaml", derive = "JsonSchema")]
+pub mod types {}
+
+/// Sum up.
+#[dspy_signature]
+pub struct Summary {
+    /// The results
+    #[input]
+    pub results: Vec<everything::r#match::ResultValue>,
+    /// The best one
+    #[output]
+    pub best: Option<everything::r#match::ResultPartsItem>,
+    /// What kind
+    #[output]
+    pub kind: everything::r#match::ResultKind,
+    /// How it is built
+    #[output]
+    pub answer: types::answer::Output,
+}
+
+#[test]
+fn types_of_workflows_can_be_fields() {
+    let def = Summary::def();
+    insta::assert_json_snapshot!(serde_json::from_str::<Value>(def.output_schema).unwrap());
+    let text = r#"{"best": {"text": 1, "weight": 2}, "kind": "high", "answer": {}}"#;
+    let error = serde_json::from_str::<SummaryOutput>(text).err().unwrap();
+    insta::assert_snapshot!(error.to_string());
+}

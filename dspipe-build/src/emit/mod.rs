@@ -18,6 +18,9 @@ pub(crate) use printer::{Printer, is_balanced};
 use crate::ir::{Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
 use crate::overrides::{Change, Override};
 
+/// The trait that is written out where it is to be derived.
+const SCHEMA_TRAIT: &str = "JsonSchema";
+
 /// What the emitter needs to know besides the workflow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
@@ -134,6 +137,10 @@ impl Emitter<'_> {
         types::record(self, &takes, inputs, out);
         let gives = head("Output", format!("What `{name}` gives."));
         types::record(self, &gives, step.outputs.iter(), out);
+        if self.has_schema(scope, &gives.name) {
+            let schema = schema::of_fields(self.workflow, &step.outputs);
+            types::json_schema(self, &gives.name, &schema, out);
+        }
         self.definitions(scope, out);
         out.close("}");
     }
@@ -213,6 +220,7 @@ impl Emitter<'_> {
         }
         let path = type_path(self.workflow, scope, name);
         let mut seen: Vec<String> = derived.split(", ").map(str::to_owned).collect();
+        seen.push(SCHEMA_TRAIT.to_owned());
         let mut traits: Vec<&str> = Vec::new();
         let mut attributes = Vec::new();
         for change in self.options.overrides.iter().filter(|c| c.is_for(&path)) {
@@ -234,6 +242,19 @@ impl Emitter<'_> {
             attributes.insert(0, format!("#[derive({})]", traits.join(", ")));
         }
         attributes
+    }
+
+    /// Whether a type is asked to have a schema of its own.
+    fn has_schema(&self, scope: Scope, name: &str) -> bool {
+        let path = || type_path(self.workflow, scope, name);
+        let mut changes = self.options.overrides.iter();
+        changes.any(|change| match &change.change {
+            Change::Derive(wanted) => {
+                let mut traits = wanted.iter().map(|name| name.rsplit("::").next());
+                traits.any(|name| name == Some(SCHEMA_TRAIT)) && change.is_for(&path())
+            }
+            _ => false,
+        })
     }
 
     /// Whether values of a type are copied rather than cloned.

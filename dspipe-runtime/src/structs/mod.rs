@@ -40,6 +40,19 @@ fn with_types(fields: &[FieldDef], schema: &Value) -> &'static [FieldDef] {
     fields.leak()
 }
 
+/// The schema of a generated type. What it refers to goes where the references look for it: to the
+/// definitions of the whole.
+pub fn parsed(text: &str, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let mut schema: Value = serde_json::from_str(text).unwrap_or_default();
+    let definitions = schema
+        .as_object_mut()
+        .and_then(|schema| schema.shift_remove("$defs"));
+    if let Some(Value::Object(definitions)) = definitions {
+        generator.definitions_mut().extend(definitions);
+    }
+    schema.try_into().unwrap_or_default()
+}
+
 /// The type of a field that is to be read: by its reader, if it has one (which finds all errors), and
 /// else by its `Deserialize`.
 ///

@@ -21,14 +21,13 @@ pub(super) fn of<T: JsonSchema>() -> Value {
 }
 
 /// What schemas say for people, and what servers do not take.
-const DROPPED: [&str; 8] = [
+const DROPPED: [&str; 7] = [
     "$schema",
     "default",
     "deprecated",
     "examples",
     "readOnly",
     "title",
-    "uniqueItems",
     "writeOnly",
 ];
 
@@ -85,10 +84,37 @@ fn plain(schema: Value) -> Value {
             }
         }
     }
-    if plain.contains_key("properties") && !plain.contains_key("additionalProperties") {
-        plain.insert("additionalProperties".to_owned(), json!(false));
-    }
+    closed(&mut plain);
     nullable(plain).into()
+}
+
+/// No other properties than those that are named, and all of them: what serde has a default for may be left
+/// out, but may not be null, and a server with a strict mode has nothing between the two.
+fn closed(node: &mut Map<String, Value>) {
+    let Some(Value::Object(properties)) = node.get("properties") else {
+        return;
+    };
+    let was_required = |name: &String| {
+        let required = node.get("required").and_then(Value::as_array);
+        required.is_some_and(|required| required.iter().any(|known| known == name))
+    };
+    let required: Vec<Value> = properties
+        .iter()
+        .filter(|(name, property)| was_required(name) || !takes_null(property))
+        .map(|(name, _)| json!(name))
+        .collect();
+    node.insert("required".to_owned(), required.into());
+    if !node.contains_key("additionalProperties") {
+        node.insert("additionalProperties".to_owned(), json!(false));
+    }
+}
+
+fn takes_null(schema: &Value) -> bool {
+    let any_of = schema.get("anyOf").and_then(Value::as_array);
+    let values = schema.get("enum").and_then(Value::as_array);
+    schema["type"] == "null"
+        || any_of.is_some_and(|choices| choices.iter().any(takes_null))
+        || values.is_some_and(|values| values.contains(&Value::Null))
 }
 
 fn is_known_format(format: &Value) -> bool {
@@ -274,6 +300,9 @@ mod tests {
         counts: BTreeMap<String, u32>,
         open: HashMap<String, Value>,
         list: Vec<Option<f32>>,
+        /// Serde has a value for it.
+        #[serde(default)]
+        count: u16,
     }
 
     #[test]
