@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::item::Item;
+#[cfg(not(feature = "structs"))]
 use crate::mistake::Mistake;
 use crate::module;
 #[cfg(feature = "structs")]
@@ -12,7 +13,10 @@ use crate::structs;
 pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let expanded = Item::parse(item).and_then(|parsed| match parsed {
         Item::Module(module) => module::expand(arguments, module),
-        Item::Struct => on_struct(arguments, item),
+        #[cfg(feature = "structs")]
+        Item::Struct => Ok(structs::expand(arguments, item)),
+        #[cfg(not(feature = "structs"))]
+        Item::Struct => Err(no_structs()),
     });
     expanded.unwrap_or_else(|mistake| {
         let error = mistake.to_compile_error();
@@ -21,14 +25,9 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     })
 }
 
-#[cfg(feature = "structs")]
-fn on_struct(arguments: TokenStream, item: &TokenStream) -> Result<TokenStream, Mistake> {
-    structs::expand(arguments, item)
-}
-
 #[cfg(not(feature = "structs"))]
-fn on_struct(_: TokenStream, _: &TokenStream) -> Result<TokenStream, Mistake> {
+fn no_structs() -> Mistake {
     let message = "this attribute on a struct needs the feature `structs`";
     let help = "dspipe-runtime = { …, features = [\"structs\"] }";
-    Err(Mistake::new(proc_macro2::Span::call_site(), message).help(help))
+    Mistake::new(proc_macro2::Span::call_site(), message).help(help)
 }

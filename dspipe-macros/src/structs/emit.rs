@@ -131,13 +131,13 @@ fn record(
     signature: &Signature,
     settings: &Settings,
     ident: &Ident,
-    does: &str,
+    verb: &str,
     fields: &[Field],
 ) -> TokenStream {
     let (visibility, attributes) = (&signature.visibility, &signature.attributes);
     let runtime = &settings.runtime;
     let generated = quote!(#runtime::generated);
-    let docs = format!(" What [`{}`] {does}.", signature.ident);
+    let docs = format!(" What [`{}`] {verb}.", signature.ident);
     let text = ident.to_string();
     let count = fields.len();
     let definitions = fields.iter().map(|field| {

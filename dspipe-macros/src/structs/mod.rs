@@ -46,7 +46,7 @@ struct Settings {
     max_tokens: Option<u32>,
 }
 
-pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> Result<TokenStream, Mistake> {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut mistakes = Vec::new();
     let settings = settings(arguments).unwrap_or_else(|mistake| {
         mistakes.push(mistake);
@@ -60,7 +60,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> Result<Token
     });
     // Broken Rust is for rustc to report: it sees the item as it is.
     let Ok(parsed) = syn::parse2::<syn::DeriveInput>(item.clone()) else {
-        return Ok(item.clone());
+        return item.clone();
     };
     let expanded = match read::signature(&parsed, &mut mistakes) {
         Some(signature) => emit::signature(&signature, &settings),
@@ -69,11 +69,8 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> Result<Token
             quote!(#[allow(dead_code)] #bare)
         }
     };
-    let errors = mistakes.iter().map(|mistake| {
-        let error = mistake.to_compile_error();
-        quote!(#error)
-    });
-    Ok(quote!(#(#errors)* #expanded))
+    let errors = mistakes.iter().map(Mistake::to_compile_error);
+    quote!(#(#errors)* #expanded)
 }
 
 fn settings(arguments: TokenStream) -> Result<Settings, Mistake> {

@@ -111,8 +111,10 @@ fn generics(item: &DeriveInput, mistakes: &mut Vec<Mistake>) {
     match item.generics.params.first() {
         None => {}
         Some(GenericParam::Lifetime(lifetime)) => mistakes.push(borrowed(lifetime.span())),
-        Some(GenericParam::Type(TypeParam { ident, .. }))
-        | Some(GenericParam::Const(ConstParam { ident, .. })) => mistakes.push(
+        Some(
+            GenericParam::Type(TypeParam { ident, .. })
+            | GenericParam::Const(ConstParam { ident, .. }),
+        ) => mistakes.push(
             Mistake::new(ident.span(), "a signature cannot be generic").help(
                 "an LM is sent one schema and one description of each field, which only types that are \
                  known here have: write a struct for each type that you need",
