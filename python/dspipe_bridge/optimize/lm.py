@@ -40,6 +40,7 @@ class Engine:
             "messages": messages(request),
             "temperature": request.config.temperature,
             "max_tokens": request.config.max_tokens,
+            "schema": schema(request),
             "rollout_id": rollout,
             "draw": next(draws),
         }
@@ -70,6 +71,26 @@ class HostLm(dspy.LM):  # type: ignore[misc]
         model = "dspipe/" + (name or "default").replace("/", ":")
         super().__init__(model, cache=False, num_retries=0, engine=Engine(job, name))
         self.host_name = name
+
+    @property
+    def supports_response_schema(self) -> bool:
+        """The host holds replies to a schema, as far as its LM can be held."""
+        return True
+
+    @property
+    def supported_params(self) -> set[str]:
+        """What the host takes."""
+        return {"temperature", "max_tokens", "response_format"}
+
+    @property
+    def supports_function_calling(self) -> bool:
+        """Optimizers call no tools."""
+        return False
+
+    @property
+    def supports_reasoning(self) -> bool:
+        """DSPy then asks for it in a field of its own."""
+        return False
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """As of every LM."""
@@ -103,3 +124,14 @@ def joined(parts: Any) -> str:
     if isinstance(parts, str):
         return parts
     return "".join(part.text for part in parts if isinstance(part, TextPart))
+
+
+def schema(request: Request) -> Any:
+    """The JSON Schema that the reply is to fit; `True` if any JSON object will do, else `None`."""
+    wanted = request.config.response_format
+    if wanted is None:
+        return None
+    for key in ("json_schema", "schema"):
+        if isinstance(inner := wanted.get(key), dict):
+            return inner.get("schema", inner)
+    return True

@@ -45,7 +45,12 @@ class HostMetric:
         return as_prediction(self._score(gold, prediction, trace is not None))
 
     def per_step(
-        self, gold: HostExample, prediction: Any, trace: Any, pred_name: Any, pred_trace: Any
+        self,
+        gold: HostExample,
+        prediction: Any,
+        trace: Any = None,
+        pred_name: Any = None,
+        pred_trace: Any = None,
     ) -> Any:
         """As GEPA calls it: for a whole run, or for one step in it."""
         if pred_name is None or not pred_trace:

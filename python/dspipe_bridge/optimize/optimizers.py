@@ -123,7 +123,7 @@ def copro(stage: Stage) -> Any:
         prompt_model=stage.lm("prompt_model"),
         **stage.pick("breadth", "depth", "init_temperature", "track_stats"),
     )
-    evaluation = {**stage.common, "display_progress": False, "max_errors": NO_LIMIT}
+    evaluation = {**stage.common, "display_progress": False}
     return optimizer.compile(stage.student, trainset=stage.train, eval_kwargs=evaluation)
 
 

@@ -2,6 +2,8 @@
 
 import inspect
 import linecache
+import sys
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,9 @@ from dspipe_bridge.optimize.lm import HostLm
 from dspipe_bridge.optimize.names import FIELDS, STEPS, Names
 from dspipe_bridge.optimize.spec import Demo, Program, Prompt, Step, canonical
 from dspipe_bridge.optimize.types import python_type
+
+MODULE = "dspipe_bridge_program"
+"""Where the class of the running job's program is."""
 
 
 class HostPrediction(dspy.Prediction):  # type: ignore[misc]
@@ -203,16 +208,15 @@ class Steps:
     def _module_class(self) -> Any:
         """A class with source code: optimizers read that, and do less, without a word, if there is none."""
         source = self._source()
-        # Python looks for the text of a file by this name in linecache first.
+        # inspect asks the class for its module, the module for its file, and linecache for the text.
         file = f"<dspipe:{self.program.name}>"
-        lines = source.splitlines(keepends=True)
-        linecache.cache[file] = (len(source), None, lines, file)
-        space: dict[str, Any] = {
-            "dspy": dspy,
-            "__name__": __name__,
-            "workflow": self,
-            **{self._classes[name]: signature for name, signature in self._signatures.items()},
-        }
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        module = types.ModuleType(MODULE)
+        module.__file__ = file
+        space = module.__dict__
+        space.update({"dspy": dspy, "workflow": self})
+        space.update({self._classes[name]: it for name, it in self._signatures.items()})
+        sys.modules[MODULE] = module
         exec(compile(source, file, "exec"), space)
         return space[class_name(self.program.name)]
 

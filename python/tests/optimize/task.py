@@ -93,14 +93,14 @@ class Task:
 def reply(params: Params) -> str:
     """What the optimizer's LM answers, in the form in which it is asked."""
     asked = params["messages"][-1]["text"]
-    # DSPy's own signatures are asked for by markers, GEPA's reflection by a fenced block.
-    if "```" in asked and "[[ ##" not in asked:
-        return f"```\n{RULE}\n```"
     system = params["messages"][0]["text"]
+    good = chance(asked, params["draw"], params["rollout_id"]) < 0.7
+    text = RULE if good else "Think of the sea."
+    if params["schema"] is not None:
+        names = list(params["schema"]["properties"])
+        return json.dumps({name: {"classify": text} if "advice" in name else text for name in names})
     outputs = system.split("Your output fields are:")[1].split("All interactions")[0]
     names = [line.split("`")[1] for line in outputs.splitlines() if "`" in line]
-    good = chance(asked, params.get("draw"), params.get("rollout_id")) < 0.7
-    text = RULE if good else "Think of the sea."
     values = {name: json.dumps({"classify": text}) if "advice" in name else text for name in names}
     return "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in values.items())
 
