@@ -36,8 +36,8 @@ class Pending:
     def wait(self) -> Any:
         """The answer. No time-out: the host owns those, and its end is seen at once."""
         self._done.wait()
-        if self._abort is not None:
-            raise self._abort
+        if (abort := self._abort) is not None:
+            raise Abort(abort.kind, abort.code, abort.message)
         return self._result
 
 

@@ -1,11 +1,9 @@
 """What goes wrong, in the classes that the protocol has."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 ErrorClass = Literal["retry", "restart", "fatal", "cancelled", "budget"]
 """What the other side can do: send it again, start a new bridge, give up, or report that it was wanted."""
-
-CLASSES: frozenset[str] = frozenset(get_args(ErrorClass))
 
 
 class BadRequest(Exception):

@@ -16,13 +16,13 @@ class HostExample(dspy.Example):  # type: ignore[misc]
         """A copy keeps what it is a copy of."""
         super().__init__(base=base, **values)
         # A name with an underscore is an attribute, not a field that optimizers would show.
-        self._source = source or getattr(base, "_source", None)
+        self._source: Labelled | None = source or getattr(base, "_source", None)
 
     @property
     def source(self) -> Labelled:
         """As the host sent it."""
-        found: Labelled = self._source
-        return found
+        assert self._source is not None
+        return self._source
 
 
 class ExampleFields:
@@ -41,8 +41,9 @@ class ExampleFields:
     def example(self, source: Labelled) -> HostExample:
         """For DSPy."""
         values = {**source.inputs, **source.labels}
-        found = HostExample(base=self.names.into(values), source=source)
-        return found.with_inputs(*(self.names.inside(name) for name in source.inputs))
+        plain = HostExample(base=self.names.into(values), source=source)
+        found: HostExample = plain.with_inputs(*(self.names.inside(name) for name in source.inputs))
+        return found
 
 
 def demo_of(step: Step, names: Names, demo: Any) -> Demo | None:

@@ -49,7 +49,12 @@ class Job:
     def ask(self, method: str, params: Mapping[str, Any]) -> Any:
         """A request to the host. Its errors, and the job's end, are raised as `Abort`."""
         self.check()
-        answer = self._connection.request(self.name, method, params)
+        try:
+            answer = self._connection.request(self.name, method, params)
+        except Abort as abort:
+            # One error of the host ends all threads of the job, in case one of them swallows it.
+            self.end(abort)
+            raise
         # Between the check and the request the job may have ended.
         self.check()
         return answer
@@ -61,8 +66,9 @@ class Job:
 
     def check(self) -> None:
         """Raises why the job has ended, if it has."""
-        if self._abort is not None:
-            raise self._abort
+        if (abort := self._abort) is not None:
+            # A new one each time: several threads raise it, and each adds its own traceback.
+            raise Abort(abort.kind, abort.code, abort.message)
 
     def end(self, abort: Abort) -> None:
         """Ends the job: every question of it that waits, or is yet to come, raises `abort`."""

@@ -17,8 +17,10 @@ from dspipe_bridge.optimize.errors import Abort, BadRequest
 
 if TYPE_CHECKING:
     from dspipe_bridge.optimize.job import Job
+    from dspipe_bridge.optimize.spec import Object
 
 PROTOCOL = 1
+JOBS = ("optimize", "evaluate", "optimize_prompt", "evaluate_program")
 PACKAGES = {"dspy": "3.4.1", "gepa": "0.1.4", "optuna": "5.0.0", "numpy": None}
 """What must be there, in the version that this was tested with; `None` is any."""
 
@@ -48,7 +50,7 @@ class Server:
         """For the other end of this connection."""
         self._connection = connection
         self._greeted = False
-        self._queue: queue.Queue[tuple[Any, Job, Callable[[], dict[str, Any]]]] = queue.Queue()
+        self._queue: queue.Queue[tuple[Any, Job, Callable[[Job], dict[str, Any]]]] = queue.Queue()
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         threading.Thread(target=self._work, name="jobs", daemon=True).start()
@@ -89,7 +91,7 @@ class Server:
             if job is not None:
                 job.end(Abort("cancelled", "cancelled", "the host cancelled the job"))
             self._connection.answer(number, {"found": job is not None})
-        elif method in ("optimize", "evaluate"):
+        elif method in JOBS:
             self._start(number, method, params)
         else:
             raise BadRequest(f"there is no method `{method}`")
@@ -100,7 +102,9 @@ class Server:
             text = f"this bridge speaks protocol {PROTOCOL}, not {protocol}"
             raise Abort("fatal", "protocol_version", text)
         versions = installed()
-        prepare()
+        from dspipe_bridge.optimize.setup import set_up
+
+        set_up(self._log)
         self._greeted = True
         self._connection.answer(
             number,
@@ -112,30 +116,43 @@ class Server:
             },
         )
 
-    def _start(self, number: Any, method: str, params: Any) -> None:
-        from dspipe_bridge.optimize import work
+    def _start(self, number: Any, method: str, params: "Object") -> None:
         from dspipe_bridge.optimize.job import Job
         from dspipe_bridge.optimize.spec import name
 
         job = Job(params.take("job", name), self._connection)
-        if method == "optimize":
-            optimize = work.Optimize.read(params)
-            what: Callable[[], dict[str, Any]] = lambda: work.optimize(job, optimize)  # noqa: E731
-        else:
-            evaluate = work.Evaluate.read(params)
-            what = lambda: work.evaluate(job, evaluate)  # noqa: E731
+        what = self._job(method, params)
         with self._lock:
             if job.name in self._jobs:
                 raise BadRequest(f"there is a job called `{job.name}` already")
             self._jobs[job.name] = job
         self._queue.put((number, job, what))
 
+    def _job(self, method: str, params: "Object") -> Callable[["Job"], dict[str, Any]]:
+        """What is to be done; all that can be wrong with the parameters is found here."""
+        from dspipe_bridge.optimize import actions, work
+
+        match method:
+            case "optimize":
+                optimize = work.Optimize.read(params)
+                return lambda job: work.optimize(job, optimize)
+            case "evaluate":
+                evaluate = work.Evaluate.read(params)
+                return lambda job: work.evaluate(job, evaluate)
+            case "optimize_prompt":
+                return actions.OptimizePrompt(params).run
+            case _:
+                return actions.EvaluateProgram(params).run
+
+    def _log(self, level: str, logger: str, message: str) -> None:
+        self._connection.notify("log", {"level": level, "logger": logger, "message": message})
+
     def _work(self) -> None:
         while True:
             number, job, what = self._queue.get()
             try:
                 job.check()
-                result = what()
+                result = what(job)
                 job.check()
                 self._connection.answer(number, result)
             except Abort as abort:
@@ -171,12 +188,3 @@ def installed() -> dict[str, str]:
             raise Abort("fatal", "package_version", text)
         found[package] = version
     return found
-
-
-def prepare() -> None:
-    """Imports DSPy, without what it does on its own."""
-    import dspy
-    from dspy.clients import configure_cache
-
-    configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    del dspy

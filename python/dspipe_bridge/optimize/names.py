@@ -14,6 +14,8 @@ FIELDS = frozenset(
     {
         # Arguments of Predict.forward, and of what calls it.
         *("signature", "demos", "config", "lm", "new_signature", "prediction", "self", "args", "kwargs"),
+        # Arguments of dspy.Example, and a mark that it has beside the fields.
+        *("base", "source", "run", "candidate", "augmented"),
         # What pydantic or dspy.Signature have.
         *("fields", "instructions", "input_fields", "output_fields"),
         *(name for name in dir(dspy.Signature) if not name.startswith("_")),
@@ -26,7 +28,7 @@ FIELDS = frozenset(
 STEPS = frozenset(
     {
         *(name for name in dir(dspy.Module) if not name.startswith("_")),
-        *("callbacks", "history", "metadata", "workflow"),
+        *("forward", "aforward", "callbacks", "history", "metadata", "workflow"),
     }
 )
 

@@ -182,7 +182,7 @@ class Steps:
         self._call(student, call["step"], inputs, Done(outputs))
 
     def _fail(self, student: Any, failure: Failure) -> None:
-        if failure.step in self.by_name:
+        if failure.step is not None and failure.step in self.by_name:
             self._call(student, failure.step, failure.inputs, failure)
         raise StepFailed(failure.message)
 

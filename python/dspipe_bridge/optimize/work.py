@@ -12,6 +12,7 @@ from dspy.utils.callback import BaseCallback
 from dspipe_bridge.optimize import optimizers, settings
 from dspipe_bridge.optimize.adapter import HostAdapter
 from dspipe_bridge.optimize.candidates import Candidates, Scored
+from dspipe_bridge.optimize.errors import BadRequest
 from dspipe_bridge.optimize.examples import ExampleFields, HostExample
 from dspipe_bridge.optimize.job import Job
 from dspipe_bridge.optimize.lm import HostLm
@@ -77,7 +78,7 @@ class Optimize:
         )
         it.end()
         if not found.stages:
-            raise settings.BadRequest("`params.stages` must not be empty")
+            raise BadRequest("`params.stages` must not be empty")
         return found
 
 
@@ -240,6 +241,9 @@ def compile_stage(
     )
     with work.context(candidates, number, wanted.threads):
         compiled = optimizers.COMPILE[spec.optimizer](stage)
+    if spec.optimizer == "infer_rules" and candidates.best is not None:
+        # Its candidates share their signatures, so that the best has the rules of the last.
+        work.steps.set_prompts(compiled, candidates.best.prompts)
     return compiled, candidates
 
 
@@ -267,7 +271,7 @@ def to_json(prompts: Mapping[str, Prompt]) -> dict[str, Any]:
 
 def ranked(scored: tuple[Scored, ...]) -> list[dict[str, Any]]:
     """The best first. Threads decide in what order they were scored, so that cannot be it."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"score": it.score, "examples": it.examples, "prompts": to_json(it.prompts)} for it in scored
     ]
-    return sorted(found, key=lambda it: (-float(str(it["score"])), canonical(it)))
+    return sorted(found, key=lambda it: (-it["score"], canonical(it)))

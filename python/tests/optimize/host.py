@@ -71,7 +71,8 @@ class Host:
 
     def hello(self, protocol: int = 1) -> Params:
         """The handshake."""
-        return self.call("hello", protocol=protocol)
+        found: Params = self.call("hello", protocol=protocol)
+        return found
 
     def start(self, method: str, **params: Any) -> int:
         """Sends a request; its number."""
