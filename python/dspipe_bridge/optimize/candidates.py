@@ -102,6 +102,7 @@ class Candidates:
             is_best = self._best is None or mean > self._best.score
             if is_best:
                 self._best = scored
+                self._job.best = scored.to_json()
             best = self._best.score if self._best is not None else mean
         if is_best:
             self._job.tell("candidate", scored.to_json())

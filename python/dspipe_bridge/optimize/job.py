@@ -36,6 +36,8 @@ class Job:
         """`name` is the host's, in every message of the job."""
         self.name = name
         self.counts = Counts()
+        self.best: dict[str, Any] | None = None
+        """The best candidate so far, as in its message."""
         self._connection = connection
         self._lock = threading.Lock()
         self._abort: Abort | None = None

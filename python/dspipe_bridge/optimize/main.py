@@ -150,23 +150,29 @@ class Server:
     def _work(self) -> None:
         while True:
             number, job, what = self._queue.get()
-            try:
-                job.check()
-                result = what(job)
-                job.check()
-                self._connection.answer(number, result)
-            except Abort as abort:
-                self._connection.refuse(number, abort)
-            except BadRequest as error:
-                self._connection.refuse(number, Abort("fatal", "bad_request", str(error)))
-            except BaseException as error:
-                traceback.print_exc()
-                self._connection.refuse(number, unexpected(error))
-            finally:
-                # Threads that the optimizer left behind must not ask the host any more.
-                job.end(Abort("cancelled", "ended", "the job has ended"))
-                with self._lock:
-                    del self._jobs[job.name]
+            answer = self._outcome(job, what)
+            # Threads that the optimizer left behind must not ask the host any more.
+            job.end(Abort("cancelled", "ended", "the job has ended"))
+            with self._lock:
+                del self._jobs[job.name]
+            answer(number)
+
+    def _outcome(self, job: "Job", what: Callable[["Job"], dict[str, Any]]) -> Callable[[Any], None]:
+        """Does a job; what answers its request."""
+        try:
+            job.check()
+            result = what(job)
+            # In case something swallowed the host's error.
+            job.check()
+            return lambda number: self._connection.answer(number, result)
+        except Abort as abort:
+            error = abort
+        except BadRequest as bad:
+            error = Abort("fatal", "bad_request", str(bad))
+        except BaseException as other:
+            traceback.print_exc()
+            error = unexpected(other)
+        return lambda number: self._connection.refuse(number, error, best=job.best)
 
 
 def unexpected(error: BaseException) -> Abort:

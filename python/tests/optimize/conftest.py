@@ -17,8 +17,8 @@ def start(tmp_path: Path) -> Iterator[StartHost]:
     """Starts bridges."""
     hosts: list[Host] = []
 
-    def begin(**answers: Answer) -> Host:
-        host = Host(tmp_path / f"bridge{len(hosts)}.log", **answers)
+    def begin(command: list[str] | None = None, **answers: Answer) -> Host:
+        host = Host(tmp_path / f"bridge{len(hosts)}.log", command, **answers)
         hosts.append(host)
         return host
 

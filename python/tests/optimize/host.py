@@ -46,7 +46,7 @@ class Prompts:
 class Host:
     """A bridge as a process, and a thread that answers its requests, each in a thread of its own."""
 
-    def __init__(self, log: Path, **answers: Answer) -> None:
+    def __init__(self, log: Path, command: list[str] | None = None, **answers: Answer) -> None:
         """`answers` by method; a dot is written as two underscores: `metric__score`."""
         self.answers = {method.replace("__", "."): answer for method, answer in answers.items()}
         self.prompts = Prompts()
@@ -56,13 +56,14 @@ class Host:
         environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONHASHSEED": "0"}
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dspipe_bridge", "optimize"],
+                [sys.executable, *(command or ["-m", "dspipe_bridge", "optimize"])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=environment,
             )
         self._ids = itertools.count(1)
+        self._deaf = False
         self._replies: dict[int | None, queue.Queue[Params | None]] = {None: queue.Queue()}
         self._lock = threading.Lock()
         self.notifications: queue.Queue[Params] = queue.Queue()
@@ -119,6 +120,14 @@ class Host:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
+    def stop_reading(self) -> None:
+        """Closes the end that the bridge writes to."""
+        self._deaf = True
+        self.call("ping")
+        self._reader.join(DEADLINE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
     def log(self) -> str:
         """What the bridge wrote to standard error."""
         return self.log_path.read_text(errors="replace")
@@ -141,6 +150,9 @@ class Host:
             assert line.isascii(), line
             message = json.loads(line)
             self.received.append(message)
+            if self._deaf:
+                self._replies[message["id"]].put(message)
+                return
             if "method" not in message:
                 self._replies[message["id"]].put(message)
             elif "id" in message:
