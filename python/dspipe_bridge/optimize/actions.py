@@ -7,7 +7,7 @@ from dspipe_bridge.optimize import settings
 from dspipe_bridge.optimize.errors import BadRequest
 from dspipe_bridge.optimize.job import Job
 from dspipe_bridge.optimize.spec import Object, flag, listed, mapping, name, text, unique, whole
-from dspipe_bridge.optimize.work import Evaluate, Optimize, evaluate, optimize
+from dspipe_bridge.optimize.work import THREADS, Evaluate, Optimize, evaluate, optimize
 
 TYPES = ("string", "integer", "number", "boolean", "array", "object")
 
@@ -31,6 +31,7 @@ class OptimizePrompt:
         none: dict[str, Any] = {}
         config = it.get("config", mapping, none)
         context = it.get("context", mapping, none)
+        threads = it.get("threads", whole, THREADS)
         it.end()
         step = step_of(Object(signature, "params.signature"))
         chosen = Object(config, "params.config")
@@ -46,6 +47,7 @@ class OptimizePrompt:
             "train": train,
             "stages": [{"optimizer": optimizer, "settings": options}],
             "seed": seed,
+            "threads": threads,
             **({"val": val} if val else {}),
         }
         self._wanted = Optimize.read(Object(params, "params"))
@@ -67,11 +69,12 @@ class EvaluateProgram:
         """Reads the parameters."""
         program = it.take("program", mapping)
         cases = it.take("test_cases", listed(mapping))
+        threads = it.get("threads", whole, THREADS)
         it.end()
         self._cases = [
             example(Object(case, "params.test_cases"), at, "expected") for at, case in enumerate(cases)
         ]
-        params = {"program": program, "examples": self._cases}
+        params = {"program": program, "examples": self._cases, "threads": threads}
         self._wanted = Evaluate.read(Object(params, "params"))
 
     def run(self, job: Job) -> dict[str, Any]:

@@ -88,9 +88,10 @@ class Server:
         elif method == "cancel":
             with self._lock:
                 job = self._jobs.get(params.take("job", name))
+            # First, so that the job's own answer comes after it.
+            self._connection.answer(number, {"found": job is not None})
             if job is not None:
                 job.end(Abort("cancelled", "cancelled", "the host cancelled the job"))
-            self._connection.answer(number, {"found": job is not None})
         elif method in JOBS:
             self._start(number, method, params)
         else:

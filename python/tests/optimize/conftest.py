@@ -33,11 +33,13 @@ def host(start: StartHost) -> Host:
     return start_task(start)
 
 
-def start_task(start: StartHost, task: Task | None = None) -> Host:
+def start_task(
+    start: StartHost, task: Task | None = None, command: list[str] | None = None
+) -> Host:
     """Starts a bridge with a task behind it."""
     task = task or Task()
     host = start(
-        run=task.run, step__complete=task.complete, metric__score=task.score, lm__complete=task.propose
+        command, run=task.run, step__complete=task.complete, metric__score=task.score, lm__complete=task.propose
     )
     task.host = host
     host.hello()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from support import DEADLINE, PROJECT
+from support import DEADLINE, PROJECT, eventually
 
 Params = dict[str, Any]
 Answer = Callable[[Params], Any]
@@ -51,7 +51,8 @@ class Host:
         self.answers = {method.replace("__", "."): answer for method, answer in answers.items()}
         self.prompts = Prompts()
         self.received: list[Params] = []
-        self.sent: list[Params] = []
+        self.both: list[Params] = []
+        """All messages with who sent them, in the order in which they were sent or read."""
         self.log_path = log
         environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONHASHSEED": "0"}
         with log.open("ab") as stderr:
@@ -96,8 +97,7 @@ class Host:
 
     def send(self, message: Params) -> None:
         """Sends a message."""
-        with self._lock:
-            self.sent.append(message)
+        self.both.append({"from": "host", "message": message})
         self.write(json.dumps(message).encode() + b"\n")
 
     def write(self, data: bytes) -> None:
@@ -110,6 +110,10 @@ class Host:
     def events(self, method: str) -> list[Params]:
         """The parameters of all messages of the bridge with this method so far."""
         return [it["params"] for it in list(self.received) if it.get("method") == method]
+
+    def wait_for(self, method: str, **params: Any) -> None:
+        """Waits until the bridge has sent a message with these parameters."""
+        eventually(method, lambda: any(params.items() <= it.items() for it in self.events(method)))
 
     def exit_code(self) -> int:
         """Waits until the process has ended by itself."""
@@ -150,18 +154,20 @@ class Host:
             assert line.isascii(), line
             message = json.loads(line)
             self.received.append(message)
+            self.both.append({"from": "bridge", "message": message})
             if self._deaf:
                 self._replies[message["id"]].put(message)
                 return
             if "method" not in message:
-                self._replies[message["id"]].put(message)
+                # Of a line that the test wrote itself, nobody waits for the answer.
+                self._replies.setdefault(message["id"], queue.Queue()).put(message)
             elif "id" in message:
                 threading.Thread(target=self._answer, args=(message,), daemon=True).start()
             elif message["method"] == "prompt":
                 self.prompts.by_id[message["params"]["prompt"]] = message["params"]
             else:
                 self.notifications.put(message)
-        for waiting in self._replies.values():
+        for waiting in list(self._replies.values()):
             waiting.put(None)
 
     def _answer(self, message: Params) -> None:
