@@ -177,7 +177,9 @@ class Server:
 
 
 def unexpected(error: BaseException) -> Abort:
-    """An error that nobody foresaw. Where it comes from is on standard error."""
+    """An error that nobody foresaw, such as an optimizer's own. Where it comes from is on standard error."""
+    if isinstance(error, Exception) and not isinstance(error, MemoryError):
+        return Abort("fatal", "internal", f"{type(error).__name__}: {error}")
     return Abort("restart", "internal", f"{type(error).__name__}: {error}")
 
 
