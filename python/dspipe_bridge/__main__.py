@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument(
         "--idle-seconds", type=seconds, default=10.0, help="time to stay after the last lease"
     )
-    commands.add_parser("optimize", help="run DSPy's optimizers for the program at the pipe's other end")
+    commands.add_parser(
+        "optimize", help="run DSPy's optimizers for the program at the pipe's other end"
+    )
     return top
 
 

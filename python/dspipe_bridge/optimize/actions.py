@@ -37,7 +37,9 @@ class OptimizePrompt:
         chosen = Object(config, "params.config")
         optimizer, options, sizes, seed = read_config(chosen)
         cases = Object(context, "params.context").take("examples", listed(mapping))
-        found = [example(Object(case, "params.context.examples"), at) for at, case in enumerate(cases)]
+        found = [
+            example(Object(case, "params.context.examples"), at) for at, case in enumerate(cases)
+        ]
         train = found[: sizes[0]] if sizes[0] else found
         rest = found[len(train) :]
         val = rest[: sizes[1]] if sizes[1] else rest
@@ -72,7 +74,8 @@ class EvaluateProgram:
         threads = it.get("threads", whole, THREADS)
         it.end()
         self._cases = [
-            example(Object(case, "params.test_cases"), at, "expected") for at, case in enumerate(cases)
+            example(Object(case, "params.test_cases"), at, "expected")
+            for at, case in enumerate(cases)
         ]
         params = {"program": program, "examples": self._cases, "threads": threads}
         self._wanted = Evaluate.read(Object(params, "params"))

@@ -57,7 +57,9 @@ class Done:
     outputs: dict[str, Any]
 
 
-REPLAY: contextvars.ContextVar[Done | Failure | None] = contextvars.ContextVar("replay", default=None)
+REPLAY: contextvars.ContextVar[Done | Failure | None] = contextvars.ContextVar(
+    "replay", default=None
+)
 """What the predictor that is called now is to give: the host has run it already."""
 
 

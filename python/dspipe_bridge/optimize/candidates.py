@@ -95,9 +95,7 @@ class Candidates:
             # Summed in the order of the ids, so that the threads have no say in the last digit.
             ordered = [candidate.scores[it] for it in sorted(candidate.scores)]
             mean = sum(ordered) / len(ordered)
-            scored = Scored(
-                self._stage, len(self._done) + 1, mean, len(ordered), candidate.prompts
-            )
+            scored = Scored(self._stage, len(self._done) + 1, mean, len(ordered), candidate.prompts)
             self._done.append(scored)
             is_best = self._best is None or mean > self._best.score
             if is_best:

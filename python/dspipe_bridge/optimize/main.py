@@ -158,7 +158,9 @@ class Server:
                 del self._jobs[job.name]
             answer(number)
 
-    def _outcome(self, job: "Job", what: Callable[["Job"], dict[str, Any]]) -> Callable[[Any], None]:
+    def _outcome(
+        self, job: "Job", what: Callable[["Job"], dict[str, Any]]
+    ) -> Callable[[Any], None]:
         """Does a job; what answers its request."""
         try:
             job.check()

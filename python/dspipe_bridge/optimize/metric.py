@@ -71,7 +71,11 @@ class HostMetric:
         if prediction is None:
             return Score(0.0, "The run failed.", {})
         found = self._ask(gold, prediction, bootstrap, None)
-        if isinstance(prediction, HostPrediction) and prediction.candidate is not None and not bootstrap:
+        if (
+            isinstance(prediction, HostPrediction)
+            and prediction.candidate is not None
+            and not bootstrap
+        ):
             self._candidates.score(prediction.candidate, gold.source.id, found.score)
         return found
 
@@ -97,7 +101,9 @@ def read(answer: object) -> Score:
         raise Abort("fatal", "protocol", "the answer to `metric.score` has no finite `score`")
     objectives = answer.get("objectives") or {}
     if not isinstance(objectives, dict):
-        raise Abort("fatal", "protocol", "`objectives` in the answer to `metric.score` is not an object")
+        raise Abort(
+            "fatal", "protocol", "`objectives` in the answer to `metric.score` is not an object"
+        )
     return Score(float(score), str(answer.get("feedback") or ""), objectives)
 
 

@@ -13,7 +13,17 @@ import dspy
 FIELDS = frozenset(
     {
         # Arguments of Predict.forward, and of what calls it.
-        *("signature", "demos", "config", "lm", "new_signature", "prediction", "self", "args", "kwargs"),
+        *(
+            "signature",
+            "demos",
+            "config",
+            "lm",
+            "new_signature",
+            "prediction",
+            "self",
+            "args",
+            "kwargs",
+        ),
         # Arguments of dspy.Example, and a mark that it has beside the fields.
         *("base", "source", "run", "candidate", "augmented"),
         # What pydantic or dspy.Signature have.
@@ -44,7 +54,9 @@ class Names:
         for name in sorted(dict.fromkeys(names), key=lambda it: not can_stay(it, reserved)):
             inside = name
             if not can_stay(name, reserved):
-                inside = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).lstrip("_")
+                inside = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).lstrip(
+                    "_"
+                )
                 inside = inside if inside[:1].isalpha() else f"f_{inside}"
                 # DSPy hides names that start so.
                 inside = f"f_{inside}" if inside.startswith("dspy_") else inside

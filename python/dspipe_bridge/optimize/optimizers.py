@@ -33,6 +33,28 @@ MIPRO_VALIDATION = {"light": 100, "medium": 300, "heavy": 1000}
 """How many examples MIPROv2 validates on at most, by its `auto`."""
 
 
+class Mipro(MIPROv2):  # type: ignore[misc]
+    """MIPROv2 that goes on when each combination it has tried has had its full evaluation.
+
+    DSPy raises an error then, at the end of a long search of few combinations, and all is lost.
+    """
+
+    def _perform_full_evaluation(
+        self,
+        trial_num: int,
+        adjusted_num_trials: int,
+        param_score_dict: Any,
+        fully_evaled_param_combos: Any,
+        *rest: Any,
+    ) -> Any:
+        if param_score_dict.keys() <= fully_evaled_param_combos.keys():
+            _, _, _, total_eval_calls, _, best_score, best_program, *_ = rest
+            return best_score, best_program, total_eval_calls
+        return super()._perform_full_evaluation(
+            trial_num, adjusted_num_trials, param_score_dict, fully_evaled_param_combos, *rest
+        )
+
+
 @dataclass(frozen=True)
 class Data:
     """The examples of a stage."""
@@ -130,7 +152,7 @@ def copro(stage: Stage) -> Any:
 def mipro_v2(stage: Stage) -> Any:
     """Instructions and demos together, searched by Optuna."""
     by_hand = "num_trials" in stage.settings
-    optimizer = MIPROv2(
+    optimizer = Mipro(
         metric=stage.metric.plain,
         metric_threshold=stage.threshold,
         prompt_model=stage.lm("prompt_model"),
@@ -146,7 +168,9 @@ def mipro_v2(stage: Stage) -> Any:
     )
     size = stage.settings.get("minibatch_size", 35)
     if stage.settings.get("minibatch") and size > len(stage.val):
-        raise BadRequest(f"`minibatch_size` is {size}, but there are {len(stage.val)} examples to validate")
+        raise BadRequest(
+            f"`minibatch_size` is {size}, but there are {len(stage.val)} examples to validate"
+        )
     return optimizer.compile(
         stage.student,
         trainset=stage.train,
@@ -179,7 +203,9 @@ def simba(stage: Stage) -> Any:
     """Demos and rules from examples whose results vary."""
     size = stage.settings.get("bsize", min(32, len(stage.train)))
     if size > len(stage.train):
-        raise BadRequest(f"`bsize` is {size}, but there are {len(stage.train)} examples to train on")
+        raise BadRequest(
+            f"`bsize` is {size}, but there are {len(stage.train)} examples to train on"
+        )
     teacher = stage.teacher
     optimizer = SIMBA(
         metric=stage.metric.with_feedback,

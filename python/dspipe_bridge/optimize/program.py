@@ -26,7 +26,9 @@ MODULE = "dspipe_bridge_program"
 class HostPrediction(dspy.Prediction):  # type: ignore[misc]
     """What a run of the workflow gave."""
 
-    def __init__(self, *arguments: Any, run: str = "", candidate: str | None = None, **fields: Any) -> None:
+    def __init__(
+        self, *arguments: Any, run: str = "", candidate: str | None = None, **fields: Any
+    ) -> None:
         """`candidate` is what ran, or `None` if the run was a sample with chance in it."""
         super().__init__(*arguments, **fields)
         self._run = run
@@ -75,7 +77,10 @@ class Steps:
 
     def predictors(self, student: Any) -> list[tuple[Step, Any]]:
         """The predictors of a program, in the order of the steps."""
-        return [(step, getattr(student, self.attributes.inside(step.name))) for step in self.program.steps]
+        return [
+            (step, getattr(student, self.attributes.inside(step.name)))
+            for step in self.program.steps
+        ]
 
     def prompt(self, step: Step, predictor: Any) -> Prompt:
         """The instructions and demos that a predictor has now."""
@@ -92,7 +97,9 @@ class Steps:
 
     def prompts(self, student: Any) -> dict[str, Prompt]:
         """The prompts of all steps."""
-        return {step.name: self.prompt(step, predictor) for step, predictor in self.predictors(student)}
+        return {
+            step.name: self.prompt(step, predictor) for step, predictor in self.predictors(student)
+        }
 
     def run_steps(self, student: Any, inputs: Mapping[str, Any]) -> HostPrediction:
         """`forward` of a workflow: the host runs it, with the prompts that the program has now."""
@@ -147,7 +154,9 @@ class Steps:
         if answer.get("failure") is not None:
             self._fail(student, Failure.read(answer["failure"], "run"))
         if not isinstance(answer.get("outputs"), dict):
-            raise Abort("fatal", "protocol", "the answer to `run` has neither `outputs` nor `failure`")
+            raise Abort(
+                "fatal", "protocol", "the answer to `run` has neither `outputs` nor `failure`"
+            )
         outputs: dict[str, Any] = answer["outputs"]
         return outputs
 
@@ -178,7 +187,9 @@ class Steps:
             return
         inputs, outputs = call.get("inputs"), call.get("outputs")
         if not isinstance(inputs, dict) or not isinstance(outputs, dict):
-            raise Abort("fatal", "protocol", "a call in the answer to `run` lacks `inputs` or `outputs`")
+            raise Abort(
+                "fatal", "protocol", "a call in the answer to `run` lacks `inputs` or `outputs`"
+            )
         self._call(student, call["step"], inputs, Done(outputs))
 
     def _fail(self, student: Any, failure: Failure) -> None:
@@ -186,7 +197,9 @@ class Steps:
             self._call(student, failure.step, failure.inputs, failure)
         raise StepFailed(failure.message)
 
-    def _call(self, student: Any, step: str, inputs: Mapping[str, Any], what: Done | Failure) -> None:
+    def _call(
+        self, student: Any, step: str, inputs: Mapping[str, Any], what: Done | Failure
+    ) -> None:
         predictor = getattr(student, self.attributes.inside(step))
         with replaying(what):
             predictor(**self.fields[step].into(inputs))
@@ -223,12 +236,16 @@ class Steps:
     def _source(self) -> str:
         lines = [f"class {class_name(self.program.name)}(dspy.Module):"]
         for text in (self.program.description, self.program.outline):
-            lines += [f"    # {line}".rstrip() for line in inspect.cleandoc(text).splitlines() if text]
+            lines += [
+                f"    # {line}".rstrip() for line in inspect.cleandoc(text).splitlines() if text
+            ]
         lines += ["    def __init__(self):", "        super().__init__()"]
         for step in self.program.steps:
             about = f"  # {' '.join(step.description.split())}" if step.description else ""
             attribute = self.attributes.inside(step.name)
-            lines.append(f"        self.{attribute} = dspy.Predict({self._classes[step.name]}){about}")
+            lines.append(
+                f"        self.{attribute} = dspy.Predict({self._classes[step.name]}){about}"
+            )
         what = "step" if self.program.runs == "step" else "steps"
         lines += ["", "    def forward(self, **inputs):"]
         lines.append(f"        return workflow.run_{what}(self, inputs)")

@@ -188,7 +188,9 @@ def check(name: str, settings: Mapping[str, Any], where: str) -> None:
     table = TABLES[name]
     for key, value in settings.items():
         if key not in table:
-            raise BadRequest(f"`{where}`: `{name}` has no setting `{key}`; it has {', '.join(table)}")
+            raise BadRequest(
+                f"`{where}`: `{name}` has no setting `{key}`; it has {', '.join(table)}"
+            )
         if expected := table[key](value):
             raise BadRequest(f"`{where}.{key}` must be {expected}")
     contradictions(name, settings, where)
@@ -201,6 +203,13 @@ def contradictions(name: str, settings: Mapping[str, Any], where: str) -> None:
         "mipro_v2": ("auto", "num_candidates", "num_trials"),
     }.get(name, ())
     found = [key for key in budgets if key in settings]
+    if settings.get("max_bootstrapped_demos") == 0:
+        # DSPy then draws a number from 1 to 0, in the middle of the search.
+        if name == "bootstrap_few_shot_with_random_search":
+            raise BadRequest(f"`{where}.max_bootstrapped_demos` must be 1 at least")
+        if name == "mipro_v2" and settings.get("max_labeled_demos") != 0:
+            text = "without bootstrapped demos there can be no labeled ones: set `max_labeled_demos: 0`"
+            raise BadRequest(f"`{where}`: {text}")
     if name == "mipro_v2" and "auto" not in settings:
         if len(found) == 1:
             raise BadRequest(f"`{where}`: set both `num_candidates` and `num_trials`, or neither")

@@ -272,6 +272,7 @@ def to_json(prompts: Mapping[str, Prompt]) -> dict[str, Any]:
 def ranked(scored: tuple[Scored, ...]) -> list[dict[str, Any]]:
     """The best first. Threads decide in what order they were scored, so that cannot be it."""
     found: list[dict[str, Any]] = [
-        {"score": it.score, "examples": it.examples, "prompts": to_json(it.prompts)} for it in scored
+        {"score": it.score, "examples": it.examples, "prompts": to_json(it.prompts)}
+        for it in scored
     ]
     return sorted(found, key=lambda it: (-it["score"], canonical(it)))

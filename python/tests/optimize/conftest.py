@@ -39,7 +39,11 @@ def start_task(
     """Starts a bridge with a task behind it."""
     task = task or Task()
     host = start(
-        command, run=task.run, step__complete=task.complete, metric__score=task.score, lm__complete=task.propose
+        command,
+        run=task.run,
+        step__complete=task.complete,
+        metric__score=task.score,
+        lm__complete=task.propose,
     )
     task.host = host
     host.hello()

@@ -105,9 +105,13 @@ def failures(host: Host) -> None:
     # The first example fails, the second is scored, and the third is one too many.
     expect(
         "calls",
-        lambda: host.call("evaluate", job="spent", program=triage(), examples=examples(3), threads=1),
+        lambda: host.call(
+            "evaluate", job="spent", program=triage(), examples=examples(3), threads=1
+        ),
     )
-    number = host.start("evaluate", job="stopped", program=triage(), examples=examples(1), threads=1)
+    number = host.start(
+        "evaluate", job="stopped", program=triage(), examples=examples(1), threads=1
+    )
     host.wait_for("run", job="stopped")
     host.call("cancel", job="stopped")
     expect("cancelled", lambda: host.reply(number))
@@ -172,7 +176,7 @@ def record(name: str, log: Path) -> list[str]:
     """Runs a session; its messages as lines, with what differs from machine to machine made the same."""
     answers, play = SESSIONS[name]
     task = Task()
-    host = Host(log, **answers(task))
+    host = Host(log, None, **answers(task))
     task.host = host
     try:
         if name == "work":

@@ -172,7 +172,10 @@ class Host:
 
     def _answer(self, message: Params) -> None:
         try:
-            answer = {"id": message["id"], "result": self.answers[message["method"]](message["params"])}
+            answer = {
+                "id": message["id"],
+                "result": self.answers[message["method"]](message["params"]),
+            }
         except HostError as failure:
             answer = {"id": message["id"], "error": failure.error}
         try:

@@ -11,6 +11,7 @@ from dspipe_bridge.optimize import main, optimizers
 def noise(stage: optimizers.Stage) -> object:
     """In place of an optimizer."""
     print("print")
+    assert sys.__stdout__ is not None
     sys.__stdout__.write("sys.__stdout__\n")
     os.write(1, b"descriptor 1\n")
     subprocess.run(["echo", "child process"], check=True)

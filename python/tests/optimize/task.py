@@ -49,7 +49,9 @@ def chance(*what: object) -> float:
 def label(prompt: Params, text: str, setup: Params) -> str:
     """What the scripted LM answers: right if it was told the rule or was shown this colour."""
     wanted = colour(text)
-    shown = {colour(demo["inputs"]["text"]): demo["outputs"].get("label") for demo in prompt["demos"]}
+    shown = {
+        colour(demo["inputs"]["text"]): demo["outputs"].get("label") for demo in prompt["demos"]
+    }
     if RULE in prompt["instructions"]:
         return CODES[wanted]
     if shown.get(wanted):
@@ -65,7 +67,9 @@ class Task:
     def __init__(self) -> None:
         """Nothing asked yet."""
         self.host: Host
-        self.expected = {it["id"]: it["labels"]["label"] for it in examples(200) + examples(200, "v")}
+        self.expected = {
+            it["id"]: it["labels"]["label"] for it in examples(200) + examples(200, "v")
+        }
 
     def run(self, params: Params) -> Any:
         """`run`."""
@@ -77,7 +81,11 @@ class Task:
 
     def complete(self, params: Params) -> Any:
         """`step.complete`."""
-        return {"outputs": {"label": label(self.host.prompts.of(params), params["inputs"]["text"], params)}}
+        return {
+            "outputs": {
+                "label": label(self.host.prompts.of(params), params["inputs"]["text"], params)
+            }
+        }
 
     def score(self, params: Params) -> Any:
         """`metric.score`."""
@@ -98,7 +106,9 @@ def reply(params: Params) -> str:
     text = RULE if good else "Think of the sea."
     if params["schema"] is not None:
         names = list(params["schema"]["properties"])
-        return json.dumps({name: {"classify": text} if "advice" in name else text for name in names})
+        return json.dumps(
+            {name: {"classify": text} if "advice" in name else text for name in names}
+        )
     outputs = system.split("Your output fields are:")[1].split("All interactions")[0]
     names = [line.split("`")[1] for line in outputs.splitlines() if "`" in line]
     values = {name: json.dumps({"classify": text}) if "advice" in name else text for name in names}
@@ -107,4 +117,6 @@ def reply(params: Params) -> str:
 
 def triage(**more: Any) -> Params:
     """The program of the task."""
-    return program([CLASSIFY], description="Labels texts.", outline="label <- classify(text)", **more)
+    return program(
+        [CLASSIFY], description="Labels texts.", outline="label <- classify(text)", **more
+    )

@@ -69,7 +69,10 @@ def test_every_optimizer_can_follow_every_other(host: Host) -> None:
     # DSPy marks what bootstrapping made as compiled, and others refuse such a program.
     stages = [
         {"optimizer": "bootstrap_few_shot", "settings": {"max_bootstrapped_demos": 1}},
-        {"optimizer": "bootstrap_few_shot_with_random_search", "settings": {"num_candidate_programs": 1}},
+        {
+            "optimizer": "bootstrap_few_shot_with_random_search",
+            "settings": {"num_candidate_programs": 1},
+        },
         {"optimizer": "infer_rules", "settings": {"num_candidates": 1}},
         {"optimizer": "copro", "settings": {"breadth": 2, "depth": 1}},
         {"optimizer": "mipro_v2", "settings": {"num_candidates": 2, "num_trials": 1}},
@@ -100,7 +103,10 @@ def start_older(start: StartHost) -> Host:
     task = Task()
     task.expected = {str(n): it["labels"]["label"] for n, it in enumerate(examples(50))}
     host = start(
-        run=task.run, step__complete=task.complete, metric__score=task.score, lm__complete=task.propose
+        run=task.run,
+        step__complete=task.complete,
+        metric__score=task.score,
+        lm__complete=task.propose,
     )
     task.host = host
     host.hello()

@@ -108,7 +108,9 @@ def test_equal_answers_give_equal_results(optimizer: str, tmp_path: Path) -> Non
     assert again.live == 0
 
 
-@pytest.mark.parametrize("optimizer", ["bootstrap_few_shot_with_random_search", "mipro_v2", "gepa", "simba"])
+@pytest.mark.parametrize(
+    "optimizer", ["bootstrap_few_shot_with_random_search", "mipro_v2", "gepa", "simba"]
+)
 def test_an_optimization_that_was_stopped_is_continued_by_replaying_it(
     optimizer: str, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from optimize.conftest import StartHost, start_task
-from optimize.host import Host, HostError, Params, error
+from optimize.host import Answer, Host, HostError, Params, error
 from optimize.task import RULE, Task, examples, triage
 
 STAGES: dict[str, Params] = {
@@ -40,7 +40,9 @@ def job(host: Host, optimizer: str, **more: Any) -> int:
     )
 
 
-def after(count: int, answer: Callable[[Params], Any], failure: HostError) -> Callable[[Params], Any]:
+def after(
+    count: int, answer: Callable[[Params], Any], failure: HostError
+) -> Callable[[Params], Any]:
     """Answers so often, and fails from then on."""
     left = [count]
     lock = threading.Lock()
@@ -62,7 +64,11 @@ def test_an_error_of_the_host_ends_every_optimizer(
 ) -> None:
     # As an ordinary exception it would be a zero, and MIPROv2, GEPA and SIMBA would finish with zeros.
     task = Task()
-    answers = {"run": task.run, "metric.score": task.score, "lm.complete": task.propose}
+    answers: dict[str, Answer] = {
+        "run": task.run,
+        "metric.score": task.score,
+        "lm.complete": task.propose,
+    }
     answers[method] = after(2, answers[method], error("budget", "calls", "400 calls are spent"))
     host = start(**{name.replace(".", "__"): answer for name, answer in answers.items()})
     task.host = host
@@ -114,7 +120,9 @@ def test_a_spent_budget_leaves_the_best_candidate_so_far(start: StartHost) -> No
     task = Task()
     # 12 runs for each of three candidates, and a few for their demos: some are complete before the end.
     host = start(
-        run=after(60, task.run, error("budget")), metric__score=task.score, lm__complete=task.propose
+        run=after(60, task.run, error("budget")),
+        metric__score=task.score,
+        lm__complete=task.propose,
     )
     task.host = host
     host.hello()
@@ -127,10 +135,9 @@ def test_a_spent_budget_leaves_the_best_candidate_so_far(start: StartHost) -> No
     assert told[-1] == {"job": "j", **best}
     assert [it["score"] for it in told] == sorted({it["score"] for it in told})
     assert best["examples"] == 12
-    prompts = {name: it for name, it in best["prompts"].items()}
     again = start_task(start)
     result = again.call(
-        "evaluate", job="e", program=triage(), examples=examples(12, "v"), prompts=prompts
+        "evaluate", job="e", program=triage(), examples=examples(12, "v"), prompts=best["prompts"]
     )
     assert result["score"] == best["score"] > 0.25
 
@@ -248,7 +255,13 @@ def test_failed_examples_are_in_an_evaluation_as_zeros(start: StartHost) -> None
     host.hello()
     result = host.call("evaluate", job="j", program=triage(), examples=examples(5))
     assert [row["score"] for row in result["results"]] == [1.0, 0.0, 0.0, 0.0, 1.0]
-    assert [row["outputs"] is None for row in result["results"]] == [False, False, True, False, False]
+    assert [row["outputs"] is None for row in result["results"]] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     (scored,) = [it for it in host.events("progress") if it["event"] == "scored"]
     assert scored["score"] == result["score"] == 0.4
 
@@ -282,7 +295,7 @@ def test_an_answer_that_does_not_fit_ends_the_job(
     start: StartHost, method: str, answer: Any, expected: str
 ) -> None:
     task = Task()
-    answers = {"run": task.run, "metric.score": task.score}
+    answers: dict[str, Answer] = {"run": task.run, "metric.score": task.score}
     answers[method] = lambda params: answer
     host = start(**{name.replace(".", "__"): it for name, it in answers.items()})
     task.host = host

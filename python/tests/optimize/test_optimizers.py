@@ -1,12 +1,12 @@
 """Each optimizer with real DSPy over a real pipe: what it is to find is known, and found."""
 
-import pytest
-
 from optimize.host import Host, Params
 from optimize.task import RULE, examples, triage
 
 
-def optimize(host: Host, stages: list[Params], train: int = 12, val: int = 12, **more: object) -> Params:
+def optimize(
+    host: Host, stages: list[Params], train: int = 12, val: int = 12, **more: object
+) -> Params:
     """A job to its end."""
     result: Params = host.call(
         "optimize",

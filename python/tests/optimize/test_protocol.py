@@ -16,7 +16,16 @@ DOCUMENT = Path(__file__).parent.parent.parent.parent / "docs" / "bridge.md"
 
 METHODS = {
     "host": {"hello", "ping", "cancel", "shutdown", *JOBS},
-    "bridge": {"run", "step.complete", "lm.complete", "metric.score", "prompt", "progress", "candidate", "log"},
+    "bridge": {
+        "run",
+        "step.complete",
+        "lm.complete",
+        "metric.score",
+        "prompt",
+        "progress",
+        "candidate",
+        "log",
+    },
 }
 """All messages, by who sends them."""
 
@@ -28,7 +37,9 @@ def golden(name: str) -> list[Params]:
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_sessions_are_those_of_the_golden_files(name: str, tmp_path: Path) -> None:
-    assert record(name, tmp_path / "bridge.log") == (GOLDEN / f"{name}.jsonl").read_text().splitlines()
+    assert (
+        record(name, tmp_path / "bridge.log") == (GOLDEN / f"{name}.jsonl").read_text().splitlines()
+    )
 
 
 @pytest.mark.parametrize("side", METHODS)
@@ -125,7 +136,10 @@ STEP = GOOD["program"]["steps"][0]
             {"program": {"name": "x", "runs": "step", "steps": [STEP, {**STEP, "name": "b"}]}},
             "must be one step",
         ),
-        ({"program": {"name": "x", "steps": [{**STEP, "outputs": []}]}}, "`outputs` must not be empty"),
+        (
+            {"program": {"name": "x", "steps": [{**STEP, "outputs": []}]}},
+            "`outputs` must not be empty",
+        ),
         ({"program": {"name": "x", "steps": [{**STEP, "color": 1}]}}, "unknown keys: `color`"),
         (
             {"program": {"name": "x", "steps": [{**STEP, "inputs": STEP["outputs"]}]}},
@@ -133,7 +147,10 @@ STEP = GOOD["program"]["steps"][0]
         ),
         ({"train": []}, "`params.train` must not be empty"),
         ({"train": [{"id": "a", "inputs": []}]}, "`params.train[0].inputs` must be an object"),
-        ({"train": [{"id": "a", "inputs": {"x": 1}, "labels": {"x": 1}}]}, "an input and as a label"),
+        (
+            {"train": [{"id": "a", "inputs": {"x": 1}, "labels": {"x": 1}}]},
+            "an input and as a label",
+        ),
         ({"seed": -1}, "`params.seed` must be a whole number"),
         ({"seed": True}, "`params.seed` must be a whole number"),
         ({"threads": "two"}, "`params.threads` must be a whole number"),
@@ -146,7 +163,9 @@ def test_parameters_that_are_wrong_are_named(host: Host, change: Params, expecte
     with pytest.raises(HostError) as caught:
         host.call("optimize", **{**GOOD, **change})
     assert (caught.value.error["class"], caught.value.error["code"]) == ("fatal", "bad_request")
-    assert expected in caught.value.error["message"].replace("`params.program.steps[0].outputs`", "`outputs`")
+    assert expected in caught.value.error["message"].replace(
+        "`params.program.steps[0].outputs`", "`outputs`"
+    )
 
 
 def test_shutdown_ends_the_process(start: StartHost) -> None:

@@ -55,7 +55,8 @@ def test_every_setting_takes_a_value_and_refuses_another(optimizer: str) -> None
     for key, check in settings.TABLES[optimizer].items():
         good = [GOOD.get(key), 2, 0.5, True, "provider/model"]
         assert any(check(value) is None for value in good), key
-        for bad in (None, -1, [], {}, "nonsense", float("nan"), 10**12):
+        wrong: list[Any] = [None, -1, [], {}, "nonsense", float("nan"), 10**12]
+        for bad in wrong:
             assert check(bad), key
             with pytest.raises(BadRequest, match=f"`s.{key}` must be"):
                 settings.check(optimizer, {key: bad}, "s")
@@ -80,6 +81,12 @@ def test_every_setting_reaches_dspy() -> None:
         ("mipro_v2", {"auto": "light", "num_trials": 2}, "exclude each other"),
         ("mipro_v2", {"num_trials": 2}, "set both"),
         ("mipro_v2", {"num_candidates": 2}, "set both"),
+        ("mipro_v2", {"max_bootstrapped_demos": 0}, "set `max_labeled_demos: 0`"),
+        (
+            "bootstrap_few_shot_with_random_search",
+            {"max_bootstrapped_demos": 0},
+            "must be 1 at least",
+        ),
         ("copro", {"breadth": 1}, "a whole number from 2"),
         ("labeled_few_shot", {"k": True}, "a whole number from 1"),
     ],
@@ -146,7 +153,7 @@ EVERY: dict[str, dict[str, Any]] = {
         "prompt_model": "proposer/x",
     },
     "mipro_v2": {
-        "num_candidates": 2,
+        "num_candidates": 3,
         "num_trials": 2,
         "max_bootstrapped_demos": 1,
         "max_labeled_demos": 1,
@@ -217,7 +224,9 @@ EVERY["infer_rules"] = {
 
 
 @pytest.mark.parametrize("optimizer", settings.TABLES)
-def test_all_settings_at_once_are_taken_and_lms_are_asked_by_name(host: Host, optimizer: str) -> None:
+def test_all_settings_at_once_are_taken_and_lms_are_asked_by_name(
+    host: Host, optimizer: str
+) -> None:
     given = EVERY[optimizer]
     assert set(settings.TABLES[optimizer]) - set(given) <= {"auto", "max_metric_calls"}
     result = host.call(

@@ -100,6 +100,21 @@ def test_several_draws_of_one_proposal_are_told_apart(host: Host) -> None:
     assert {it["temperature"] for it in asked} == {1.4}
 
 
+def test_mipro_v2_survives_a_search_with_few_combinations(host: Host) -> None:
+    # DSPy fails at the end if all that it tried has been evaluated on all examples.
+    settings = {
+        "num_candidates": 1,
+        "num_trials": 6,
+        "minibatch": True,
+        "minibatch_size": 2,
+        "minibatch_full_eval_steps": 1,
+        "max_bootstrapped_demos": 0,
+        "max_labeled_demos": 0,
+    }
+    result = run_stage(host, "mipro_v2", settings)
+    assert result["score"] is not None
+
+
 def test_infer_rules_gives_the_rules_of_its_best_candidate(start: StartHost) -> None:
     # In DSPy its candidates share their signature: the best comes back with the rules of the last.
     task = Task()
@@ -107,7 +122,9 @@ def test_infer_rules_gives_the_rules_of_its_best_candidate(start: StartHost) -> 
 
     def propose(params: Params) -> Any:
         text = next(answers)
-        return {"text": f"[[ ## reasoning ## ]]\nWell.\n\n[[ ## natural_language_rules ## ]]\n{text}"}
+        return {
+            "text": f"[[ ## reasoning ## ]]\nWell.\n\n[[ ## natural_language_rules ## ]]\n{text}"
+        }
 
     host = start(run=task.run, metric__score=task.score, lm__complete=propose)
     task.host = host
@@ -162,7 +179,9 @@ def test_the_bridge_needs_no_environment(start: StartHost, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("optimizer", ["bootstrap_few_shot_with_random_search", "gepa", "simba"])
-def test_two_examples_with_equal_content_are_scored_as_two(start: StartHost, optimizer: str) -> None:
+def test_two_examples_with_equal_content_are_scored_as_two(
+    start: StartHost, optimizer: str
+) -> None:
     host = start_task(start)
     twice = [{**it, "id": it["id"].replace("e", "v")} for it in examples(8)]
     settings: Params = {

@@ -38,7 +38,9 @@ def test_as_many_runs_are_in_flight_as_there_are_threads(start: StartHost) -> No
     # Each run is answered only when four have been asked for.
     task = Pair(wait_for=4)
     host = start_pair(start, task)
-    result = host.call("evaluate", job="j", program=pair(), examples=two_steps.examples(8), threads=4)
+    result = host.call(
+        "evaluate", job="j", program=pair(), examples=two_steps.examples(8), threads=4
+    )
     assert [row["example"] for row in result["results"]] == [f"e{n}" for n in range(8)]
 
 
@@ -73,7 +75,11 @@ def test_a_step_that_runs_twice_or_never_is_traced_so(start: StartHost) -> None:
         text = params["inputs"]["text"]
         times = 1 + int(text.split()[1]) % 2
         calls = [
-            {"step": "again", "inputs": {"text": f"{text} round {n}"}, "outputs": {"state": f"s{n}"}}
+            {
+                "step": "again",
+                "inputs": {"text": f"{text} round {n}"},
+                "outputs": {"state": f"s{n}"},
+            }
             for n in range(times)
         ]
         return {"calls": calls, "outputs": calls[-1]["outputs"]}
@@ -156,7 +162,7 @@ def test_any_name_of_a_field_comes_back_as_it_was(start: StartHost, runs: str) -
     only = step(
         "forward", [field(name) for name in RESERVED], [field(f"{name}_out") for name in RESERVED]
     )
-    given = [
+    given: list[Params] = [
         {
             "id": f"e{n}",
             "inputs": {name: f"{name} {n}" for name in RESERVED},
@@ -322,7 +328,12 @@ def test_proposers_see_the_compilers_schema_and_readable_source(start: StartHost
     host = start(run=task.run, metric__score=task.score, lm__complete=propose)
     task.host = host
     host.hello()
-    settings = {"max_bootstrapped_demos": 0, "max_labeled_demos": 0, "num_candidates": 2, "num_trials": 1}
+    settings = {
+        "max_bootstrapped_demos": 0,
+        "max_labeled_demos": 0,
+        "num_candidates": 2,
+        "num_trials": 1,
+    }
     host.call(
         "optimize",
         job="j",

@@ -11,7 +11,8 @@ FIRST, SECOND = "Sort it.", "Sort it."
 def pair(**more: Any) -> Params:
     """The program."""
     steps = [
-        step(name, [field("text")], [field("label")], instructions=FIRST) for name in ("left", "right")
+        step(name, [field("text")], [field("label")], instructions=FIRST)
+        for name in ("left", "right")
     ]
     return program(steps, **more)
 
@@ -19,7 +20,11 @@ def pair(**more: Any) -> Params:
 def examples(count: int) -> list[Params]:
     """Examples whose right label is their number's parity."""
     return [
-        {"id": f"e{n}", "inputs": {"text": f"item {n}"}, "labels": {"label": "odd" if n % 2 else "even"}}
+        {
+            "id": f"e{n}",
+            "inputs": {"text": f"item {n}"},
+            "labels": {"label": "odd" if n % 2 else "even"},
+        }
         for n in range(count)
     ]
 
@@ -39,9 +44,9 @@ class Pair:
             self.barrier.wait(30)
         number = int(params["inputs"]["text"].split()[1])
         right = "odd" if number % 2 else "even"
-        calls = []
+        calls: list[Params] = []
         for name in ("left", "right"):
-            prompt = self.host.prompts.of(params["steps"][name])
+            prompt: Params = self.host.prompts.of(params["steps"][name])
             assert prompt["step"] == name
             label = right if f"for {name}" in prompt["instructions"] else "unknown"
             inputs = {"text": f"{name} {number}"}
@@ -55,16 +60,16 @@ class Pair:
         number = int(params["example"][1:])
         right = "odd" if number % 2 else "even"
         score = sum(params["outputs"][name] == right for name in ("left", "right")) / 2
-        step = (params["call"] or {}).get("step")
-        return {"score": score, "feedback": f"Say that it is for {step}." if step else "Both count."}
+        called = (params["call"] or {}).get("step")
+        return {
+            "score": score,
+            "feedback": f"Say that it is for {called}." if called else "Both count.",
+        }
 
     def propose(self, params: Params) -> Any:
         """`lm.complete`: GEPA's reflection; does what the feedback says."""
         text = params["messages"][-1]["text"]
         name = "left" if "for left" in text else "right"
-        assert f"{'right' if name == 'left' else 'left'} " not in text.replace("for right", "").replace(
-            "for left", ""
-        )
         return {"text": '{"new_instruction": "Sort it for ' + name + '."}'}
 
 
