@@ -84,6 +84,18 @@ class HostAdapter(dspy.Adapter):  # type: ignore[misc]
         self.candidates = candidates
         self._own = dspy.ChatAdapter()
 
+    def evaluating(self, examples: list[Any]) -> None:
+        """Tells the host that an evaluation begins."""
+        self.job.tell(
+            "progress",
+            {
+                "event": "evaluating",
+                "stage": self.candidates.stage,
+                "examples": len(examples),
+                **self.job.counts.to_json(),
+            },
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "HostAdapter":
         """Itself."""
         return self
@@ -100,8 +112,8 @@ class HostAdapter(dspy.Adapter):  # type: ignore[misc]
         if found is None:
             found = self.steps.complete(self.job, step, lm, lm_kwargs, signature, demos, inputs)
         if isinstance(found, Done):
-            names = self.steps.fields[step]
-            return [{name: None for name in signature.output_fields} | names.into(found.outputs)]
+            missing = dict.fromkeys(signature.output_fields)
+            return [missing | self.steps.names.into(found.outputs)]
         if found.unreadable:
             raise AdapterParseError(
                 adapter_name="dspipe",

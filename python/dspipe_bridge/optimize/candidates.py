@@ -53,7 +53,7 @@ class Candidates:
     def __init__(self, job: Job, stage: int, judged_by: tuple[Labelled, ...]) -> None:
         """`judged_by` are the examples whose mean score decides."""
         self._job = job
-        self._stage = stage
+        self.stage = stage
         self._lock = threading.Lock()
         self._judges = {it.id for it in judged_by}
         self._by_inputs: dict[str, list[str]] = {}
@@ -95,7 +95,7 @@ class Candidates:
             # Summed in the order of the ids, so that the threads have no say in the last digit.
             ordered = [candidate.scores[it] for it in sorted(candidate.scores)]
             mean = sum(ordered) / len(ordered)
-            scored = Scored(self._stage, len(self._done) + 1, mean, len(ordered), candidate.prompts)
+            scored = Scored(self.stage, len(self._done) + 1, mean, len(ordered), candidate.prompts)
             self._done.append(scored)
             is_best = self._best is None or mean > self._best.score
             if is_best:
@@ -108,7 +108,7 @@ class Candidates:
             "progress",
             {
                 "event": "scored",
-                "stage": self._stage,
+                "stage": self.stage,
                 "candidate": scored.number,
                 "score": mean,
                 "best": best,

@@ -105,8 +105,9 @@ class Server:
         versions = installed()
         from dspipe_bridge.optimize.setup import set_up
 
-        set_up(self._log)
-        self._greeted = True
+        if not self._greeted:
+            set_up(self._log)
+            self._greeted = True
         self._connection.answer(
             number,
             {
@@ -179,7 +180,7 @@ class Server:
 
 
 def unexpected(error: BaseException) -> Abort:
-    """An error that nobody foresaw, such as an optimizer's own. Where it comes from is on standard error."""
+    """An error that nobody foresaw, such as an optimizer's own. Its traceback is on standard error."""
     if isinstance(error, Exception) and not isinstance(error, MemoryError):
         return Abort("fatal", "internal", f"{type(error).__name__}: {error}")
     return Abort("restart", "internal", f"{type(error).__name__}: {error}")

@@ -24,7 +24,7 @@ from dspipe_bridge.optimize.metric import HostMetric
 from dspipe_bridge.optimize.spec import Labelled
 
 NO_LIMIT = 10**9
-"""Of errors. DSPy gives up after ten examples that fail; here they score zero, and the host has a budget."""
+"""Of errors. DSPy gives up after ten; here what fails scores zero, and the host has a budget."""
 
 PERFECT = 1.0
 """The threshold that is used if none is set. DSPy without one takes any score above zero for success."""

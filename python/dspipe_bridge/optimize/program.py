@@ -15,7 +15,7 @@ from dspipe_bridge.optimize.errors import Abort, StepFailed
 from dspipe_bridge.optimize.examples import demo_of
 from dspipe_bridge.optimize.job import Job
 from dspipe_bridge.optimize.lm import HostLm
-from dspipe_bridge.optimize.names import FIELDS, STEPS, Names
+from dspipe_bridge.optimize.names import STEPS, Names
 from dspipe_bridge.optimize.spec import Demo, Program, Prompt, Step, canonical
 from dspipe_bridge.optimize.types import python_type
 
@@ -50,14 +50,13 @@ class HostPrediction(dspy.Prediction):  # type: ignore[misc]
 class Steps:
     """The steps of a program, and how they are called here and there."""
 
-    def __init__(self, program: Program, outputs: Names) -> None:
-        """`outputs` are the names of the examples' fields."""
+    def __init__(self, program: Program, names: Names) -> None:
+        """`names` are those of all fields."""
         self.program = program
         self.by_name: Mapping[str, Step] = {step.name: step for step in program.steps}
         self.attributes = Names([step.name for step in program.steps], STEPS)
         # One table for all, so that a field is called the same in an example and in each step.
-        self.fields: Mapping[str, Names] = {step.name: outputs for step in program.steps}
-        self.names = outputs
+        self.names = names
         self._classes = class_names([step.name for step in program.steps], program.name)
         self._signatures = {step.name: self._signature(step) for step in program.steps}
         self._class = self._module_class()
@@ -92,7 +91,7 @@ class Steps:
         # DSPy cleans indentation, and writes something itself where there is nothing.
         if instructions == self._signatures[step.name].instructions:
             instructions = step.prompt.instructions
-        found = [demo_of(step, self.fields[step.name], demo) for demo in demos]
+        found = [demo_of(step, self.names, demo) for demo in demos]
         return Prompt(instructions, tuple(demo for demo in found if demo is not None))
 
     def prompts(self, student: Any) -> dict[str, Prompt]:
@@ -168,7 +167,7 @@ class Steps:
         prompt = job.prompt_id(name, self.prompt_of(step, signature, demos))
         params = {
             "step": name,
-            "inputs": self.fields[name].out_of(inputs),
+            "inputs": self.names.out_of(inputs),
             **sampling(prompt, lm, config),
         }
         job.count("steps")
@@ -202,7 +201,7 @@ class Steps:
     ) -> None:
         predictor = getattr(student, self.attributes.inside(step))
         with replaying(what):
-            predictor(**self.fields[step].into(inputs))
+            predictor(**self.names.into(inputs))
 
     def _signature(self, step: Step) -> Any:
         names = self.names
@@ -215,7 +214,7 @@ class Steps:
         return make_signature(fields, step.prompt.instructions or None, self._classes[step.name])
 
     def _demo(self, step: Step, demo: Demo) -> Any:
-        values = self.fields[step.name].into({**demo.inputs, **demo.outputs})
+        values = self.names.into({**demo.inputs, **demo.outputs})
         return dspy.Example(base=values | ({"augmented": True} if demo.augmented else {}))
 
     def _module_class(self) -> Any:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import dspy
-from dspy.utils.callback import BaseCallback
 
 from dspipe_bridge.optimize import optimizers, settings
 from dspipe_bridge.optimize.adapter import HostAdapter
@@ -104,28 +103,6 @@ class Evaluate:
         return found
 
 
-class Progress(BaseCallback):  # type: ignore[misc]
-    """Tells the host of DSPy's evaluations."""
-
-    def __init__(self, job: Job, stage: int) -> None:
-        """Of one stage."""
-        self._job = job
-        self._stage = stage
-
-    def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """An evaluation begins."""
-        devset = inputs.get("devset") or instance.devset
-        self._job.tell(
-            "progress",
-            {
-                "event": "evaluating",
-                "stage": self._stage,
-                "examples": len(devset),
-                **self._job.counts.to_json(),
-            },
-        )
-
-
 class Work:
     """A program with its data, for a job."""
 
@@ -140,12 +117,11 @@ class Work:
         return [self.fields.example(source) for source in sources]
 
     @contextmanager
-    def context(self, candidates: Candidates, stage: int, threads: int) -> Iterator[None]:
+    def context(self, candidates: Candidates, threads: int) -> Iterator[None]:
         """DSPy's settings for this job."""
         with dspy.context(
             lm=HostLm(self.job),
             adapter=HostAdapter(self.job, self.steps, candidates),
-            callbacks=[Progress(self.job, stage)],
             num_threads=threads,
             max_errors=optimizers.NO_LIMIT,
             disable_history=True,
@@ -162,7 +138,7 @@ class Work:
         """DSPy's evaluation of a program; what each example gave, and the mean score."""
         candidates = Candidates(self.job, stage, sources)
         metric = HostMetric(self.job, self.steps, candidates)
-        with self.context(candidates, stage, threads):
+        with self.context(candidates, threads):
             evaluation = dspy.Evaluate(
                 devset=self.for_dspy(sources), metric=metric.plain, num_threads=threads
             )
@@ -239,7 +215,7 @@ def compile_stage(
         seed=wanted.seed,
         threads=wanted.threads,
     )
-    with work.context(candidates, number, wanted.threads):
+    with work.context(candidates, wanted.threads):
         compiled = optimizers.COMPILE[spec.optimizer](stage)
     if spec.optimizer == "infer_rules" and candidates.best is not None:
         # Its candidates share their signatures, so that the best has the rules of the last.
@@ -256,7 +232,7 @@ def evaluate(job: Job, wanted: Evaluate) -> dict[str, Any]:
 
 
 def shuffled(sources: tuple[Labelled, ...], seed: int) -> tuple[Labelled, ...]:
-    """Another order for another seed: several optimizers have a seed of their own that is always the same."""
+    """Another order for another seed: some optimizers have one of their own that never changes."""
     if seed == 0:
         return sources
     found = list(sources)

@@ -7,7 +7,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,8 @@ class Host:
         self._reader.join(DEADLINE)
         for end in (self.process.stdin, self.process.stdout):
             assert end is not None
-            try:
+            with suppress(BrokenPipeError):
                 end.close()
-            except BrokenPipeError:
-                pass
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -178,11 +177,9 @@ class Host:
             }
         except HostError as failure:
             answer = {"id": message["id"], "error": failure.error}
-        try:
+        # If it has ended, the test has seen why.
+        with suppress(BrokenPipeError, ValueError):
             self.send(answer)
-        except (BrokenPipeError, ValueError):
-            # It has ended, and the test has seen why.
-            pass
 
 
 def field(name: str, schema: Params | None = None, description: str = "") -> Params:
@@ -198,8 +195,3 @@ def step(name: str, inputs: list[Params], outputs: list[Params], **more: Any) ->
 def program(steps: list[Params], **more: Any) -> Params:
     """A program."""
     return {"name": "triage", "inputs": [field("text")], "steps": steps, **more}
-
-
-def numbers() -> Iterator[str]:
-    """Ids of examples."""
-    return (f"e{number}" for number in itertools.count())
