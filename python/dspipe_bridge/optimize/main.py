@@ -32,15 +32,17 @@ def run() -> int:
     connection = Connection.on_stdio(host_gone=leave)
     try:
         Server(connection).serve()
-    finally:
-        leave()
+    except BaseException:
+        traceback.print_exc()
+        leave(1)
+    leave()
     return 0
 
 
-def leave() -> None:
+def leave(code: int = 0) -> None:
     """Ends the process at once: optimizers leave threads behind, and nothing is half written."""
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 class Server:

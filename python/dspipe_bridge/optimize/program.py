@@ -59,6 +59,9 @@ class Steps:
         self.names = names
         self._classes = class_names([step.name for step in program.steps], program.name)
         self._signatures = {step.name: self._signature(step) for step in program.steps}
+        # DSPy cleans indentation, and writes something itself where there is nothing. By step and what
+        # it made of them: the instructions as they were written.
+        self._written: dict[tuple[str, str], str] = {}
         self._class = self._module_class()
 
     def build(self, prompts: Mapping[str, Prompt]) -> Any:
@@ -71,7 +74,9 @@ class Steps:
         """Gives the steps these prompts."""
         for step, predictor in self.predictors(student):
             prompt = prompts.get(step.name, step.prompt)
-            predictor.signature = self._signatures[step.name].with_instructions(prompt.instructions)
+            signature = self._signatures[step.name].with_instructions(prompt.instructions)
+            self._written[step.name, signature.instructions] = prompt.instructions
+            predictor.signature = signature
             predictor.demos = [self._demo(step, demo) for demo in prompt.demos]
 
     def predictors(self, student: Any) -> list[tuple[Step, Any]]:
@@ -88,9 +93,7 @@ class Steps:
     def prompt_of(self, step: Step, signature: Any, demos: Any) -> Prompt:
         """The instructions and demos of one call."""
         instructions = str(signature.instructions)
-        # DSPy cleans indentation, and writes something itself where there is nothing.
-        if instructions == self._signatures[step.name].instructions:
-            instructions = step.prompt.instructions
+        instructions = self._written.get((step.name, instructions), instructions)
         found = [demo_of(step, self.names, demo) for demo in demos]
         return Prompt(instructions, tuple(demo for demo in found if demo is not None))
 

@@ -220,6 +220,15 @@ def test_instructions_come_back_byte_for_byte_if_nothing_changed_them(host: Host
     assert all(it["instructions"] == text for it in host.prompts.by_id.values())
 
 
+@pytest.mark.parametrize("text", ["", "  \tIndented.\n\n   More.  \n", "One\u2028line."])
+def test_instructions_to_evaluate_are_used_as_they_are(host: Host, text: str) -> None:
+    demo = {"inputs": {"text": "It is blue."}, "outputs": {"label": "B3"}, "augmented": True}
+    prompts = {"classify": {"instructions": text, "demos": [demo]}}
+    host.call("evaluate", job="j", program=triage(), examples=examples(1), prompts=prompts)
+    (told,) = host.events("prompt")
+    assert {key: told[key] for key in ("instructions", "demos")} == prompts["classify"]
+
+
 def test_steps_without_instructions_have_none(host: Host) -> None:
     only = {key: value for key, value in CLASSIFY.items() if key != "instructions"}
     result = host.call("evaluate", job="j", program=program([only]), examples=examples(4))
