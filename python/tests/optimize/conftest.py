@@ -1,7 +1,6 @@
 """Fixtures: bridges that end with their test, or go on to the next one."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 

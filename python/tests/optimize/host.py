@@ -85,7 +85,7 @@ class Host:
         open_end = self.process.stdin is not None and not self.process.stdin.closed
         if self.process.poll() is not None or not open_end or self._deaf or self._unanswered:
             return False
-        return self.call("ping") == {}
+        return bool(self.call("ping") == {})
 
     def hello(self, protocol: int = 1) -> Params:
         """The handshake."""
