@@ -21,10 +21,6 @@ class Candidate:
     scores: dict[str, float] = field(default_factory=dict)
     """By example."""
 
-    def mean(self) -> float:
-        """The score: the mean over the examples."""
-        return sum(self.scores.values()) / len(self.scores)
-
 
 @dataclass(frozen=True)
 class Scored:

@@ -49,8 +49,9 @@ class Host:
 
     def __init__(self, log: Path, command: list[str] | None = None, **answers: Answer) -> None:
         """`answers` by method; a dot is written as two underscores: `metric__score`."""
-        self.answers = {method.replace("__", "."): answer for method, answer in answers.items()}
+        self.answers = by_method(answers)
         self.prompts = Prompts()
+        self.is_shared = False
         self.received: list[Params] = []
         self.both: list[Params] = []
         """All messages with who sent them, in the order in which they were sent or read."""
@@ -66,11 +67,25 @@ class Host:
             )
         self._ids = itertools.count(1)
         self._deaf = False
+        self._unanswered: set[int] = set()
         self._replies: dict[int | None, queue.Queue[Params | None]] = {None: queue.Queue()}
         self._lock = threading.Lock()
-        self.notifications: queue.Queue[Params] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def forget(self, **answers: Answer) -> None:
+        """Begins anew, with other answers, as if it had been started now."""
+        self.answers = by_method(answers)
+        self.prompts = Prompts()
+        self.received.clear()
+        self.both.clear()
+
+    def is_idle(self) -> bool:
+        """Whether it can be used again: all that it was asked is answered, and it answers still."""
+        open_end = self.process.stdin is not None and not self.process.stdin.closed
+        if self.process.poll() is not None or not open_end or self._deaf or self._unanswered:
+            return False
+        return bool(self.call("ping") == {})
 
     def hello(self, protocol: int = 1) -> Params:
         """The handshake."""
@@ -81,6 +96,7 @@ class Host:
         """Sends a request; its number."""
         number = next(self._ids)
         self._replies[number] = queue.Queue()
+        self._unanswered.add(number)
         self.send({"id": number, "method": method, "params": params})
         return number
 
@@ -158,14 +174,13 @@ class Host:
                 self._replies[message["id"]].put(message)
                 return
             if "method" not in message:
+                self._unanswered.discard(message["id"])
                 # Of a line that the test wrote itself, nobody waits for the answer.
                 self._replies.setdefault(message["id"], queue.Queue()).put(message)
             elif "id" in message:
                 threading.Thread(target=self._answer, args=(message,), daemon=True).start()
             elif message["method"] == "prompt":
                 self.prompts.by_id[message["params"]["prompt"]] = message["params"]
-            else:
-                self.notifications.put(message)
         for waiting in list(self._replies.values()):
             waiting.put(None)
 
@@ -180,6 +195,11 @@ class Host:
         # If it has ended, the test has seen why.
         with suppress(BrokenPipeError, ValueError):
             self.send(answer)
+
+
+def by_method(answers: Mapping[str, Answer]) -> dict[str, Answer]:
+    """By the names in the protocol."""
+    return {name.replace("__", "."): answer for name, answer in answers.items()}
 
 
 def field(name: str, schema: Params | None = None, description: str = "") -> Params:

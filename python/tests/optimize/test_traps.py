@@ -145,7 +145,7 @@ def test_nothing_is_cached_and_nothing_written(start: StartHost, tmp_path: Path)
         for name, value in changed.items():
             patch.setenv(name, value)
         patch.chdir(here)
-        host = start_task(start, task)
+        host = start_task(start, task, fresh=True)
     for number in range(2):
         host.call("evaluate", job=f"j{number}", program=triage(runs="step"), examples=examples(4))
         run_stage(host, "mipro_v2", {"num_candidates": 2, "num_trials": 1}, job=f"m{number}")
@@ -173,7 +173,7 @@ def test_the_bridge_needs_no_environment(start: StartHost, tmp_path: Path) -> No
     with pytest.MonkeyPatch.context() as patch:
         for name in keys:
             patch.delenv(name)
-        host = start_task(start)
+        host = start_task(start, fresh=True)
     assert run_stage(host, "labeled_few_shot")["prompts"]
     assert sys.executable
 
