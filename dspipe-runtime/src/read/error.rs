@@ -1,5 +1,6 @@
 //! What can be wrong with a reply.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
@@ -89,14 +90,21 @@ pub enum FieldErrorKind {
     /// It is something else.
     WrongKind {
         /// What it must be, as in `a list`.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// What it is, shortened.
         found: String,
     },
+    /// It can be read in more than one way.
+    Ambiguous {
+        /// The readings, shortened.
+        readings: Vec<String>,
+    },
+    /// A key was not asked for.
+    Unexpected,
     /// It is not one of a fixed set of values.
     NotOneOf {
         /// The values.
-        choices: Vec<&'static str>,
+        choices: Vec<Cow<'static, str>>,
         /// What it is, shortened.
         found: String,
     },
@@ -111,6 +119,27 @@ pub enum FieldErrorKind {
     AboveMaximum {
         /// The largest.
         limit: f64,
+        /// What it is.
+        found: f64,
+    },
+    /// The number is not above a limit.
+    NotAbove {
+        /// What it must be above.
+        limit: f64,
+        /// What it is.
+        found: f64,
+    },
+    /// The number is not below a limit.
+    NotBelow {
+        /// What it must be below.
+        limit: f64,
+        /// What it is.
+        found: f64,
+    },
+    /// The number is not a multiple of another.
+    NotMultiple {
+        /// The other.
+        of: f64,
         /// What it is.
         found: f64,
     },
@@ -131,7 +160,7 @@ pub enum FieldErrorKind {
     /// The text does not match a regular expression.
     NoMatch {
         /// The regular expression.
-        pattern: &'static str,
+        pattern: Cow<'static, str>,
     },
     /// The list is too short.
     TooFewItems {
@@ -147,6 +176,25 @@ pub enum FieldErrorKind {
         /// How many it has.
         found: usize,
     },
+    /// Two items of the list are the same.
+    NotUnique {
+        /// The place of the later one, from 0.
+        index: usize,
+    },
+    /// The object has too few entries.
+    TooFewEntries {
+        /// The smallest number of entries.
+        limit: u32,
+        /// How many it has.
+        found: usize,
+    },
+    /// The object has too many entries.
+    TooManyEntries {
+        /// The largest number of entries.
+        limit: u32,
+        /// How many it has.
+        found: usize,
+    },
 }
 
 impl fmt::Display for FieldErrorKind {
@@ -154,6 +202,15 @@ impl fmt::Display for FieldErrorKind {
         match self {
             Self::Missing => f.write_str("is missing"),
             Self::WrongKind { expected, found } => write!(f, "must be {expected}, but is {found}"),
+            Self::Ambiguous { readings } => {
+                f.write_str("can be read as ")?;
+                for (index, reading) in readings.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { " or as " };
+                    write!(f, "{separator}{reading}")?;
+                }
+                Ok(())
+            }
+            Self::Unexpected => f.write_str("is not asked for"),
             Self::NotOneOf { choices, found } => {
                 f.write_str("must be ")?;
                 if choices.len() > 1 {
@@ -171,6 +228,15 @@ impl fmt::Display for FieldErrorKind {
             Self::AboveMaximum { limit, found } => {
                 write!(f, "must be at most {limit}, but is {found}")
             }
+            Self::NotAbove { limit, found } => {
+                write!(f, "must be above {limit}, but is {found}")
+            }
+            Self::NotBelow { limit, found } => {
+                write!(f, "must be below {limit}, but is {found}")
+            }
+            Self::NotMultiple { of, found } => {
+                write!(f, "must be a multiple of {of}, but is {found}")
+            }
             Self::TooShort { limit, found } => {
                 write!(f, "must have at least {limit} characters, but has {found}")
             }
@@ -185,6 +251,15 @@ impl fmt::Display for FieldErrorKind {
             }
             Self::TooManyItems { limit, found } => {
                 write!(f, "must have at most {limit} items, but has {found}")
+            }
+            Self::NotUnique { index } => {
+                write!(f, "must not have an item twice, but item {index} was there before")
+            }
+            Self::TooFewEntries { limit, found } => {
+                write!(f, "must have at least {limit} entries, but has {found}")
+            }
+            Self::TooManyEntries { limit, found } => {
+                write!(f, "must have at most {limit} entries, but has {found}")
             }
         }
     }
@@ -202,7 +277,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::String => "a string",
             Self::Integer => "an integer",
@@ -215,9 +290,11 @@ impl Kind {
 }
 
 /// A part of the path to a value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Segment {
     Field(&'static str),
+    /// A property of a schema.
+    Name(String),
     Key(String),
     Index(usize),
 }
@@ -249,7 +326,7 @@ impl Errors {
 
     pub(super) fn wrong_kind<T>(&mut self, expected: Kind, found: &Value) -> Option<T> {
         self.record(FieldErrorKind::WrongKind {
-            expected: expected.text(),
+            expected: Cow::Borrowed(expected.text()),
             found: shown(found),
         });
         None
@@ -257,7 +334,7 @@ impl Errors {
 
     pub(super) fn not_one_of<T>(&mut self, choices: Vec<&'static str>, found: &Value) -> Option<T> {
         self.record(FieldErrorKind::NotOneOf {
-            choices,
+            choices: choices.into_iter().map(Cow::Borrowed).collect(),
             found: shown(found),
         });
         None
@@ -268,20 +345,26 @@ impl Errors {
     }
 
     fn path(&self) -> String {
-        use fmt::Write;
-        let mut path = String::new();
-        for segment in &self.path {
-            let dot = if path.is_empty() { "" } else { "." };
-            // Writing to a string does not fail.
-            let _ = match segment {
-                Segment::Field(name) => write!(path, "{dot}{name}"),
-                Segment::Key(key) if is_plain(key) => write!(path, "{dot}{key}"),
-                Segment::Key(key) => write!(path, "[{key:?}]"),
-                Segment::Index(index) => write!(path, "[{index}]"),
-            };
-        }
-        path
+        path(&self.path)
     }
+}
+
+/// A path as messages show it.
+pub(super) fn path(segments: &[Segment]) -> String {
+    use fmt::Write;
+    let mut path = String::new();
+    for segment in segments {
+        let dot = if path.is_empty() { "" } else { "." };
+        // Writing to a string does not fail.
+        let _ = match segment {
+            Segment::Field(name) => write!(path, "{dot}{name}"),
+            Segment::Name(name) => write!(path, "{dot}{name}"),
+            Segment::Key(key) if is_plain(key) => write!(path, "{dot}{key}"),
+            Segment::Key(key) => write!(path, "[{key:?}]"),
+            Segment::Index(index) => write!(path, "[{index}]"),
+        };
+    }
+    path
 }
 
 fn is_plain(key: &str) -> bool {
@@ -294,7 +377,7 @@ fn is_plain(key: &str) -> bool {
 const LONGEST: usize = 60;
 
 /// A value as a message shows it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(items) => match items.len() {
             1 => "a list of 1 item".to_owned(),

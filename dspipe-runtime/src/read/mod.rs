@@ -3,11 +3,21 @@
 //! The compiler writes an implementation of [`Read`] for each generated type. A reader goes
 //! on after an error, so that one pass finds all of them and the LM can be told all at once.
 
+mod candidates;
 mod checks;
+mod coerce;
+mod embedded;
 mod error;
+mod fold;
+mod layout;
+mod number;
+mod parse;
 mod reader;
 mod repair;
 mod reply;
+mod scan;
+mod schema;
+mod tree;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +26,9 @@ use serde_json::{Map, Value};
 pub use checks::{Checks, Number};
 pub use error::{FieldError, FieldErrorKind, ReadError};
 pub use reader::{ObjectReader, Reader};
-pub use repair::Repair;
+pub use parse::{Parsed, Strictness, parse};
+pub use repair::{Repair, RepairKind};
+pub use schema::{Schema, SchemaError};
 pub(crate) use reply::read_reply;
 
 use error::Kind;

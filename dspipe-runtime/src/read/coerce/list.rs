@@ -1,0 +1,156 @@
+//! Lists, and what is written for one.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::{Coercer, shown_whole};
+use crate::read::error::{Kind, Segment};
+use crate::read::repair::RepairKind;
+use crate::read::schema::{ListType, Shape, TypeId};
+use crate::read::tree::{Form, Node, NodeKind, Text};
+
+/// A text of at most so many words on each side of a comma may be a list.
+const SHORT: usize = 3;
+
+impl Coercer<'_> {
+    pub(super) fn list(&mut self, node: &Node, id: TypeId, ty: &ListType) -> Option<Value> {
+        match &node.kind {
+            NodeKind::List(items) => self.items(items, ty),
+            _ if self.strict => self.no_list(node),
+            NodeKind::Text(text) => {
+                let inside = self.embedded(node, text, |this, inner| {
+                    let list = inner.list()?;
+                    Some(this.liberty(|this| {
+                        if text.form == Form::Quoted {
+                            this.repair(RepairKind::Encoded, node, "");
+                        } else {
+                            this.take_slips(node, &list.slips);
+                        }
+                        this.list(&list.node, id, ty)
+                    }))
+                });
+                match inside {
+                    Some(value) => value,
+                    None => self.list_of_text(node, text, ty),
+                }
+            }
+            NodeKind::Object(entries) => {
+                let one = self.attempt(|this| this.list_of_one(node, ty));
+                if one.is_some() {
+                    return one;
+                }
+                // `{"items": [...]}` for the list.
+                if self.path.is_empty()
+                    && let [entry] = &entries[..]
+                    && matches!(entry.node.kind, NodeKind::List(_))
+                {
+                    self.repair(RepairKind::Wrapper, node, format!("the list in {:?}", entry.key));
+                    return self.liberty(|this| this.list(&entry.node, id, ty));
+                }
+                self.list_of_one(node, ty)
+            }
+            NodeKind::Null | NodeKind::Nothing(_) => self.no_list(node),
+            NodeKind::Boolean(_) | NodeKind::Number(..) => self.list_of_one(node, ty),
+        }
+    }
+
+    fn no_list(&mut self, node: &Node) -> Option<Value> {
+        self.wrong(Cow::Borrowed(Kind::List.text()), node)
+    }
+
+    fn items(&mut self, items: &[Node], ty: &ListType) -> Option<Value> {
+        let mut values = Some(Vec::with_capacity(items.len()));
+        for (index, item) in items.iter().enumerate() {
+            let value = self.within(Segment::Index(index), |this| {
+                match ty.first.get(index).copied().or(ty.items) {
+                    Some(id) => this.value(item, id),
+                    None => {
+                        this.error(crate::read::FieldErrorKind::Unexpected);
+                        None
+                    }
+                }
+            });
+            match value {
+                Some(value) => {
+                    if let Some(values) = &mut values {
+                        values.push(value);
+                    }
+                }
+                None => values = None,
+            }
+        }
+        let values = values?;
+        self.check_list(&values, ty);
+        Some(Value::Array(values))
+    }
+
+    fn list_of_one(&mut self, node: &Node, ty: &ListType) -> Option<Value> {
+        let Some(item) = ty.first.first().copied().or(ty.items) else {
+            return self.no_list(node);
+        };
+        // What is wrong is that there is no list, not what is wrong with an item.
+        let value = self.liberty(|this| {
+            this.attempt(|this| this.within(Segment::Index(0), |this| this.value(node, item)))
+        });
+        let Some(value) = value else {
+            return self.no_list(node);
+        };
+        self.repair(RepairKind::List, node, "a list of one");
+        let values = vec![value];
+        self.check_list(&values, ty);
+        Some(Value::Array(values))
+    }
+
+    /// A list from a text: its lines, what stands between its commas, or the text as its one item.
+    fn list_of_text(&mut self, node: &Node, text: &Text, ty: &ListType) -> Option<Value> {
+        let by_line = self.embedded(node, text, |_, inner| inner.bullets());
+        if let Some(lines) = by_line {
+            self.repair(RepairKind::List, node, format!("{} lines", lines.len()));
+            return self.liberty(|this| this.items(&lines, ty));
+        }
+        let item = ty.items.map(|id| &self.schema.get(id).shape);
+        let parts = parts(&text.text);
+        let wants_text = match item {
+            Some(Shape::Text(_)) => true,
+            Some(Shape::Any) => true,
+            _ => false,
+        };
+        if parts.len() > 1 && wants_text {
+            let short = parts.iter().all(|part| part.split_whitespace().count() <= SHORT);
+            if short {
+                // A list, or a text with commas in it.
+                let whole = Value::Array(vec![Value::from(text.text.trim())]);
+                let split = parts.into_iter().map(Value::from).collect();
+                return self.ambiguous(vec![shown_whole(&whole), shown_whole(&split)]);
+            }
+        } else if parts.len() > 1 {
+            let one = self.attempt(|this| this.list_of_one(node, ty));
+            if one.is_some() {
+                return one;
+            }
+            let nodes: Vec<Node> = parts
+                .iter()
+                .map(|part| Node {
+                    id: self.shared.id(),
+                    span: node.span.clone(),
+                    kind: NodeKind::Text(Text {
+                        text: (*part).to_owned(),
+                        form: Form::Bare,
+                        cut: false,
+                    }),
+                    cut: false,
+                })
+                .collect();
+            self.repair(RepairKind::List, node, format!("{} parts", nodes.len()));
+            return self.liberty(|this| this.items(&nodes, ty));
+        }
+        self.list_of_one(node, ty)
+    }
+}
+
+/// What stands between commas.
+fn parts(text: &str) -> Vec<&str> {
+    let mark = if text.contains(';') { ';' } else { ',' };
+    text.split(mark).map(str::trim).filter(|part| !part.is_empty()).collect()
+}
