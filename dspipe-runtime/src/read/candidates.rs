@@ -114,6 +114,21 @@ impl<'t> Reply<'t> {
             (_, true) => Place::Fence,
             _ => Place::Prose,
         };
+        // A bracket too many in front, or in prose, must not hide the objects behind it.
+        if let NodeKind::List(items) = &scanned.node.kind
+            && scanned.node.cut
+        {
+            let objects = items.iter().filter(|item| matches!(item.kind, NodeKind::Object(_)));
+            for item in objects {
+                let within = |slip: &&Slip| item.span.contains(&slip.span.start);
+                self.json.push(Candidate {
+                    node: item.clone(),
+                    slips: scanned.slips.iter().filter(within).cloned().collect(),
+                    range: item.span.clone(),
+                    place: Place::Prose,
+                });
+            }
+        }
         self.json.push(Candidate {
             node: scanned.node,
             slips: scanned.slips,
