@@ -63,6 +63,7 @@ impl<'t> Reply<'t> {
         let text = self.text;
         let mut at = 0;
         let mut fenced = false;
+        let wants_list = schema.is_list(schema.root());
         shared.step(text.len());
         while let Some(found) = text[at..].find(['{', '[', '`', '<', '\\', '"']) {
             let here = at + found;
@@ -86,7 +87,7 @@ impl<'t> Reply<'t> {
                 b'{' | b'[' => {
                     if let Some(scanned) = scan::value_at(text, here, 0, keys, shared) {
                         at = scanned.end.max(at);
-                        self.add(here, scanned, fenced);
+                        self.add(here, scanned, fenced, wants_list);
                     }
                 }
                 b'"' if text[..here].trim().is_empty() => {
@@ -96,7 +97,7 @@ impl<'t> Reply<'t> {
                             || rest.starts_with("\"{\\\"");
                         if closed && text[scanned.end..].trim().is_empty() {
                             at = scanned.end.max(at);
-                            self.add(here, scanned, fenced);
+                            self.add(here, scanned, fenced, wants_list);
                         }
                     }
                 }
@@ -105,7 +106,7 @@ impl<'t> Reply<'t> {
         }
     }
 
-    fn add(&mut self, start: usize, scanned: Scanned, fenced: bool) {
+    fn add(&mut self, start: usize, scanned: Scanned, fenced: bool, wants_list: bool) {
         let range = start..scanned.end;
         let whole = self.text[..start].trim_matches(is_blank).is_empty()
             && self.text[scanned.end..].trim_matches(is_blank).is_empty();
@@ -116,7 +117,8 @@ impl<'t> Reply<'t> {
         };
         // A bracket too many in front, or in prose, must not hide the objects behind it.
         if let NodeKind::List(items) = &scanned.node.kind
-            && scanned.node.cut
+            && (scanned.node.cut || items.len() > 1)
+            && !wants_list
         {
             let objects = items.iter().filter(|item| matches!(item.kind, NodeKind::Object(_)));
             for item in objects {
