@@ -37,6 +37,8 @@ pub(super) struct Reply<'t> {
     text: &'t str,
     /// Reasoning before the answer.
     pub(super) thinking: Vec<Range<usize>>,
+    /// Whether the reasoning does not end, so that the answer can only be the last of it.
+    unclosed: bool,
     /// JSON, or something like it, outside the reasoning.
     pub(super) json: Vec<Candidate>,
 }
@@ -47,17 +49,19 @@ const THINKING: [&str; 8] = [
 ];
 
 impl<'t> Reply<'t> {
-    pub(super) fn new(text: &'t str, schema: &Schema, shared: &Shared) -> Self {
+    /// `lists` tells whether brackets are looked at, besides braces.
+    pub(super) fn new(text: &'t str, schema: &Schema, shared: &Shared, lists: bool) -> Self {
         let mut reply = Self {
             text,
             thinking: Vec::new(),
+            unclosed: false,
             json: Vec::new(),
         };
-        reply.find(schema, shared);
+        reply.find(schema, shared, lists);
         reply
     }
 
-    fn find(&mut self, schema: &Schema, shared: &Shared) {
+    fn find(&mut self, schema: &Schema, shared: &Shared, lists: bool) {
         let keys = schema.keys();
         let names = Names::all(schema.objects(schema.root()).into_iter());
         let text = self.text;
@@ -84,11 +88,19 @@ impl<'t> Reply<'t> {
                 b'[' if layout::marker(rest).is_some() => {
                     at = here + layout::marker(rest).map_or(1, |(_, length)| length);
                 }
+                b'[' if !lists => {}
                 b'{' | b'[' => {
                     if let Some(scanned) = scan::value_at(text, here, 0, keys, shared) {
                         at = scanned.end.max(at);
                         self.add(here, scanned, fenced, wants_list);
                     }
+                }
+                b'"' if self.begins_line(here)
+                    && self.json.is_empty()
+                    && let Some(scanned) = scan::entries_at(text, here, keys, shared) =>
+                {
+                    at = scanned.end.max(at);
+                    self.add(here, scanned, fenced, wants_list);
                 }
                 b'"' if text[..here].trim().is_empty() => {
                     // The whole reply as a text.
@@ -106,8 +118,20 @@ impl<'t> Reply<'t> {
         }
     }
 
+    fn begins_line(&self, at: usize) -> bool {
+        let before = self.text[..at].trim_end_matches([' ', '\t']);
+        before.is_empty() || before.ends_with('\n')
+    }
+
     fn add(&mut self, start: usize, scanned: Scanned, fenced: bool, wants_list: bool) {
         let range = start..scanned.end;
+        if self.unclosed {
+            // Only what is last and stands apart is no part of the reasoning.
+            let after = self.text[scanned.end..].trim_matches(|c: char| c.is_whitespace() || c == '`');
+            if !after.is_empty() || !self.begins_line(start) {
+                return;
+            }
+        }
         let whole = self.text[..start].trim_matches(is_blank).is_empty()
             && self.text[scanned.end..].trim_matches(is_blank).is_empty();
         let place = match (whole, fenced) {
@@ -168,7 +192,9 @@ impl<'t> Reply<'t> {
                 Some(end)
             }
             None => {
-                self.thinking.push(here..self.text.len());
+                // The answer may follow without the closing tag.
+                self.thinking.push(here..inner);
+                self.unclosed = true;
                 None
             }
         }
@@ -218,6 +244,9 @@ impl<'t> Reply<'t> {
 
     /// The text itself as the answer. Nothing that looks like broken JSON is taken so.
     pub(super) fn bare(&self, shared: &Shared) -> Option<Candidate> {
+        if self.unclosed {
+            return None;
+        }
         let range = self.answer();
         let text = self.text[range.clone()].trim();
         let inner = unfenced(text).trim();

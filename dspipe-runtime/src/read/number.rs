@@ -181,12 +181,12 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
         || CURRENCIES.iter().any(|name| after.starts_with(name));
     let grouped = before.ends_with(['$', '£', '¥', '₹', '₩']);
     let mut readings = plain(token.text, grouped);
-    let sign_before = before.trim_end_matches(['$', '€', '£', '¥', '₹', '₩', ' ']);
-    let is_minus = sign_before.ends_with(['-', '−', '–']) && {
-        let word = sign_before.trim_end_matches(['-', '−', '–']);
+    let marks = ['$', '€', '£', '¥', '₹', '₩', ' '];
+    let is_minus = before.trim_end_matches(marks).strip_suffix(['-', '−', '–']).is_some_and(|word| {
         // A dash between words is none.
-        word.is_empty() || word.ends_with([' ', ':', '=', '(']) && text[..token.start].ends_with(['-', '−', '$', '€', '£'])
-    } || fold::words(before).last().is_some_and(|(word, _)| matches!(word.as_str(), "minus" | "negative"));
+        let close = text[..token.start].ends_with(['-', '−', '$', '€', '£']);
+        word.trim_end_matches(marks).is_empty() || close && word.ends_with([' ', ':', '=', '('])
+    }) || fold::words(before).last().is_some_and(|(word, _)| matches!(word.as_str(), "minus" | "negative"));
     if is_minus {
         readings = readings.iter().map(negated).collect();
     }

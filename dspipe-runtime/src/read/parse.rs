@@ -129,7 +129,16 @@ impl Parser<'_> {
     }
 
     fn lenient(self) -> Result<Parsed, ReadError> {
-        let mut reply = Reply::new(self.reply, self.schema, &self.shared);
+        let wants_list = self.schema.is_list(self.schema.root());
+        self.searched(true).or_else(|error| match wants_list {
+            // A bracket in prose may hide an object behind it.
+            false if self.reply.contains('[') => self.searched(false).map_err(|_| error),
+            _ => Err(error),
+        })
+    }
+
+    fn searched(&self, lists: bool) -> Result<Parsed, ReadError> {
+        let mut reply = Reply::new(self.reply, self.schema, &self.shared, lists);
         let fields = reply.fields(self.schema, &self.shared);
         let lines = reply.lines(self.schema, &self.shared);
         let bare = reply.bare(&self.shared);

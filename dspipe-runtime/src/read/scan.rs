@@ -56,7 +56,41 @@ pub(super) fn value_at(
     keys: &Keys,
     shared: &Shared,
 ) -> Option<Scanned> {
-    scan(text, start, base, keys, shared, true).or_else(|| scan(text, start, base, keys, shared, false))
+    let scanned = scan(text, start, base, keys, shared, true);
+    // `{"a": 1}, "b": 2}` is right up to a bracket too many.
+    scanned
+        .filter(|scanned| !goes_on(&text[scanned.end..]))
+        .or_else(|| scan(text, start, base, keys, shared, false))
+}
+
+/// Reads the entries that begin at a position: an object without its first bracket.
+pub(super) fn entries_at(text: &str, start: usize, keys: &Keys, shared: &Shared) -> Option<Scanned> {
+    let mut scanner = Scanner::new(text, start, 0, keys, shared, false);
+    if !scanner.key_seen(start).is_some_and(|key| keys.knows(key)) {
+        return None;
+    }
+    scanner.objects = 1;
+    scanner.note(Kind::Bracket, start);
+    let mut entries = Vec::new();
+    let cut = scanner.entries(0, &mut entries)?;
+    let node = scanner.node(start, NodeKind::Object(entries));
+    shared.step(scanner.at - start);
+    Some(Scanned {
+        node: Node { cut, ..node },
+        slips: scanner.slips,
+        end: scanner.at,
+    })
+}
+
+/// Whether an object that was just closed goes on: a comma and a key follow.
+fn goes_on(rest: &str) -> bool {
+    let inside = || {
+        let after = rest.trim_start().strip_prefix(',')?.trim_start();
+        let after = window(after, 0).strip_prefix(['"', '\''])?;
+        let (_, after) = after.split_once(['"', '\'', '\n'])?;
+        Some(after.trim_start().starts_with(':'))
+    };
+    inside().unwrap_or(false)
 }
 
 /// Reads a text that is JSON and nothing else.
@@ -76,18 +110,7 @@ fn scan(
     shared: &Shared,
     strict: bool,
 ) -> Option<Scanned> {
-    let mut scanner = Scanner {
-        text,
-        at: start,
-        base,
-        keys,
-        shared,
-        strict,
-        slips: Vec::new(),
-        failed: false,
-        lists: 0,
-        objects: 0,
-    };
+    let mut scanner = Scanner::new(text, start, base, keys, shared, strict);
     let node = scanner.value(0, Place::Top)?;
     if scanner.failed {
         return None;
@@ -124,6 +147,28 @@ struct Scanner<'t> {
 }
 
 impl<'t> Scanner<'t> {
+    fn new(
+        text: &'t str,
+        at: usize,
+        base: usize,
+        keys: &'t Keys,
+        shared: &'t Shared,
+        strict: bool,
+    ) -> Self {
+        Self {
+            text,
+            at,
+            base,
+            keys,
+            shared,
+            strict,
+            slips: Vec::new(),
+            failed: false,
+            lists: 0,
+            objects: 0,
+        }
+    }
+
     fn note(&mut self, kind: Kind, from: usize) {
         if self.strict {
             self.failed = true;
@@ -204,8 +249,10 @@ impl<'t> Scanner<'t> {
             return None;
         }
         match self.peek()? {
+            '{' if self.is_set() => self.list(depth, '{', '}'),
             '{' => self.object(depth),
-            '[' => self.list(depth),
+            '[' => self.list(depth, '[', ']'),
+            '(' if place != Place::Top && self.is_tuple() => self.list(depth, '(', ')'),
             _ => match self.text(place) {
                 Some(node) => Some(node),
                 None => self.word(place),
@@ -244,7 +291,7 @@ impl<'t> Scanner<'t> {
                 }
                 Some('}') => {
                     self.bump('}');
-                    if depth == 0 && self.goes_on() {
+                    if depth == 0 && !self.strict && goes_on(self.rest()) {
                         // Closed too early: `{"a": 1}, "b": 2}`.
                         self.note(Kind::Bracket, self.at - 1);
                         needs_comma = true;
@@ -319,18 +366,42 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn list(&mut self, depth: usize) -> Option<Node> {
+    /// Whether a brace opens a set, as in Python: `{"a", "b"}`.
+    fn is_set(&self) -> bool {
+        if self.strict {
+            return false;
+        }
+        let inside = || {
+            let after = window(self.text, self.at + 1).trim_start().strip_prefix(['"', '\''])?;
+            let (_, after) = after.split_once(['"', '\''])?;
+            Some(after.trim_start().starts_with([',', '}']))
+        };
+        inside().unwrap_or(false)
+    }
+
+    /// Whether a bracket opens a tuple, as in Python: `("a", 1)`.
+    fn is_tuple(&self) -> bool {
+        let window = window(self.text, self.at + 1).trim_start();
+        let is_value = window.starts_with(['"', '\'', '[', '{'])
+            || window.starts_with(|c: char| c.is_ascii_digit());
+        !self.strict && is_value && window.find(',').is_some_and(|comma| !window[..comma].contains([')', '\n']))
+    }
+
+    fn list(&mut self, depth: usize, open: char, close: char) -> Option<Node> {
         let start = self.at;
-        self.bump('[');
+        self.bump(open);
+        if open != '[' {
+            self.note(Kind::Bracket, start);
+        }
         self.lists += 1;
         let mut items = Vec::new();
-        let cut = self.items(depth, &mut items)?;
+        let cut = self.items(depth, &mut items, close)?;
         self.lists -= 1;
         let node = self.node(start, NodeKind::List(items));
         Some(Node { cut, ..node })
     }
 
-    fn items(&mut self, depth: usize, items: &mut Vec<Node>) -> Option<bool> {
+    fn items(&mut self, depth: usize, items: &mut Vec<Node>, close: char) -> Option<bool> {
         let mut needs_comma = false;
         loop {
             let from = self.at;
@@ -347,8 +418,8 @@ impl<'t> Scanner<'t> {
                     self.note(Kind::Unfinished, self.at);
                     return Some(true);
                 }
-                Some(']') => {
-                    self.bump(']');
+                Some(c) if c == close || c == ']' => {
+                    self.bump(c);
                     return Some(false);
                 }
                 Some('}') if self.objects > 0 => {
@@ -376,6 +447,13 @@ impl<'t> Scanner<'t> {
             // A key here belongs to an object whose bracket is missing.
             if !self.strict && self.key_at(self.at) && self.objects + self.lists > 0 {
                 let start = self.at;
+                let scalars = !items.is_empty()
+                    && items.iter().all(|item| !matches!(item.kind, NodeKind::Object(_)));
+                if scalars && self.objects > 0 {
+                    // It belongs to the object around the list, whose end is missing.
+                    self.note(Kind::Bracket, start);
+                    return Some(false);
+                }
                 self.note(Kind::Bracket, start);
                 if depth + 1 >= MAX_DEPTH {
                     self.failed = true;
@@ -480,20 +558,6 @@ impl<'t> Scanner<'t> {
         self.note(Kind::Skipped, from);
     }
 
-    /// Whether the object that was just closed goes on: a comma and a key follow.
-    fn goes_on(&self) -> bool {
-        if self.strict {
-            return false;
-        }
-        let rest = self.rest();
-        let trimmed = rest.trim_start();
-        let Some(after) = trimmed.strip_prefix(',') else {
-            return false;
-        };
-        let after = after.trim_start();
-        after.starts_with(['"', '\'', '“']) && self.key_at(self.text.len() - after.len())
-    }
-
     /// Whether a key and a colon stand at a position.
     fn key_at(&self, at: usize) -> bool {
         self.key_seen(at).is_some()
@@ -523,7 +587,9 @@ impl<'t> Scanner<'t> {
         };
         self.shared.step(rest.len() - after.len());
         let after = after.trim_start_matches([' ', '\t']);
-        let is_colon = after.starts_with([':', '：']) || after.starts_with("=>") || after.starts_with("= ");
+        let is_colon = after.starts_with([':', '：'])
+            || after.starts_with("=>")
+            || after.starts_with('=') && (text::closing(first).is_some() || after.starts_with("= "));
         // Not an URL.
         (is_colon && !after.starts_with("://")).then_some(key)
     }

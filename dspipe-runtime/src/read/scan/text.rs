@@ -77,8 +77,6 @@ impl<'t> Scanner<'t> {
                     self.note(Kind::Quotes, start);
                     return Some(Text { text, form: Form::Quoted, cut: false });
                 }
-                self.bump('"');
-                self.note(Kind::Quotes, start);
             }
         }
         let close = closing(open)?;
@@ -92,7 +90,12 @@ impl<'t> Scanner<'t> {
         } else {
             self.bump('"');
         }
-        Some(self.quoted(close, place))
+        let mut text = self.quoted(close, place);
+        // `""value"`: one mark too many.
+        if !self.strict && open == '"' && text.text.len() > 1 && text.text.rfind('"') == Some(0) {
+            text.text.remove(0);
+        }
+        Some(text)
     }
 
     /// What stands between quotation marks, after the first.
@@ -183,7 +186,7 @@ impl<'t> Scanner<'t> {
             (_, '}') if self.objects > 0 => self.is_structural(here + 1, open),
             // One too many.
             (_, ']' | '}') => open == 0,
-            (Place::Object, ',') => {
+            (Place::Object, ',' | ';') => {
                 let after = skip_comments(&after[1..]).trim_start_matches([',', ' ', '\n', '\t', '\r']);
                 if after.is_empty() || after.starts_with(['}', ']']) {
                     return true;
@@ -193,9 +196,9 @@ impl<'t> Scanner<'t> {
                 self.key_seen(key)
                     .is_some_and(|key| open == 0 || self.keys.knows(key))
                     || after.starts_with("...")
-                    || open == 0 && self.long_key(key)
+                    || open == 0 && (self.long_key(key) || self.known_key(key))
             }
-            (Place::List, ',') => {
+            (Place::List, ',' | ';') => {
                 let after = skip_comments(&after[1..]);
                 let mut following = after.chars();
                 match following.next() {
@@ -245,6 +248,15 @@ impl<'t> Scanner<'t> {
     fn key_after(&self, at: usize, window: &str, rest: &str) -> bool {
         let after = rest[1..].trim_start();
         self.key_at(at + window.len() - after.len())
+    }
+
+    /// A key of the schema in quotation marks, though no colon follows.
+    fn known_key(&self, at: usize) -> bool {
+        let quoted = || {
+            let inner = window(self.text, at).strip_prefix('"')?;
+            Some(&inner[..inner.find('"')?])
+        };
+        quoted().is_some_and(|key| self.keys.knows(key))
     }
 
     /// A key that is longer than it is looked ahead otherwise.
