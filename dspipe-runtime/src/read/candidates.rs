@@ -226,7 +226,7 @@ impl<'t> Reply<'t> {
         let names = Names::all(schema.objects(schema.root()).into_iter());
         let range = self.answer();
         let text = unfenced(self.text[range.clone()].trim());
-        if names.is_empty() || text.starts_with(['{', '[']) {
+        if names.is_empty() || self.unclosed || text.starts_with(['{', '[']) {
             return None;
         }
         let inside_line = |candidate: &Candidate| {

@@ -113,7 +113,9 @@ impl<'s> Coercer<'s> {
                 self.repair(RepairKind::Null, node, format!("null for {word}"));
                 return Some(Value::Null);
             }
-            NodeKind::Text(text) if ty.nullable && !self.strict && says_nothing(text, &ty.shape) => {
+            NodeKind::Text(text)
+                if ty.nullable && !self.strict && says_nothing(text, self.takes_text(id, &text.text)) =>
+            {
                 self.repair(RepairKind::Null, node, format!("null for {:?}", text.text));
                 return Some(Value::Null);
             }
@@ -136,6 +138,17 @@ impl<'s> Coercer<'s> {
             Shape::Object(object) => self.object(node, id, object),
             Shape::Choice(choices) => self.choice(node, choices),
             Shape::Union(types) => self.union(node, types),
+        }
+    }
+
+    /// Whether a text as it is can be of a type.
+    fn takes_text(&self, id: TypeId, text: &str) -> bool {
+        match &self.schema.get(id).shape {
+            Shape::Text(_) | Shape::Any => true,
+            Shape::Choice(choices) => choices.iter().any(|choice| choice.value.as_str() == Some(text)),
+            // Unions have none in them.
+            Shape::Union(types) => types.iter().any(|ty| self.takes_text(*ty, text)),
+            _ => false,
         }
     }
 
@@ -349,14 +362,7 @@ pub(super) fn shown_whole(value: &Value) -> String {
 }
 
 /// Whether a text is a word for null where texts are not asked for, or where it is not in quotation marks.
-fn says_nothing(text: &Text, shape: &Shape) -> bool {
-    let is_text = match shape {
-        Shape::Text(_) | Shape::Any => true,
-        Shape::Choice(choices) => choices
-            .iter()
-            .any(|choice| choice.value.as_str() == Some(&text.text)),
-        _ => false,
-    };
+fn says_nothing(text: &Text, is_text: bool) -> bool {
     let plain = text.text.trim().trim_end_matches('.');
     let words = ["null", "none", "n/a", "na", "nil", "undefined", "nan", "not applicable", "-", "—", ""];
     let is_word = words.iter().any(|word| plain.eq_ignore_ascii_case(word));

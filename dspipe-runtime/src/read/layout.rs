@@ -95,8 +95,13 @@ pub(super) fn tags(text: &str, base: usize, names: &Names, shared: &Shared) -> O
             continue;
         }
         let inner = start + length;
-        let close = if unclosed.contains(name) { None } else { closing_tag(&text[inner..], name) };
-        shared.step(close.map_or(text.len() - inner, |(end, _)| end));
+        let close = if unclosed.contains(name) {
+            None
+        } else {
+            let close = closing_tag(&text[inner..], name);
+            shared.step(close.map_or(text.len() - inner, |(end, _)| end));
+            close
+        };
         let (end, next) = match close {
             Some((end, length)) => (inner + end, inner + end + length),
             None => {
@@ -237,6 +242,13 @@ pub(super) fn lines(text: &str, base: usize, names: &Names, shared: &Shared) -> 
     for line in text.split_inclusive('\n') {
         let start = at;
         at += line.len();
+        if matches!(line.trim(), "---" | "***" | "___") {
+            // A rule ends a field.
+            if let Some((name, range, from, _)) = open.take() {
+                entries.push(field(text, base, name, range, from..start, shared));
+            }
+            continue;
+        }
         let Some(key) = key_line(line).filter(|key| names.has(key.name)) else {
             continue;
         };
@@ -310,7 +322,9 @@ pub(super) fn key_line(line: &str) -> Option<KeyLine<'_>> {
         behind(1)
     } else if after.starts_with('：') {
         behind('：'.len_utf8())
-    } else if after.starts_with("= ") || after.starts_with('|') && row {
+    } else if after.starts_with('=') && !after.starts_with("==") && !after.starts_with("=>")
+        || after.starts_with('|') && row
+    {
         behind(1)
     } else if after.starts_with("->") || after.starts_with("=>") {
         behind(2)

@@ -154,4 +154,6 @@ impl<T: Read> Read for BTreeMap<String, T> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -162,7 +162,8 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
     let before = text[..token.start].trim_end();
     let after = text[token.end..].trim_start();
     // A month, a time, a range, a part of a name.
-    if after.starts_with(['-', '–', ':', '+']) && !after[1..].starts_with(' ') && !after[1..].is_empty()
+    let joined = after.strip_prefix(['-', '–', ':', '+']);
+    if joined.is_some_and(|rest| !rest.starts_with(' ') && !rest.is_empty())
         || after.starts_with('+')
         || before.ends_with(['<', '>', '≤', '≥', '±', '^', '/'])
         || is_comparison(before)
@@ -181,6 +182,10 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
         || CURRENCIES.iter().any(|name| after.starts_with(name));
     let grouped = before.ends_with(['$', '£', '¥', '₹', '₩']);
     let mut readings = plain(token.text, grouped);
+    // In euros, a point may stand between thousands.
+    if currency && !grouped && token.text.matches('.').count() == 1 && is_grouped(token.text, '.') {
+        readings.extend(plain(&token.text.replace('.', ""), false));
+    }
     let marks = ['$', '€', '£', '¥', '₹', '₩', ' '];
     let is_minus = before.trim_end_matches(marks).strip_suffix(['-', '−', '–']).is_some_and(|word| {
         // A dash between words is none.

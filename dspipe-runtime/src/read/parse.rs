@@ -82,6 +82,18 @@ pub(crate) fn schema_of(text: &'static str) -> Result<Arc<Schema>, SchemaError> 
     Ok(schema)
 }
 
+/// How many steps lenient reading takes, to hold it against the length of the reply.
+#[cfg(test)]
+pub(super) fn steps(schema: &Schema, reply: &str) -> u64 {
+    let parser = Parser {
+        schema,
+        reply,
+        shared: Shared::default(),
+    };
+    let _ = parser.parse(Strictness::Lenient);
+    parser.shared.steps.get()
+}
+
 struct Parser<'p> {
     schema: &'p Schema,
     reply: &'p str,
@@ -95,7 +107,7 @@ struct Read {
 }
 
 impl Parser<'_> {
-    fn parse(self, strictness: Strictness) -> Result<Parsed, ReadError> {
+    fn parse(&self, strictness: Strictness) -> Result<Parsed, ReadError> {
         if strictness == Strictness::Strict {
             return self.strict();
         }
@@ -108,7 +120,7 @@ impl Parser<'_> {
         self.lenient()
     }
 
-    fn strict(self) -> Result<Parsed, ReadError> {
+    fn strict(&self) -> Result<Parsed, ReadError> {
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(self.reply) {
             return Err(ReadError::syntax(&error));
         }
@@ -128,7 +140,7 @@ impl Parser<'_> {
         Coercer::new(self.schema, &self.shared, false).outcome(node)
     }
 
-    fn lenient(self) -> Result<Parsed, ReadError> {
+    fn lenient(&self) -> Result<Parsed, ReadError> {
         let wants_list = self.schema.is_list(self.schema.root());
         self.searched(true).or_else(|error| match wants_list {
             // A bracket in prose may hide an object behind it.

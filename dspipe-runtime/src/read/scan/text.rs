@@ -104,6 +104,9 @@ impl<'t> Scanner<'t> {
         // Brackets that are open inside the text: an object in it may have keys of its own.
         let mut open = 0_usize;
         let begin = self.at;
+        // The last mark that was taken for a part of the text: in the text, and in the reply.
+        let mut last: Option<(usize, usize)> = None;
+        let mut marks = 0_usize;
         loop {
             let plain = self.plain(close);
             self.shared.step(plain.len() + 1);
@@ -128,6 +131,8 @@ impl<'t> Scanner<'t> {
                     return Text { text, form: Form::Quoted, cut: false };
                 }
                 self.note(Kind::Escape, at);
+                last = Some((text.len(), self.at));
+                marks += 1;
                 text.push(c);
             } else {
                 // A control character.
@@ -142,6 +147,16 @@ impl<'t> Scanner<'t> {
             if self.failed {
                 break;
             }
+        }
+        if place != Place::Top
+            && marks % 2 == 1
+            && let Some((length, after)) = last
+            && text[length..].trim_end_matches([' ', '\n', '`']).ends_with(['}', ']'])
+        {
+            // The brackets behind it are closed, so this was the end, and the rest belongs nowhere.
+            text.truncate(length);
+            self.at = after;
+            return Text { text, form: Form::Quoted, cut: false };
         }
         self.note(Kind::Unfinished, self.at);
         let length = text.len();
@@ -221,6 +236,10 @@ impl<'t> Scanner<'t> {
                     && (line_break || window.starts_with(' '))
             }
             (Place::List, '0'..='9' | '-' | '{' | '[') => open == 0 && window.starts_with([' ', '\n']),
+            (Place::List, ')') => skip_comments(&after[1..])
+                .chars()
+                .next()
+                .is_none_or(|c| matches!(c, ',' | '}' | ']')),
             (_, '+') => true,
             _ => false,
         }

@@ -53,6 +53,7 @@ impl Scanner<'_> {
     fn to_end_of_word(&mut self, place: Place) {
         let mut open = 0_usize;
         let mut before = ' ';
+        let start = self.at;
         while let Some(c) = self.peek() {
             let ends = match c {
                 '{' | '[' | '(' => {
@@ -70,12 +71,15 @@ impl Scanner<'_> {
                 '}' => self.objects > 0 || place == Place::Top,
                 ']' => self.lists > 0 || place == Place::Top,
                 ',' | '，' => match place {
-                    Place::Object => self.ends_at_comma(c),
+                    Place::Object => self.ends_at_comma(start, c),
                     _ => open == 0,
                 },
                 '\n' => self.ends_at_line(place),
                 '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
                 '"' if before.is_whitespace() => place == Place::List || self.key_at(self.at),
+                '\'' if before.is_whitespace() && place == Place::List => {
+                    number(self.span_text(start..self.at).trim_end()).is_some()
+                }
                 '`' => self.rest().starts_with("```") && before == '\n',
                 _ => false,
             };
@@ -89,7 +93,11 @@ impl Scanner<'_> {
     }
 
     /// Whether a comma here ends the value: a key follows, or the end.
-    fn ends_at_comma(&self, comma: char) -> bool {
+    fn ends_at_comma(&self, start: usize, comma: char) -> bool {
+        let so_far = self.span_text(start..self.at);
+        if matches!(so_far, "true" | "false" | "null" | "True" | "False" | "None") {
+            return true;
+        }
         let window = window(self.text, self.at + comma.len_utf8());
         let mut after = window.trim_start();
         while comment(after) > 0 {
@@ -178,6 +186,11 @@ pub(in crate::read) fn number(raw: &str) -> Option<Number> {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
+    }
+    if digits.contains(['.', 'e', 'E']) {
+        // Exact to the last digit, which `serde_json` is not by default.
+        serde_json::from_str::<serde::de::IgnoredAny>(raw).ok()?;
+        return Number::from_f64(raw.parse().ok()?);
     }
     serde_json::from_str(raw).ok()
 }
