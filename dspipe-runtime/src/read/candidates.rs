@@ -45,7 +45,14 @@ pub(super) struct Reply<'t> {
 
 /// Tags of reasoning.
 const THINKING: [&str; 8] = [
-    "think", "thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "analysis",
+    "think",
+    "thinking",
+    "thought",
+    "thoughts",
+    "reasoning",
+    "reflection",
+    "scratchpad",
+    "analysis",
 ];
 
 impl<'t> Reply<'t> {
@@ -89,12 +96,13 @@ impl<'t> Reply<'t> {
                     at = here + layout::marker(rest).map_or(1, |(_, length)| length);
                 }
                 b'[' if !lists => {}
-                b'{' | b'[' => {
-                    if let Some(scanned) = scan::value_at(text, here, 0, keys, shared) {
+                b'{' | b'[' => match scan::value_at(text, here, 0, keys, shared) {
+                    Some(scanned) => {
                         at = scanned.end.max(at);
                         self.add(here, scanned, fenced, wants_list);
                     }
-                }
+                    None => at = at.max(shared.too_deep.take()),
+                },
                 b'"' if self.begins_line(here)
                     && self.json.is_empty()
                     && let Some(scanned) = scan::entries_at(text, here, keys, shared) =>
@@ -127,7 +135,8 @@ impl<'t> Reply<'t> {
         let range = start..scanned.end;
         if self.unclosed {
             // Only what is last and stands apart is no part of the reasoning.
-            let after = self.text[scanned.end..].trim_matches(|c: char| c.is_whitespace() || c == '`');
+            let after =
+                self.text[scanned.end..].trim_matches(|c: char| c.is_whitespace() || c == '`');
             if !after.is_empty() || !self.begins_line(start) {
                 return;
             }
@@ -144,7 +153,9 @@ impl<'t> Reply<'t> {
             && (scanned.node.cut || items.len() > 1)
             && !wants_list
         {
-            let objects = items.iter().filter(|item| matches!(item.kind, NodeKind::Object(_)));
+            let objects = items
+                .iter()
+                .filter(|item| matches!(item.kind, NodeKind::Object(_)));
             for item in objects {
                 let within = |slip: &&Slip| item.span.contains(&slip.span.start);
                 self.json.push(Candidate {
@@ -166,8 +177,17 @@ impl<'t> Reply<'t> {
     /// Passes over reasoning that begins here, or takes what came before for reasoning if it ends here.
     fn reasoning(&mut self, here: usize, names: &Names) -> Option<usize> {
         let rest = &self.text[here..];
+        if rest.starts_with("<|channel|>final") {
+            // Harmony's name for the answer; what came before is none.
+            self.thinking.push(0..here);
+            self.json.clear();
+            return None;
+        }
         let is_known = |name: &str| {
-            THINKING.iter().any(|known| known.eq_ignore_ascii_case(name)) && !names.has(name)
+            THINKING
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+                && !names.has(name)
         };
         if let Some(tag) = rest.strip_prefix("</") {
             let end = tag.find('>')?;
@@ -202,7 +222,12 @@ impl<'t> Reply<'t> {
 
     /// What is not reasoning, if it is in one piece at the end.
     pub(super) fn answer(&self) -> Range<usize> {
-        let start = self.thinking.iter().map(|range| range.end).max().unwrap_or(0);
+        let start = self
+            .thinking
+            .iter()
+            .map(|range| range.end)
+            .max()
+            .unwrap_or(0);
         start..self.text.len()
     }
 
@@ -218,7 +243,11 @@ impl<'t> Reply<'t> {
             layout::markers(text, range.start, shared),
             layout::tags(text, range.start, &names, shared),
         ];
-        found.into_iter().flatten().map(|inside| self.candidate(inside.node, inside.slips)).collect()
+        found
+            .into_iter()
+            .flatten()
+            .map(|inside| self.candidate(inside.node, inside.slips))
+            .collect()
     }
 
     /// Fields on lines. There are none where there is an object as JSON, but as the value of a line.
@@ -250,10 +279,15 @@ impl<'t> Reply<'t> {
         let range = self.answer();
         let text = self.text[range.clone()].trim();
         let inner = unfenced(text).trim();
-        if inner.is_empty() || inner.starts_with(['{', '[']) || self.objects().next().is_some() || text.starts_with("```json") {
+        if inner.is_empty()
+            || inner.starts_with(['{', '['])
+            || self.objects().next().is_some()
+            || text.starts_with("```json")
+        {
             return None;
         }
-        let start = range.start + (self.text[range].len() - self.text[self.answer()].trim_start().len());
+        let start =
+            range.start + (self.text[range].len() - self.text[self.answer()].trim_start().len());
         let node = Node {
             id: shared.id(),
             span: start..start + text.len(),
@@ -274,16 +308,21 @@ impl<'t> Reply<'t> {
 
     /// Objects with at least one entry.
     pub(super) fn objects(&self) -> impl Iterator<Item = &Candidate> {
-        self.json.iter().filter(|candidate| match &candidate.node.kind {
-            NodeKind::Object(entries) => !entries.is_empty(),
-            NodeKind::List(items) => items.iter().any(|item| matches!(item.kind, NodeKind::Object(_))),
-            _ => false,
-        })
+        self.json
+            .iter()
+            .filter(|candidate| match &candidate.node.kind {
+                NodeKind::Object(entries) => !entries.is_empty(),
+                NodeKind::List(items) => items
+                    .iter()
+                    .any(|item| matches!(item.kind, NodeKind::Object(_))),
+                _ => false,
+            })
     }
 
     fn candidate(&self, node: Node, slips: Vec<Slip>) -> Candidate {
         let range = node.span.clone();
-        let whole = self.text[..range.start].trim().is_empty() && self.text[range.end..].trim().is_empty();
+        let whole =
+            self.text[..range.start].trim().is_empty() && self.text[range.end..].trim().is_empty();
         Candidate {
             node,
             slips,

@@ -114,7 +114,9 @@ impl<'s> Coercer<'s> {
                 return Some(Value::Null);
             }
             NodeKind::Text(text)
-                if ty.nullable && !self.strict && says_nothing(text, self.takes_text(id, &text.text)) =>
+                if ty.nullable
+                    && !self.strict
+                    && says_nothing(text, self.takes_text(id, &text.text)) =>
             {
                 self.repair(RepairKind::Null, node, format!("null for {:?}", text.text));
                 return Some(Value::Null);
@@ -145,7 +147,9 @@ impl<'s> Coercer<'s> {
     fn takes_text(&self, id: TypeId, text: &str) -> bool {
         match &self.schema.get(id).shape {
             Shape::Text(_) | Shape::Any => true,
-            Shape::Choice(choices) => choices.iter().any(|choice| choice.value.as_str() == Some(text)),
+            Shape::Choice(choices) => choices
+                .iter()
+                .any(|choice| choice.value.as_str() == Some(text)),
             // Unions have none in them.
             Shape::Union(types) => types.iter().any(|ty| self.takes_text(*ty, text)),
             _ => false,
@@ -166,7 +170,8 @@ impl<'s> Coercer<'s> {
         let Some(best) = fitting.clone().min_by_key(|outcome| outcome.cost()) else {
             return self.no_branch(node, types, &outcomes);
         };
-        let mut equal = fitting.filter(|other| other.cost() == best.cost() && other.value != best.value);
+        let mut equal =
+            fitting.filter(|other| other.cost() == best.cost() && other.value != best.value);
         if let Some(other) = equal.next()
             && let (Some(one), Some(other)) = (&best.value, &other.value)
             && best.cost() > best.absent
@@ -186,15 +191,24 @@ impl<'s> Coercer<'s> {
     }
 
     /// What is wrong where no branch fits: the errors of the one that comes nearest, if one is near at all.
-    fn no_branch(&mut self, node: &Node, types: &[TypeId], outcomes: &[Rc<Outcome>]) -> Option<Value> {
+    fn no_branch(
+        &mut self,
+        node: &Node,
+        types: &[TypeId],
+        outcomes: &[Rc<Outcome>],
+    ) -> Option<Value> {
         let below = |outcome: &Outcome| {
             let here = error::path(&self.path);
-            outcome.present > 0 || outcome.errors.iter().any(|error| error.path != here || !is_kind(error))
+            outcome.present > 0
+                || outcome
+                    .errors
+                    .iter()
+                    .any(|error| error.path != here || !is_kind(error))
         };
         let near = outcomes.iter().filter(|outcome| below(outcome));
-        if let Some(nearest) = near.min_by_key(|outcome| {
-            (outcome.errors.len(), u32::MAX - outcome.present)
-        }) {
+        if let Some(nearest) =
+            near.min_by_key(|outcome| (outcome.errors.len(), u32::MAX - outcome.present))
+        {
             let nearest = Rc::clone(nearest);
             self.take(&nearest);
             return None;
@@ -215,7 +229,10 @@ impl<'s> Coercer<'s> {
             Shape::List(_) => Kind::List,
             Shape::Object(_) => Kind::Object,
             Shape::Choice(choices) => {
-                let choices: Vec<String> = choices.iter().map(|choice| choice.value.to_string()).collect();
+                let choices: Vec<String> = choices
+                    .iter()
+                    .map(|choice| choice.value.to_string())
+                    .collect();
                 return Cow::Owned(choices.join(" or "));
             }
             Shape::Union(_) => return Cow::Borrowed("one of several types"),
@@ -274,7 +291,12 @@ impl<'s> Coercer<'s> {
     }
 
     /// What is inside a text, if it is something and the text is not inside too many others.
-    fn embedded<T>(&mut self, node: &Node, text: &Text, read: impl FnOnce(&mut Self, Embedded<'_>) -> Option<T>) -> Option<T> {
+    fn embedded<T>(
+        &mut self,
+        node: &Node,
+        text: &Text,
+        read: impl FnOnce(&mut Self, Embedded<'_>) -> Option<T>,
+    ) -> Option<T> {
         if self.levels >= MAX_LEVELS || self.strict {
             return None;
         }
@@ -364,11 +386,25 @@ pub(super) fn shown_whole(value: &Value) -> String {
 /// Whether a text is a word for null where texts are not asked for, or where it is not in quotation marks.
 fn says_nothing(text: &Text, is_text: bool) -> bool {
     let plain = text.text.trim().trim_end_matches('.');
-    let words = ["null", "none", "n/a", "na", "nil", "undefined", "nan", "not applicable", "-", "—", ""];
+    let words = [
+        "null",
+        "none",
+        "n/a",
+        "na",
+        "nil",
+        "undefined",
+        "nan",
+        "not applicable",
+        "-",
+        "—",
+        "",
+    ];
     let is_word = words.iter().any(|word| plain.eq_ignore_ascii_case(word));
     match text.form {
         Form::Quoted => !is_text && is_word,
-        Form::Bare | Form::Block if is_text => matches!(plain, "null" | "None" | "undefined" | "nil" | ""),
+        Form::Bare | Form::Block if is_text => {
+            matches!(plain, "null" | "None" | "undefined" | "nil" | "")
+        }
         Form::Bare | Form::Block => is_word,
     }
 }

@@ -23,7 +23,12 @@ pub(super) struct Inside {
 }
 
 impl<'t> Embedded<'t> {
-    pub(super) fn new(text: &'t str, span: Range<usize>, schema: &'t Schema, shared: &'t Shared) -> Self {
+    pub(super) fn new(
+        text: &'t str,
+        span: Range<usize>,
+        schema: &'t Schema,
+        shared: &'t Shared,
+    ) -> Self {
         let trimmed = text.trim();
         shared.step(text.len());
         Self {
@@ -56,8 +61,8 @@ impl<'t> Embedded<'t> {
     }
 
     /// The lines of a list, without their bullets.
-    pub(super) fn bullets(&self) -> Option<Vec<Node>> {
-        layout::bullets(self.text, self.base, self.shared)
+    pub(super) fn bullets(&self, prose: bool) -> Option<Vec<Node>> {
+        layout::bullets(self.text, self.base, prose, self.shared)
     }
 
     fn json(&self, open: char) -> Option<Inside> {

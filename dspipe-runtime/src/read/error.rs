@@ -253,7 +253,10 @@ impl fmt::Display for FieldErrorKind {
                 write!(f, "must have at most {limit} items, but has {found}")
             }
             Self::NotUnique { index } => {
-                write!(f, "must not have an item twice, but item {index} was there before")
+                write!(
+                    f,
+                    "must not have an item twice, but item {index} was there before"
+                )
             }
             Self::TooFewEntries { limit, found } => {
                 write!(f, "must have at least {limit} entries, but has {found}")

@@ -63,11 +63,15 @@ fn push(folded: &mut String, c: char) {
 /// The plain letters for a small Latin letter with an accent.
 fn without_accent(c: char) -> Option<&'static str> {
     Some(match c {
-        'à'..='å' | 'ā' | 'ă' | 'ą' | 'ǎ' | 'ạ' | 'ả' | 'ấ' | 'ầ' | 'ậ' | 'ắ' => "a",
+        'à'..='å' | 'ā' | 'ă' | 'ą' | 'ǎ' | 'ạ' | 'ả' | 'ấ' | 'ầ' | 'ậ' | 'ắ' => {
+            "a"
+        }
         'æ' => "ae",
         'ç' | 'ć' | 'ĉ' | 'ċ' | 'č' => "c",
         'ď' | 'đ' | 'ð' => "d",
-        'è'..='ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' | 'ẹ' | 'ẻ' | 'ẽ' | 'ế' | 'ề' | 'ệ' => "e",
+        'è'..='ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' | 'ẹ' | 'ẻ' | 'ẽ' | 'ế' | 'ề' | 'ệ' => {
+            "e"
+        }
         'ĝ' | 'ğ' | 'ġ' | 'ģ' => "g",
         'ĥ' | 'ħ' => "h",
         'ì'..='ï' | 'ĩ' | 'ī' | 'ĭ' | 'į' | 'ı' | 'ǐ' | 'ị' => "i",
@@ -75,7 +79,9 @@ fn without_accent(c: char) -> Option<&'static str> {
         'ķ' => "k",
         'ĺ' | 'ļ' | 'ľ' | 'ŀ' | 'ł' => "l",
         'ñ' | 'ń' | 'ņ' | 'ň' => "n",
-        'ò'..='ö' | 'ø' | 'ō' | 'ŏ' | 'ő' | 'ǒ' | 'ọ' | 'ố' | 'ồ' | 'ộ' | 'ơ' => "o",
+        'ò'..='ö' | 'ø' | 'ō' | 'ŏ' | 'ő' | 'ǒ' | 'ọ' | 'ố' | 'ồ' | 'ộ' | 'ơ' => {
+            "o"
+        }
         'œ' => "oe",
         'ŕ' | 'ŗ' | 'ř' => "r",
         'ś' | 'ŝ' | 'ş' | 'š' | 'ș' => "s",
@@ -93,7 +99,8 @@ fn without_accent(c: char) -> Option<&'static str> {
 /// exchanged, or one replaced. Digits are never replaced, nor is the first letter, and short names have
 /// no slips: `name` is not `game`, `item1` is not `item2`, `min` is not `max`.
 pub(super) fn is_slip(written: &str, meant: &str) -> bool {
-    let (written, meant): (Vec<char>, Vec<char>) = (written.chars().collect(), meant.chars().collect());
+    let (written, meant): (Vec<char>, Vec<char>) =
+        (written.chars().collect(), meant.chars().collect());
     let (shorter, longer) = match written.len() <= meant.len() {
         true => (&written, &meant),
         false => (&meant, &written),

@@ -9,30 +9,40 @@ use super::embedded::Inside;
 use super::fold::fold;
 use super::repair::RepairKind;
 use super::scan::Shared;
-use super::schema::ObjectType;
+use super::schema::{ObjectType, Others};
 use super::tree::{Entry, Form, Node, NodeKind, Slip, Text};
 
 /// The names of the fields that are looked for, folded.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashSet<String>);
+pub(super) struct Names {
+    names: HashSet<String>,
+    /// Whether any name is one.
+    open: bool,
+}
 
 impl Names {
     pub(super) fn of(ty: &ObjectType) -> Self {
-        Self::all(std::iter::once(ty))
+        Self {
+            open: matches!(ty.others, Others::Of(_)),
+            ..Self::all(std::iter::once(ty))
+        }
     }
 
     pub(super) fn all<'o>(types: impl Iterator<Item = &'o ObjectType>) -> Self {
         let names = types.flat_map(|ty| &ty.properties);
-        Self(names.map(|property| fold(&property.name)).collect())
+        Self {
+            names: names.map(|property| fold(&property.name)).collect(),
+            open: false,
+        }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
         let name = fold(name);
-        !name.is_empty() && self.0.contains(&name)
+        !name.is_empty() && (self.open || self.names.contains(&name))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 }
 
@@ -47,7 +57,14 @@ pub(super) fn markers(text: &str, base: usize, shared: &Shared) -> Option<Inside
                 found.push((start..start + length, name));
                 at = start + length;
             }
-            None => at = start + 2,
+            None => {
+                // The last marker, cut off.
+                let line = text[start + 2..].trim_start();
+                if line.starts_with("##") && !line.contains('\n') && !line.contains("]]") {
+                    found.push((start..text.len(), "completed"));
+                }
+                at = start + 2;
+            }
         }
     }
     shared.step(text.len());
@@ -59,8 +76,17 @@ pub(super) fn markers(text: &str, base: usize, shared: &Shared) -> Option<Inside
         if fold(name) == "completed" {
             break;
         }
-        let end = found.get(index + 1).map_or(text.len(), |(next, _)| next.start);
-        entries.push(entry(text, base, name, range.clone(), range.end..end, shared));
+        let end = found
+            .get(index + 1)
+            .map_or(text.len(), |(next, _)| next.start);
+        entries.push(entry(
+            text,
+            base,
+            name,
+            range.clone(),
+            range.end..end,
+            shared,
+        ));
     }
     Some(fields(entries, base, text.len(), shared))
 }
@@ -72,7 +98,9 @@ pub(super) fn marker(text: &str) -> Option<(&str, usize)> {
     let end = line.find("##")?;
     let name = line[..end].trim();
     let close = line[end + 2..].trim_start_matches([' ', '#']);
-    let close = close.strip_prefix("]]").or_else(|| close.strip_prefix(']'))?;
+    let close = close
+        .strip_prefix("]]")
+        .or_else(|| close.strip_prefix(']'))?;
     let length = text.len() - rest.len() + (line.len() - close.len());
     (!name.is_empty()).then_some((name, length))
 }
@@ -137,7 +165,8 @@ pub(super) fn siblings(text: &str, base: usize, shared: &Shared) -> Option<Insid
             return None;
         }
         known = Some(name);
-        let start = text.len() - text.trim_start().len() + (text.trim().len() - rest.len()) + length;
+        let start =
+            text.len() - text.trim_start().len() + (text.trim().len() - rest.len()) + length;
         let (end, close) = closing_tag(&rest[length..], name)?;
         let content = start..start + end;
         items.push(block(text, base, content, shared));
@@ -209,7 +238,9 @@ pub(super) fn opening_tag(text: &str) -> Option<(&str, usize)> {
         0
     } else if after.starts_with(' ') {
         // Attributes.
-        after.find(['>', '<', '\n']).filter(|at| after[*at..].starts_with('>'))?
+        after
+            .find(['>', '<', '\n'])
+            .filter(|at| after[*at..].starts_with('>'))?
     } else {
         return None;
     };
@@ -250,16 +281,28 @@ pub(super) fn lines(text: &str, base: usize, names: &Names, shared: &Shared) -> 
             continue;
         }
         let Some(key) = key_line(line).filter(|key| names.has(key.name)) else {
+            if names.open && !line.trim().is_empty() && !line.starts_with([' ', '\t', '-']) {
+                // Where any key may be, prose must not pass for one.
+                return None;
+            }
             continue;
         };
         // What is indented deeper is a part of the value before.
-        if open.as_ref().is_some_and(|(_, _, _, indent)| key.indent > *indent) {
+        if open
+            .as_ref()
+            .is_some_and(|(_, _, _, indent)| key.indent > *indent)
+        {
             continue;
         }
         if let Some((name, range, from, _)) = open.take() {
             entries.push(field(text, base, name, range, from..start, shared));
         }
-        open = Some((key.name, start..start + key.value, start + key.value, key.indent));
+        open = Some((
+            key.name,
+            start..start + key.value,
+            start + key.value,
+            key.indent,
+        ));
     }
     if let Some((name, range, from, _)) = open.take() {
         let end = end_of_last(text, from);
@@ -293,14 +336,18 @@ pub(super) fn key_line(line: &str) -> Option<KeyLine<'_>> {
     let indent = line.len() - trimmed.len();
     let heading = trimmed.starts_with('#');
     let row = trimmed.starts_with('|');
-    let bold = trimmed.trim_start_matches(['-', '•', '+', ' ']).starts_with("**");
-    let start = trimmed.trim_start_matches(['#', '-', '*', '•', '+', '_', '`', '"', '\'', '|', ' ', '\t']);
+    let start =
+        trimmed.trim_start_matches(['#', '-', '*', '•', '+', '_', '`', '"', '\'', '|', ' ', '\t']);
     // `1. Name:`
     let digits = start.trim_start_matches(|c: char| c.is_ascii_digit());
     let start = match digits.strip_prefix(['.', ')']) {
-        Some(rest) if digits.len() < start.len() => rest.trim_start_matches(['*', '_', '`', '"', ' ']),
+        Some(rest) if digits.len() < start.len() => {
+            rest.trim_start_matches(['*', '_', '`', '"', ' '])
+        }
         _ => start,
     };
+    let prefix = &trimmed[..trimmed.len() - start.len()];
+    let bold = prefix.contains("**") || prefix.contains("__");
     let end = start
         .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | ' ' | '.')))
         .unwrap_or(start.len());
@@ -335,11 +382,22 @@ pub(super) fn key_line(line: &str) -> Option<KeyLine<'_>> {
     } else {
         return None;
     };
-    Some(KeyLine { name, value, indent })
+    Some(KeyLine {
+        name,
+        value,
+        indent,
+    })
 }
 
 /// A field of lines: what `|` and `>` mean in YAML is taken in, and a row's end is taken off.
-fn field(text: &str, base: usize, name: &str, key: Range<usize>, content: Range<usize>, shared: &Shared) -> Entry {
+fn field(
+    text: &str,
+    base: usize,
+    name: &str,
+    key: Range<usize>,
+    content: Range<usize>,
+    shared: &Shared,
+) -> Entry {
     let raw = &text[content.clone()];
     let (first, rest) = raw.split_once('\n').unwrap_or((raw, ""));
     let mark = first.trim();
@@ -349,14 +407,27 @@ fn field(text: &str, base: usize, name: &str, key: Range<usize>, content: Range<
     };
     if matches!(mark, "|" | "|-" | "|+" | ">" | ">-" | ">+") {
         let lines = dedented(rest);
-        value.text = if mark.starts_with('|') { lines } else { folded(&lines) };
+        value.text = if mark.starts_with('|') {
+            lines
+        } else {
+            folded(&lines)
+        };
         value.form = Form::Quoted;
-    } else if value.text.ends_with('|') && text[..entry.key_span.end - base].lines().last().is_some_and(|line| line.trim_start().starts_with('|')) {
+    } else if value.text.ends_with('|')
+        && text[..entry.key_span.end - base]
+            .lines()
+            .last()
+            .is_some_and(|line| line.trim_start().starts_with('|'))
+    {
         value.text = value.text.trim_end_matches('|').trim().to_owned();
     } else {
         let inner = value.text.as_str();
-        let bold = inner.strip_prefix("**").and_then(|inner| inner.strip_suffix("**"));
-        let code = inner.strip_prefix('`').and_then(|inner| inner.strip_suffix('`'));
+        let bold = inner
+            .strip_prefix("**")
+            .and_then(|inner| inner.strip_suffix("**"));
+        let code = inner
+            .strip_prefix('`')
+            .and_then(|inner| inner.strip_suffix('`'));
         if let Some(inner) = bold.or(code).filter(|inner| !inner.contains(['*', '`'])) {
             value.text = inner.to_owned();
         } else if first.trim().is_empty() {
@@ -369,23 +440,32 @@ fn field(text: &str, base: usize, name: &str, key: Range<usize>, content: Range<
 fn dedented(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let indents = lines.iter().filter(|line| !line.trim().is_empty());
-    let indent = indents.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
-    let lines: Vec<&str> = lines.iter().map(|line| line.get(indent..).unwrap_or_default()).collect();
+    let indent = indents
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(indent..).unwrap_or_default())
+        .collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
 /// Lines in one, paragraphs kept.
 fn folded(text: &str) -> String {
     let paragraphs = text.split("\n\n");
-    let paragraphs: Vec<String> = paragraphs.map(|paragraph| paragraph.replace('\n', " ")).collect();
+    let paragraphs: Vec<String> = paragraphs
+        .map(|paragraph| paragraph.replace('\n', " "))
+        .collect();
     paragraphs.join("\n")
 }
 
-/// The items of a list that is written with bullets or numbers, one a line.
-pub(super) fn bullets(text: &str, base: usize, shared: &Shared) -> Option<Vec<Node>> {
+/// The items of a list that is written with bullets or numbers, one a line. `prose` may stand around it.
+pub(super) fn bullets(text: &str, base: usize, prose: bool, shared: &Shared) -> Option<Vec<Node>> {
     let mut items: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
     let mut indent = 0;
+    let mut ended = false;
     shared.step(text.len());
     for line in text.split_inclusive('\n') {
         let start = at;
@@ -396,21 +476,36 @@ pub(super) fn bullets(text: &str, base: usize, shared: &Shared) -> Option<Vec<No
         }
         let here = line.len() - trimmed.len();
         match bullet(trimmed) {
+            // A second list.
+            Some(_) if ended => return None,
             Some(length) if items.is_empty() || here <= indent => {
                 indent = here;
                 items.push(start + here + length..at);
             }
             _ => match items.last_mut() {
                 // The item goes on.
-                Some(item) if here > indent => item.end = at,
-                _ => return None,
+                Some(item) if here > indent && !ended => item.end = at,
+                _ if !prose => return None,
+                Some(_) => ended = true,
+                None => {}
             },
         }
     }
     if items.is_empty() {
         return None;
     }
-    Some(items.into_iter().map(|range| block(text, base, range, shared)).collect())
+    let item = |range: Range<usize>| {
+        let mut node = block(text, base, range.clone(), shared);
+        if let NodeKind::Text(item) = &mut node.kind
+            && let Some((first, rest)) = text[range].split_once('\n')
+            && !rest.trim().is_empty()
+        {
+            // What the bullet stands before is indented by it.
+            item.text = format!("{}\n{}", first.trim(), dedented(rest));
+        }
+        node
+    };
+    Some(items.into_iter().map(item).collect())
 }
 
 /// The length of the bullet that a line begins with.
@@ -422,10 +517,18 @@ fn bullet(line: &str) -> Option<usize> {
     }
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
     let rest = &line[digits..];
-    ((1..=3).contains(&digits) && (rest.starts_with(". ") || rest.starts_with(") "))).then_some(digits + 2)
+    ((1..=3).contains(&digits) && (rest.starts_with(". ") || rest.starts_with(") ")))
+        .then_some(digits + 2)
 }
 
-fn entry(text: &str, base: usize, name: &str, key: Range<usize>, content: Range<usize>, shared: &Shared) -> Entry {
+fn entry(
+    text: &str,
+    base: usize,
+    name: &str,
+    key: Range<usize>,
+    content: Range<usize>,
+    shared: &Shared,
+) -> Entry {
     Entry {
         key: name.to_owned(),
         key_span: base + key.start..base + key.end,
@@ -456,7 +559,9 @@ fn block(text: &str, base: usize, content: Range<usize>, shared: &Shared) -> Nod
 
 fn fields(entries: Vec<Entry>, base: usize, length: usize, shared: &Shared) -> Inside {
     let span = match (entries.first(), entries.last()) {
-        (Some(first), Some(last)) => first.key_span.start..last.node.span.end.max(last.key_span.end),
+        (Some(first), Some(last)) => {
+            first.key_span.start..last.node.span.end.max(last.key_span.end)
+        }
         _ => base..base + length,
     };
     let node = Node {

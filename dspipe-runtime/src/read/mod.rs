@@ -25,11 +25,11 @@ use serde_json::{Map, Value};
 
 pub use checks::{Checks, Number};
 pub use error::{FieldError, FieldErrorKind, ReadError};
-pub use reader::{ObjectReader, Reader};
 pub use parse::{Parsed, Strictness, parse};
+pub use reader::{ObjectReader, Reader};
 pub use repair::{Repair, RepairKind};
-pub use schema::{Schema, SchemaError};
 pub(crate) use reply::read_reply;
+pub use schema::{Schema, SchemaError};
 
 use error::Kind;
 

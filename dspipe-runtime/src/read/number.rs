@@ -26,6 +26,13 @@ pub(super) enum Reading {
 pub(super) fn read(text: &str, ty: &NumberType) -> Reading {
     let text = text.trim();
     let readings = readings(text, ty);
+    if let ([one, other], true) = (
+        &readings[..],
+        ty.integer && text.contains('.') && !text.contains(','),
+    ) {
+        // `1.234` may be a fraction, which is no integer, or thousands.
+        return Reading::Either(one.clone(), other.clone());
+    }
     let mut fits: Vec<Number> = Vec::new();
     for reading in &readings {
         let whole = !ty.integer || is_whole(reading);
@@ -35,7 +42,10 @@ pub(super) fn read(text: &str, ty: &NumberType) -> Reading {
     }
     match (fits.len(), readings.len()) {
         (1, _) => Reading::One(fits.remove(0)),
-        (0, 1) => readings.into_iter().next().map_or(Reading::No, Reading::One),
+        (0, 1) => readings
+            .into_iter()
+            .next()
+            .map_or(Reading::No, Reading::One),
         (0, 0) => Reading::No,
         (0, _) => {
             let mut all = readings.into_iter();
@@ -100,10 +110,12 @@ fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
         let mut end = at;
         while end < text.len() {
             let c = text[end..].chars().next()?;
-            let next_is_digit = text[end + c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
+            let next_is_digit =
+                text[end + c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
             let belongs = c.is_ascii_digit()
                 || matches!(c, '.' | ',' | '_' | '\'' | '’') && next_is_digit
-                || matches!(c, ' ' | '\u{a0}' | '\u{202f}') && is_group(&text[end + c.len_utf8()..], &text[start..end]);
+                || matches!(c, ' ' | '\u{a0}' | '\u{202f}')
+                    && is_group(&text[end + c.len_utf8()..], &text[start..end]);
             let exponent = matches!(c, 'e' | 'E')
                 && text[end + 1..]
                     .trim_start_matches(['+', '-'])
@@ -120,8 +132,17 @@ fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
             }
         }
         let before = text[..start].chars().next_back();
-        // `GPT4`, `v1.2`, `x-3`.
-        if before.is_some_and(|c| c.is_alphabetic() || c == '_') && !is_currency_before(&text[..start]) {
+        // `GPT-4`
+        if text[..start]
+            .strip_suffix('-')
+            .is_some_and(|name| name.ends_with(char::is_alphabetic))
+        {
+            return None;
+        }
+        // `GPT4`, `v1.2`.
+        if before.is_some_and(|c| c.is_alphabetic() || c == '_')
+            && !is_currency_before(&text[..start])
+        {
             return None;
         }
         tokens.push(Token {
@@ -140,21 +161,34 @@ fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
 /// Whether three digits follow, and no fourth, behind a number that may be grouped by spaces.
 fn is_group(after: &str, before: &str) -> bool {
     let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-    let last = before.rsplit([' ', '\u{a0}', '\u{202f}']).next().unwrap_or_default();
+    let last = before
+        .rsplit([' ', '\u{a0}', '\u{202f}'])
+        .next()
+        .unwrap_or_default();
     let first_group = last.len() == before.len();
     digits == 3
         && last.bytes().all(|c| c.is_ascii_digit())
-        && if first_group { (1..=3).contains(&last.len()) } else { last.len() == 3 }
+        && if first_group {
+            (1..=3).contains(&last.len())
+        } else {
+            last.len() == 3
+        }
 }
 
 fn is_currency_before(before: &str) -> bool {
-    let word = before.rsplit(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
-    CURRENCIES.iter().any(|name| name.eq_ignore_ascii_case(word)) || matches!(word, "Rs" | "kr" | "R" | "zł")
+    let word = before
+        .rsplit(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or_default();
+    CURRENCIES
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(word))
+        || matches!(word, "Rs" | "kr" | "R" | "zł")
 }
 
 const CURRENCIES: [&str; 20] = [
-    "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "CNY", "INR", "SEK", "NOK", "DKK", "PLN", "CZK",
-    "BRL", "MXN", "KRW", "NZD", "US", "A",
+    "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "CNY", "INR", "SEK", "NOK", "DKK", "PLN",
+    "CZK", "BRL", "MXN", "KRW", "NZD", "US", "A",
 ];
 
 /// The meanings of a text with one number in it.
@@ -171,10 +205,16 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
     {
         return Vec::new();
     }
-    if text.starts_with('(') && text.ends_with(')') && before.trim_matches(['(', '$', '€', '£', ' ']).is_empty() {
+    if text.starts_with('(')
+        && text.ends_with(')')
+        && before.trim_matches(['(', '$', '€', '£', ' ']).is_empty()
+    {
         // Bookkeepers write losses so.
         let plain = plain(token.text, false);
-        return plain.iter().flat_map(|one| [one.clone(), negated(one)]).collect();
+        return plain
+            .iter()
+            .flat_map(|one| [one.clone(), negated(one)])
+            .collect();
     }
     let currency = before.ends_with(['$', '€', '£', '¥', '₹', '₩'])
         || after.starts_with(['$', '€', '£', '¥', '₹', '₩'])
@@ -183,15 +223,25 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
     let grouped = before.ends_with(['$', '£', '¥', '₹', '₩']);
     let mut readings = plain(token.text, grouped);
     // In euros, a point may stand between thousands.
-    if currency && !grouped && token.text.matches('.').count() == 1 && is_grouped(token.text, '.') {
+    if (currency || ty.integer)
+        && !grouped
+        && token.text.matches('.').count() == 1
+        && is_grouped(token.text, '.')
+    {
         readings.extend(plain(&token.text.replace('.', ""), false));
     }
     let marks = ['$', '€', '£', '¥', '₹', '₩', ' '];
-    let is_minus = before.trim_end_matches(marks).strip_suffix(['-', '−', '–']).is_some_and(|word| {
-        // A dash between words is none.
-        let close = text[..token.start].ends_with(['-', '−', '$', '€', '£']);
-        word.trim_end_matches(marks).is_empty() || close && word.ends_with([' ', ':', '=', '('])
-    }) || fold::words(before).last().is_some_and(|(word, _)| matches!(word.as_str(), "minus" | "negative"));
+    let is_minus = before
+        .trim_end_matches(marks)
+        .strip_suffix(['-', '−', '–'])
+        .is_some_and(|word| {
+            // A dash between words is none.
+            let close = text[..token.start].ends_with(['-', '−', '$', '€', '£']);
+            word.trim_end_matches(marks).is_empty() || close && word.ends_with([' ', ':', '=', '('])
+        })
+        || fold::words(before)
+            .last()
+            .is_some_and(|(word, _)| matches!(word.as_str(), "minus" | "negative"));
     if is_minus {
         readings = readings.iter().map(negated).collect();
     }
@@ -202,7 +252,11 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
             .filter_map(|whole| float(whole.as_f64()? + value))
             .collect();
     }
-    if after.starts_with(['%', '٪', '％']) || fold::words(after).first().is_some_and(|(word, _)| matches!(word.as_str(), "percent" | "pct" | "prozent")) {
+    if after.starts_with(['%', '٪', '％'])
+        || fold::words(after)
+            .first()
+            .is_some_and(|(word, _)| matches!(word.as_str(), "percent" | "pct" | "prozent"))
+    {
         let is_share = ty.maximum.is_some_and(|limit| limit.value <= 1.0);
         return match is_share {
             true => readings.iter().filter_map(hundredth).collect(),
@@ -231,13 +285,18 @@ fn scaled(readings: Vec<Number>, after: &str, currency: bool) -> Vec<Number> {
         ("million" | "millions" | "mio" | "millionen", _) => (6, true),
         ("billion" | "billions" | "bn", _) => (9, true),
         ("trillion" | "trillions", _) => (12, true),
-        ("dozen" | "lakh" | "crore" | "milliard" | "milliarden" | "mrd", _) => return Vec::new(),
+        ("e" | "dozen" | "lakh" | "crore" | "milliard" | "milliarden" | "mrd", _) => {
+            return Vec::new();
+        }
         (_, "k" | "K") => (3, currency),
         (_, "m" | "M" | "mn") => (6, currency),
         (_, "b" | "B") => (9, currency),
         _ => return readings,
     };
-    let mut scaled: Vec<Number> = readings.iter().filter_map(|one| shifted(one, power)).collect();
+    let mut scaled: Vec<Number> = readings
+        .iter()
+        .filter_map(|one| shifted(one, power))
+        .collect();
     if !sure {
         // `5k` or five of a unit.
         scaled.extend(readings);
@@ -260,9 +319,12 @@ fn two(text: &str, one: &Token<'_>, other: &Token<'_>, ty: &NumberType) -> Vec<N
     };
     let points = fold::fold(between) == "outof" || fold::fold(between) == "of";
     let rest = text[other.end..].trim();
-    let alone = text[..one.start].trim_matches(['-', '−', ' ']).is_empty() && rest.chars().all(|c| !c.is_alphanumeric());
+    let alone = text[..one.start].trim_matches(['-', '−', ' ']).is_empty()
+        && rest.chars().all(|c| !c.is_alphanumeric());
     if (between == "/" || between == "⁄") && alone || points {
-        let is_scale = ty.maximum.is_some_and(|limit| limit.value.total_cmp(&below).is_eq());
+        let is_scale = ty
+            .maximum
+            .is_some_and(|limit| limit.value.total_cmp(&below).is_eq());
         let mut readings = Vec::new();
         if below != 0.0 && !points {
             readings.extend(quotient(above, below));
@@ -271,7 +333,8 @@ fn two(text: &str, one: &Token<'_>, other: &Token<'_>, ty: &NumberType) -> Vec<N
         if is_scale {
             readings.push(top.clone());
         }
-        if points && !is_scale && below != 0.0 && ty.maximum.is_some_and(|limit| limit.value <= 1.0) {
+        if points && !is_scale && below != 0.0 && ty.maximum.is_some_and(|limit| limit.value <= 1.0)
+        {
             readings.extend(quotient(above, below));
         }
         return readings;
@@ -280,7 +343,10 @@ fn two(text: &str, one: &Token<'_>, other: &Token<'_>, ty: &NumberType) -> Vec<N
     if top == *bottom && between.chars().any(char::is_alphabetic) {
         return vec![top];
     }
-    let separate = between.chars().any(char::is_alphabetic) || between == "-" || between == "–" || between == ",";
+    let separate = between.chars().any(char::is_alphabetic)
+        || between == "-"
+        || between == "–"
+        || between == ",";
     if separate && fold::words(text).len() > 2 || between == "-" || between == "–" {
         // Two candidates, both named.
         return vec![top, bottom.clone()];
@@ -333,7 +399,9 @@ fn plain(text: &str, grouped: bool) -> Vec<Number> {
             }
             readings
         }
-        (_, 0) if is_grouped(mantissa, ',') || is_indian(mantissa) => with(mantissa.replace(',', "")),
+        (_, 0) if is_grouped(mantissa, ',') || is_indian(mantissa) => {
+            with(mantissa.replace(',', ""))
+        }
         (_, 1) if mantissa.rfind(',') < mantissa.rfind('.') => {
             let whole = mantissa.split('.').next().unwrap_or_default();
             match is_grouped(whole, ',') || is_indian(whole) {
@@ -375,10 +443,18 @@ fn is_indian(text: &str) -> bool {
 
 fn is_comparison(before: &str) -> bool {
     let words = fold::words(before);
-    let last: Vec<&str> = words.iter().rev().take(2).map(|(word, _)| word.as_str()).collect();
+    let last: Vec<&str> = words
+        .iter()
+        .rev()
+        .take(2)
+        .map(|(word, _)| word.as_str())
+        .collect();
     match last[..] {
         ["than", ..] | ["least" | "most", "at"] | ["to", "up"] => true,
-        [one, ..] => matches!(one, "over" | "under" | "above" | "below" | "not" | "version" | "between"),
+        [one, ..] => matches!(
+            one,
+            "over" | "under" | "above" | "below" | "not" | "version" | "between"
+        ),
         [] => false,
     }
 }
@@ -469,9 +545,27 @@ fn vulgar(c: char) -> Option<f64> {
 /// A number that is written in letters.
 fn word(folded: &str) -> Option<i64> {
     const WORDS: [&str; 21] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-        "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-        "nineteen", "twenty",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
     ];
     let at = WORDS.iter().position(|word| *word == folded)?;
     i64::try_from(at).ok()

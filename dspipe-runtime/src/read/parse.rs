@@ -78,7 +78,9 @@ pub(crate) fn schema_of(text: &'static str) -> Result<Arc<Schema>, SchemaError> 
     drop(known);
     let schema = Arc::new(Schema::parse(text)?);
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    known.get_or_insert_default().insert(text, Arc::clone(&schema));
+    known
+        .get_or_insert_default()
+        .insert(text, Arc::clone(&schema));
     Ok(schema)
 }
 
@@ -114,7 +116,13 @@ impl Parser<'_> {
         if let Some(node) = scan::strict(self.reply, self.schema.keys(), &self.shared) {
             let outcome = self.coerced(&node);
             if outcome.fits() && outcome.repairs.is_empty() {
-                return outcome.value.map(|value| Parsed { value, repairs: Vec::new() }).ok_or(ReadError::NoObject);
+                return outcome
+                    .value
+                    .map(|value| Parsed {
+                        value,
+                        repairs: Vec::new(),
+                    })
+                    .ok_or(ReadError::NoObject);
             }
         }
         self.lenient()
@@ -131,7 +139,10 @@ impl Parser<'_> {
         };
         let outcome = Coercer::new(self.schema, &self.shared, true).outcome(&node);
         match outcome.value {
-            Some(value) if outcome.errors.is_empty() => Ok(Parsed { value, repairs: Vec::new() }),
+            Some(value) if outcome.errors.is_empty() => Ok(Parsed {
+                value,
+                repairs: Vec::new(),
+            }),
             _ => Err(ReadError::Fields(outcome.errors)),
         }
     }
@@ -186,7 +197,10 @@ impl Parser<'_> {
 
     fn is_scalar(&self) -> bool {
         let root = self.schema.get(self.schema.root());
-        !matches!(root.shape, Shape::Object(_) | Shape::List(_) | Shape::Union(_))
+        !matches!(
+            root.shape,
+            Shape::Object(_) | Shape::List(_) | Shape::Union(_)
+        )
     }
 
     fn read(&self, candidate: Candidate) -> Read {
@@ -205,7 +219,10 @@ impl Parser<'_> {
             return None;
         }
         let range = first.range.start..last.range.end;
-        let mut slips: Vec<Slip> = objects.iter().flat_map(|object| object.slips.clone()).collect();
+        let mut slips: Vec<Slip> = objects
+            .iter()
+            .flat_map(|object| object.slips.clone())
+            .collect();
         slips.push(Slip {
             kind: RepairKind::List,
             span: range.clone(),
@@ -224,7 +241,12 @@ impl Parser<'_> {
     }
 
     /// The candidate that fits best. Two that differ and fit as well are an error.
-    fn best(&self, read: Vec<Read>, thinking: &[Range<usize>], objects: usize) -> Result<Parsed, ReadError> {
+    fn best(
+        &self,
+        read: Vec<Read>,
+        thinking: &[Range<usize>],
+        objects: usize,
+    ) -> Result<Parsed, ReadError> {
         let rank = |read: &Read| (read.outcome.cost(), read.candidate.place);
         let fitting: Vec<&Read> = read.iter().filter(|read| read.outcome.fits()).collect();
         let Some(best) = fitting.iter().min_by_key(|read| rank(read)) else {
@@ -242,7 +264,10 @@ impl Parser<'_> {
                 },
             }]));
         }
-        let others = fitting.iter().filter(|other| other.outcome.value != best.outcome.value).count();
+        let others = fitting
+            .iter()
+            .filter(|other| other.outcome.value != best.outcome.value)
+            .count();
         let mut repairs = self.form(&best.candidate, thinking);
         if others > 0 {
             repairs.push(Repair {
@@ -255,7 +280,10 @@ impl Parser<'_> {
         repairs.extend(best.outcome.repairs.iter().cloned());
         repairs.sort_by_key(|repair| repair.span.start);
         match &best.outcome.value {
-            Some(value) => Ok(Parsed { value: value.clone(), repairs }),
+            Some(value) => Ok(Parsed {
+                value: value.clone(),
+                repairs,
+            }),
             None => Err(ReadError::NoObject),
         }
     }
@@ -279,7 +307,10 @@ impl Parser<'_> {
             if text.is_empty() {
                 continue;
             }
-            let kind = match text.chars().all(|c| matches!(c, '}' | ']' | ' ' | '\n' | ',' | ';' | ')')) {
+            let kind = match text
+                .chars()
+                .all(|c| matches!(c, '}' | ']' | ' ' | '\n' | ',' | ';' | ')'))
+            {
                 true => RepairKind::Bracket,
                 false => RepairKind::Surroundings,
             };
@@ -307,14 +338,20 @@ impl Parser<'_> {
             })
             .min_by_key(|read| {
                 let is_object = matches!(read.candidate.node.kind, NodeKind::Object(_));
-                (wants_object && !is_object, u32::MAX - read.outcome.present, read.outcome.errors.len())
+                (
+                    wants_object && !is_object,
+                    u32::MAX - read.outcome.present,
+                    read.outcome.errors.len(),
+                )
             });
         match nearest {
             Some(read) if !read.outcome.errors.is_empty() => ReadError::Fields(read.outcome.errors),
-            _ if self.reply.contains('{') => match serde_json::from_str::<serde::de::IgnoredAny>(self.reply) {
-                Err(error) => ReadError::syntax(&error),
-                Ok(_) => ReadError::NoObject,
-            },
+            _ if self.reply.contains('{') => {
+                match serde_json::from_str::<serde::de::IgnoredAny>(self.reply) {
+                    Err(error) => ReadError::syntax(&error),
+                    Ok(_) => ReadError::NoObject,
+                }
+            }
             _ => ReadError::NoObject,
         }
     }

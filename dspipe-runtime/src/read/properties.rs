@@ -61,7 +61,12 @@ fn is_right(schema: &Schema, reply: &str) -> Result<(), TestCaseError> {
     );
     for repair in &parsed.repairs {
         prop_assert!(repair.span.start <= repair.span.end, "{:?}", repair);
-        prop_assert!(repair.span.end <= reply.len(), "{:?} of {:?}", repair, reply);
+        prop_assert!(
+            repair.span.end <= reply.len(),
+            "{:?} of {:?}",
+            repair,
+            reply
+        );
     }
     Ok(())
 }
@@ -173,12 +178,52 @@ proptest! {
 /// Replies that make a careless reader look at the same characters again and again.
 fn hard(length: usize) -> Vec<String> {
     let pieces = [
-        "{", "[", "{\"a\":", "[[", "\"", "{\"a\": \"", "\",", "\\\"", "a ", "a: ", "```", "<think>", "<title>",
-        "</title>", "<a>", "[[ ## a ## ]]", "{a: b, ", "/*", "{/*", "\"\"\"", "'", "{'a': 'b' ", "{\"title\": \"x",
-        "- a\n", "low ", "1,", "{}", "[]", "{\"title\": 1}", "\"title\": \"", "title: x\n", "{\"x\": {\"name\": \"a\", \"kind\": ",
-        "\\", "{\"a\" ", "\n", "[\"a\" ", "\"a\", \"title\"", "“", "<!--", "{\"kind\": ", "urgency\n",
+        "{",
+        "[",
+        "{\"a\":",
+        "[[",
+        "\"",
+        "{\"a\": \"",
+        "\",",
+        "\\\"",
+        "a ",
+        "a: ",
+        "```",
+        "<think>",
+        "<title>",
+        "</title>",
+        "<a>",
+        "[[ ## a ## ]]",
+        "{a: b, ",
+        "/*",
+        "{/*",
+        "\"\"\"",
+        "'",
+        "{'a': 'b' ",
+        "{\"title\": \"x",
+        "- a\n",
+        "low ",
+        "1,",
+        "{}",
+        "[]",
+        "{\"title\": 1}",
+        "\"title\": \"",
+        "title: x\n",
+        "{\"x\": {\"name\": \"a\", \"kind\": ",
+        "\\",
+        "{\"a\" ",
+        "\n",
+        "[\"a\" ",
+        "\"a\", \"title\"",
+        "“",
+        "<!--",
+        "{\"kind\": ",
+        "urgency\n",
     ];
-    pieces.iter().map(|piece| piece.repeat(length / piece.len())).collect()
+    pieces
+        .iter()
+        .map(|piece| piece.repeat(length / piece.len()))
+        .collect()
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) struct Shared {
     ids: Cell<u32>,
     /// Characters looked at, for tests of the time that reading takes.
     pub(super) steps: Cell<u64>,
+    /// Where reading can go on behind what was too deep; 0 if nothing was.
+    pub(super) too_deep: Cell<usize>,
 }
 
 impl Shared {
@@ -64,7 +66,12 @@ pub(super) fn value_at(
 }
 
 /// Reads the entries that begin at a position: an object without its first bracket.
-pub(super) fn entries_at(text: &str, start: usize, keys: &Keys, shared: &Shared) -> Option<Scanned> {
+pub(super) fn entries_at(
+    text: &str,
+    start: usize,
+    keys: &Keys,
+    shared: &Shared,
+) -> Option<Scanned> {
     let mut scanner = Scanner::new(text, start, 0, keys, shared, false);
     if !scanner.key_seen(start).is_some_and(|key| keys.knows(key)) {
         return None;
@@ -220,7 +227,9 @@ impl<'t> Scanner<'t> {
             let trimmed = if self.strict {
                 rest.trim_start_matches([' ', '\n', '\r', '\t'])
             } else {
-                rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}')
+                rest.trim_start_matches(|c: char| {
+                    c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}'
+                })
             };
             self.at += rest.len() - trimmed.len();
             if self.strict {
@@ -240,6 +249,7 @@ impl<'t> Scanner<'t> {
     fn value(&mut self, depth: usize, place: Place) -> Option<Node> {
         if depth >= MAX_DEPTH {
             self.failed = true;
+            self.shared.too_deep.set(self.base + self.at);
         }
         if self.failed {
             return None;
@@ -372,7 +382,9 @@ impl<'t> Scanner<'t> {
             return false;
         }
         let inside = || {
-            let after = window(self.text, self.at + 1).trim_start().strip_prefix(['"', '\''])?;
+            let after = window(self.text, self.at + 1)
+                .trim_start()
+                .strip_prefix(['"', '\''])?;
             let (_, after) = after.split_once(['"', '\''])?;
             Some(after.trim_start().starts_with([',', '}']))
         };
@@ -384,7 +396,11 @@ impl<'t> Scanner<'t> {
         let window = window(self.text, self.at + 1).trim_start();
         let is_value = window.starts_with(['"', '\'', '[', '{'])
             || window.starts_with(|c: char| c.is_ascii_digit());
-        !self.strict && is_value && window.find(',').is_some_and(|comma| !window[..comma].contains([')', '\n']))
+        !self.strict
+            && is_value
+            && window
+                .find(',')
+                .is_some_and(|comma| !window[..comma].contains([')', '\n']))
     }
 
     fn list(&mut self, depth: usize, open: char, close: char) -> Option<Node> {
@@ -448,7 +464,9 @@ impl<'t> Scanner<'t> {
             if !self.strict && self.key_at(self.at) && self.objects + self.lists > 0 {
                 let start = self.at;
                 let scalars = !items.is_empty()
-                    && items.iter().all(|item| !matches!(item.kind, NodeKind::Object(_)));
+                    && items
+                        .iter()
+                        .all(|item| !matches!(item.kind, NodeKind::Object(_)));
                 if scalars && self.objects > 0 {
                     // It belongs to the object around the list, whose end is missing.
                     self.note(Kind::Bracket, start);
@@ -490,9 +508,9 @@ impl<'t> Scanner<'t> {
     /// Whether the first item shows that a bracket in prose was taken for a list: `[see below: …`.
     fn is_prose(&self, first: &Node) -> bool {
         match &first.kind {
-            NodeKind::Text(Text { form: Form::Bare, .. }) => {
-                !matches!(self.rest().trim_start().chars().next(), Some(',' | ']'))
-            }
+            NodeKind::Text(Text {
+                form: Form::Bare, ..
+            }) => !matches!(self.rest().trim_start().chars().next(), Some(',' | ']')),
             _ => false,
         }
     }
@@ -547,7 +565,9 @@ impl<'t> Scanner<'t> {
     fn junk(&mut self, from: usize) {
         let mut first = true;
         while let Some(c) = self.peek() {
-            let stops = matches!(c, ',' | '}' | ']' | '\n') || !first && self.key_at(self.at) || self.is_end();
+            let stops = matches!(c, ',' | '}' | ']' | '\n')
+                || !first && self.key_at(self.at)
+                || self.is_end();
             if stops && !(first && c == '\n') {
                 break;
             }
@@ -586,10 +606,11 @@ impl<'t> Scanner<'t> {
             }
         };
         self.shared.step(rest.len() - after.len());
-        let after = after.trim_start_matches([' ', '\t']);
+        let after = text::skip_comments(after.trim_start_matches([' ', '\t']), false);
         let is_colon = after.starts_with([':', '：'])
             || after.starts_with("=>")
-            || after.starts_with('=') && (text::closing(first).is_some() || after.starts_with("= "));
+            || after.starts_with('=')
+                && (text::closing(first).is_some() || after.starts_with("= "));
         // Not an URL.
         (is_colon && !after.starts_with("://")).then_some(key)
     }

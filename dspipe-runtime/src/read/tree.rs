@@ -84,7 +84,9 @@ impl Node {
                 NodeKind::Object(entries) => {
                     let at = entries.partition_point(|entry| entry.node.span.end <= position);
                     match entries.get(at) {
-                        Some(entry) if (entry.key_span.start..entry.node.span.end).contains(&position) => {
+                        Some(entry)
+                            if (entry.key_span.start..entry.node.span.end).contains(&position) =>
+                        {
                             path.push(Segment::Key(entry.key.clone()));
                             node = &entry.node;
                         }

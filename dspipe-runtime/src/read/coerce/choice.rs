@@ -31,7 +31,11 @@ impl Coercer<'_> {
             let longer: Vec<&Value> = choices
                 .iter()
                 .map(|choice| &choice.value)
-                .filter(|value| value.as_str().is_some_and(|choice| choice.starts_with(&text.text)))
+                .filter(|value| {
+                    value
+                        .as_str()
+                        .is_some_and(|choice| choice.starts_with(&text.text))
+                })
                 .collect();
             if exact.is_some() && longer.len() > 1 {
                 return self.ambiguous(longer.into_iter().map(shown_whole).collect());
@@ -118,7 +122,10 @@ fn find<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
         let value = fold(&written(&choice.value));
         choice.names.iter().any(|name| {
             let name = fold(name);
-            !name.is_empty() && (name == folded || format!("{value}{name}") == folded || format!("{name}{value}") == folded)
+            !name.is_empty()
+                && (name == folded
+                    || format!("{value}{name}") == folded
+                    || format!("{name}{value}") == folded)
         })
     });
     if let Some(found) = decided(described) {
@@ -153,11 +160,20 @@ fn decided(mut values: Vec<&Value>) -> Option<Found<'_>> {
 /// Folding takes the sign and the decimal point from numbers.
 fn is_textual(choice: &Value, text: &str) -> bool {
     match choice {
-        Value::Number(number) => number.to_string() == text.trim_matches(['"', '\'', '*', '`', '.', ' ']),
+        Value::Number(number) => {
+            number.to_string() == text.trim_matches(['"', '\'', '*', '`', '.', ' '])
+        }
         Value::String(choice) => {
             // `+1` and `-1`, `C` and `C++`: there, punctuation counts.
-            let symbols = |text: &str| text.chars().filter(|c| matches!(c, '+' | '#' | '<' | '>' | '=')).count();
-            let signed = |text: &str| text.trim().starts_with('-') && text.trim()[1..].starts_with(|c: char| c.is_ascii_digit());
+            let symbols = |text: &str| {
+                text.chars()
+                    .filter(|c| matches!(c, '+' | '#' | '<' | '>' | '='))
+                    .count()
+            };
+            let signed = |text: &str| {
+                text.trim().starts_with('-')
+                    && text.trim()[1..].starts_with(|c: char| c.is_ascii_digit())
+            };
             symbols(choice) == symbols(text) && signed(choice) == signed(text)
         }
         _ => true,
@@ -218,7 +234,13 @@ fn in_sentence<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
             None => at += 1,
         }
     }
-    decided(found.into_iter().map(|index| &choices[index].value).collect()).unwrap_or(Found::None)
+    decided(
+        found
+            .into_iter()
+            .map(|index| &choices[index].value)
+            .collect(),
+    )
+    .unwrap_or(Found::None)
 }
 
 /// How many of the words a name takes, written together or apart; 0 if they do not begin with it.
@@ -226,7 +248,12 @@ fn matched(spoken: &[(String, std::ops::Range<usize>)], name: &[String]) -> usiz
     if name.is_empty() {
         return 0;
     }
-    if spoken.len() >= name.len() && spoken.iter().zip(name).all(|((word, _), part)| word == part) {
+    if spoken.len() >= name.len()
+        && spoken
+            .iter()
+            .zip(name)
+            .all(|((word, _), part)| word == part)
+    {
         return name.len();
     }
     let whole = name.concat();
@@ -235,7 +262,11 @@ fn matched(spoken: &[(String, std::ops::Range<usize>)], name: &[String]) -> usiz
         taken.push_str(word);
         if taken == whole && (count == 0 || name.len() == 1) {
             // `VeryHigh` for `very high`; `not spam` for `NotSpam`.
-            return if count == 0 || has_humps(name) { count + 1 } else { 0 };
+            return if count == 0 || has_humps(name) {
+                count + 1
+            } else {
+                0
+            };
         }
         if !whole.starts_with(&taken) {
             return 0;
@@ -258,10 +289,15 @@ fn is_meant(text: &str, spoken: &[(String, std::ops::Range<usize>)], choice: &Va
     let before = text[..first.start].chars().next_back();
     let after = &text[last.end..];
     match choice {
-        Value::String(choice) if choice.chars().count() == 1 => here == choice && !matches!(before, Some('\'' | '’')),
+        Value::String(choice) if choice.chars().count() == 1 => {
+            here == choice && !matches!(before, Some('\'' | '’'))
+        }
         Value::Number(_) => {
-            let decimal = after.starts_with(['.', ',']) && after[1..].starts_with(|c: char| c.is_ascii_digit());
-            !matches!(before, Some('.' | ',' | '-' | '−' | '/')) && !decimal && !after.starts_with('/')
+            let decimal = after.starts_with(['.', ','])
+                && after[1..].starts_with(|c: char| c.is_ascii_digit());
+            !matches!(before, Some('.' | ',' | '-' | '−' | '/'))
+                && !decimal
+                && !after.starts_with('/')
         }
         Value::String(choice) => {
             // `C` is not `C++`.
@@ -273,11 +309,15 @@ fn is_meant(text: &str, spoken: &[(String, std::ops::Range<usize>)], choice: &Va
 }
 
 /// Whether the word at an index stands behind a word that turns it round.
-pub(super) fn is_negated(text: &str, spoken: &[(String, std::ops::Range<usize>)], at: usize) -> bool {
+pub(super) fn is_negated(
+    text: &str,
+    spoken: &[(String, std::ops::Range<usize>)],
+    at: usize,
+) -> bool {
     const NEGATIONS: [&str; 24] = [
         "not", "no", "never", "neither", "nor", "without", "isn", "wasn", "aren", "don", "doesn",
-        "didn", "cannot", "hardly", "isnt", "wasnt", "arent", "doesnt", "nicht", "kein", "keine", "pas",
-        "than", "except",
+        "didn", "cannot", "hardly", "isnt", "wasnt", "arent", "doesnt", "nicht", "kein", "keine",
+        "pas", "than", "except",
     ];
     let Some((_, range)) = spoken.get(at) else {
         return false;
@@ -293,7 +333,21 @@ pub(super) fn is_negated(text: &str, spoken: &[(String, std::ops::Range<usize>)]
         }
         let passes = matches!(
             word.as_str(),
-            "a" | "an" | "the" | "really" | "very" | "quite" | "t" | "be" | "at" | "all" | "is" | "to" | "considered" | "necessarily" | "entirely" | "just"
+            "a" | "an"
+                | "the"
+                | "really"
+                | "very"
+                | "quite"
+                | "t"
+                | "be"
+                | "at"
+                | "all"
+                | "is"
+                | "to"
+                | "considered"
+                | "necessarily"
+                | "entirely"
+                | "just"
         );
         if !passes {
             return false;

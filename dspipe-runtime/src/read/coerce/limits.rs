@@ -46,7 +46,11 @@ impl Coercer<'_> {
                 self.error(Error::TooLong { limit, found });
             }
         }
-        if let Some(pattern) = ty.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+        if let Some(pattern) = ty
+            .pattern
+            .as_ref()
+            .filter(|pattern| !pattern.is_match(text))
+        {
             let pattern = pattern.as_str().to_owned().into();
             self.error(Error::NoMatch { pattern });
         }

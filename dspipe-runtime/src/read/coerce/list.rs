@@ -45,7 +45,11 @@ impl Coercer<'_> {
                     && let [entry] = &entries[..]
                     && matches!(entry.node.kind, NodeKind::List(_))
                 {
-                    self.repair(RepairKind::Wrapper, node, format!("the list in {:?}", entry.key));
+                    self.repair(
+                        RepairKind::Wrapper,
+                        node,
+                        format!("the list in {:?}", entry.key),
+                    );
                     return self.liberty(|this| this.list(&entry.node, id, ty));
                 }
                 self.list_of_one(node, ty)
@@ -104,10 +108,15 @@ impl Coercer<'_> {
 
     /// A list from a text: its lines, what stands between its commas, or the text as its one item.
     fn list_of_text(&mut self, node: &Node, text: &Text, ty: &ListType) -> Option<Value> {
-        let by_line = self.embedded(node, text, |_, inner| inner.bullets());
+        let is_reply = text.form == Form::Block && self.path.is_empty();
+        let by_line = self.embedded(node, text, |_, inner| inner.bullets(is_reply));
         if let Some(lines) = by_line {
             self.repair(RepairKind::List, node, format!("{} lines", lines.len()));
             return self.liberty(|this| this.items(&lines, ty));
+        }
+        if is_reply && text.text.contains('\n') {
+            // Prose, not an item.
+            return self.no_list(node);
         }
         let item = ty.items.map(|id| &self.schema.get(id).shape);
         let parts = parts(&text.text);
@@ -117,7 +126,9 @@ impl Coercer<'_> {
             _ => false,
         };
         if parts.len() > 1 && wants_text {
-            let short = parts.iter().all(|part| part.split_whitespace().count() <= SHORT);
+            let short = parts
+                .iter()
+                .all(|part| part.split_whitespace().count() <= SHORT);
             if short {
                 // A list, or a text with commas in it.
                 let whole = Value::Array(vec![Value::from(text.text.trim())]);
@@ -152,5 +163,8 @@ impl Coercer<'_> {
 /// What stands between commas.
 fn parts(text: &str) -> Vec<&str> {
     let mark = if text.contains(';') { ';' } else { ',' };
-    text.split(mark).map(str::trim).filter(|part| !part.is_empty()).collect()
+    text.split(mark)
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect()
 }

@@ -67,7 +67,9 @@ impl Coercer<'_> {
         };
         let value = self.liberty(|this| {
             this.attempt(|this| {
-                this.within(Segment::Name(property.name.clone()), |this| this.value(node, property.ty))
+                this.within(Segment::Name(property.name.clone()), |this| {
+                    this.value(node, property.ty)
+                })
             })
         });
         let Some(value) = value else {
@@ -79,17 +81,29 @@ impl Coercer<'_> {
         Some(Value::Object(map))
     }
 
-    fn entries(&mut self, node: &Node, entries: &[Entry], id: TypeId, ty: &ObjectType) -> Option<Value> {
+    fn entries(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        id: TypeId,
+        ty: &ObjectType,
+    ) -> Option<Value> {
         let places = self.places(entries, ty)?;
         let matched = places.of.iter().any(|found| !found.is_empty());
         let only_own = !matches!(ty.others, Others::Of(_));
-        if !matched && only_own && !entries.is_empty() && !ty.properties.is_empty() && !self.strict {
+        if !matched && only_own && !entries.is_empty() && !ty.properties.is_empty() && !self.strict
+        {
             return self.wrapped(node, entries, id, ty);
         }
         self.own_entries(entries, &places, ty)
     }
 
-    fn own_entries(&mut self, entries: &[Entry], places: &Places, ty: &ObjectType) -> Option<Value> {
+    fn own_entries(
+        &mut self,
+        entries: &[Entry],
+        places: &Places,
+        ty: &ObjectType,
+    ) -> Option<Value> {
         let mut map = Map::new();
         let mut whole = true;
         for (property, found) in ty.properties.iter().zip(&places.of) {
@@ -115,7 +129,12 @@ impl Coercer<'_> {
     }
 
     /// A property's value; `Ok(None)` if it is absent and may be.
-    fn property(&mut self, property: &Property, entries: &[Entry], found: &[usize]) -> Result<Option<Value>, ()> {
+    fn property(
+        &mut self,
+        property: &Property,
+        entries: &[Entry],
+        found: &[usize],
+    ) -> Result<Option<Value>, ()> {
         let schema = self.schema;
         let ty = schema.get(property.ty);
         let Some(&first) = found.first() else {
@@ -134,9 +153,16 @@ impl Coercer<'_> {
                 .find(|other| other.node.to_value() != entry.node.to_value())
             {
                 let readings = [entry, other].map(|entry| shown_whole(&entry.node.to_value()));
-                return self.ambiguous::<()>(readings.to_vec()).ok_or(()).map(|()| None);
+                return self
+                    .ambiguous::<()>(readings.to_vec())
+                    .ok_or(())
+                    .map(|()| None);
             } else {
-                self.repair_at(RepairKind::ExtraKey, entries[found[1]].key_span.clone(), "the same twice");
+                self.repair_at(
+                    RepairKind::ExtraKey,
+                    entries[found[1]].key_span.clone(),
+                    "the same twice",
+                );
             }
         }
         if entry.key != property.name {
@@ -175,7 +201,11 @@ impl Coercer<'_> {
                 _ => None,
             };
             if let Some((kind, value)) = known {
-                self.repair_at(kind, 0..0, format!("{} as it is missing", shown_whole(&value)));
+                self.repair_at(
+                    kind,
+                    0..0,
+                    format!("{} as it is missing", shown_whole(&value)),
+                );
                 return Ok(Some(value));
             }
         }
@@ -184,13 +214,24 @@ impl Coercer<'_> {
     }
 
     /// Takes in an entry that is no property; whether it could be read.
-    fn other(&mut self, entry: &Entry, entries: &[Entry], others: &[usize], ty: &ObjectType, map: &mut Map<String, Value>) -> bool {
+    fn other(
+        &mut self,
+        entry: &Entry,
+        entries: &[Entry],
+        others: &[usize],
+        ty: &ObjectType,
+        map: &mut Map<String, Value>,
+    ) -> bool {
         let key = || Segment::Key(entry.key.clone());
         match ty.others {
             Others::Of(of) => {
                 if map.contains_key(&entry.key) && !self.strict {
-                    let first = others.iter().map(|at| &entries[*at]).find(|other| other.key == entry.key);
-                    let readings = first.map(|first| [first.node.to_value(), entry.node.to_value()]);
+                    let first = others
+                        .iter()
+                        .map(|at| &entries[*at])
+                        .find(|other| other.key == entry.key);
+                    let readings =
+                        first.map(|first| [first.node.to_value(), entry.node.to_value()]);
                     return match readings {
                         Some([one, other]) if one != other => self
                             .within(key(), |this| {
@@ -226,7 +267,13 @@ impl Coercer<'_> {
     }
 
     /// An object of which no key is known: the answer may be inside it.
-    fn wrapped(&mut self, node: &Node, entries: &[Entry], id: TypeId, ty: &ObjectType) -> Option<Value> {
+    fn wrapped(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        id: TypeId,
+        ty: &ObjectType,
+    ) -> Option<Value> {
         let mut found: Vec<(&Entry, super::Outcome)> = Vec::new();
         if self.path.is_empty() && self.liberties == 0 && !node.cut {
             for entry in entries {
@@ -239,7 +286,9 @@ impl Coercer<'_> {
                     continue;
                 }
                 let outcome = self.liberty(|this| Some(this.tried(&entry.node, id)));
-                if let Some(outcome) = outcome.filter(|outcome| outcome.fits() && outcome.present > 0) {
+                if let Some(outcome) =
+                    outcome.filter(|outcome| outcome.fits() && outcome.present > 0)
+                {
                     found.push((entry, (*outcome).clone()));
                 }
             }
@@ -257,7 +306,11 @@ impl Coercer<'_> {
                 self.own_entries(entries, &none, ty)
             }
             [(entry, outcome)] => {
-                self.repair(RepairKind::Wrapper, node, format!("the object in {:?}", entry.key));
+                self.repair(
+                    RepairKind::Wrapper,
+                    node,
+                    format!("the object in {:?}", entry.key),
+                );
                 self.take(outcome)
             }
             [(_, one), (_, other), ..] => {
@@ -284,10 +337,19 @@ impl Coercer<'_> {
         if self.strict || left.is_empty() || wanted.is_empty() {
             return Some(Places { of, others: left });
         }
-        let names: Vec<String> = wanted.iter().map(|at| fold(&ty.properties[*at].name)).collect();
+        let names: Vec<String> = wanted
+            .iter()
+            .map(|at| fold(&ty.properties[*at].name))
+            .collect();
         let titles: Vec<Option<String>> = wanted
             .iter()
-            .map(|at| self.schema.get(ty.properties[*at].ty).title.as_deref().map(fold))
+            .map(|at| {
+                self.schema
+                    .get(ty.properties[*at].ty)
+                    .title
+                    .as_deref()
+                    .map(fold)
+            })
             .collect();
         let mut others = Vec::new();
         let mut slips: Vec<(usize, usize)> = Vec::new();
@@ -297,7 +359,11 @@ impl Coercer<'_> {
             let same = |index: &usize| names[*index] == key && !key.is_empty();
             let titled = |index: &usize| titles[*index].as_ref() == Some(&key) && !key.is_empty();
             let found: Vec<usize> = (0..wanted.len()).filter(same).collect();
-            let found = if found.is_empty() { (0..wanted.len()).filter(titled).collect() } else { found };
+            let found = if found.is_empty() {
+                (0..wanted.len()).filter(titled).collect()
+            } else {
+                found
+            };
             match found[..] {
                 [] => {
                     for (index, name) in names.iter().enumerate() {
@@ -309,12 +375,16 @@ impl Coercer<'_> {
                 }
                 [one] => of[wanted[one]].push(at),
                 _ => {
-                    return self.two_properties(&entries[at], found.iter().map(|index| &ty.properties[wanted[*index]]));
+                    return self.two_properties(
+                        &entries[at],
+                        found.iter().map(|index| &ty.properties[wanted[*index]]),
+                    );
                 }
             }
         }
         for &(at, index) in &slips {
-            if !of[wanted[index]].is_empty() && entries[of[wanted[index]][0]].key != entries[at].key {
+            if !of[wanted[index]].is_empty() && entries[of[wanted[index]][0]].key != entries[at].key
+            {
                 // It was found under its own name, or under another typo.
                 let rival = of[wanted[index]][0];
                 if slips.contains(&(rival, index)) {
@@ -324,9 +394,16 @@ impl Coercer<'_> {
                 }
                 continue;
             }
-            let rivals: Vec<usize> = slips.iter().filter(|slip| slip.0 == at).map(|slip| slip.1).collect();
+            let rivals: Vec<usize> = slips
+                .iter()
+                .filter(|slip| slip.0 == at)
+                .map(|slip| slip.1)
+                .collect();
             if rivals.len() > 1 {
-                return self.two_properties(&entries[at], rivals.iter().map(|index| &ty.properties[wanted[*index]]));
+                return self.two_properties(
+                    &entries[at],
+                    rivals.iter().map(|index| &ty.properties[wanted[*index]]),
+                );
             }
             of[wanted[index]].push(at);
             others.retain(|other| *other != at);
@@ -335,9 +412,17 @@ impl Coercer<'_> {
     }
 
     /// A key that may be one property or another.
-    fn two_properties<'p, T>(&mut self, entry: &Entry, properties: impl Iterator<Item = &'p Property>) -> Option<T> {
-        let readings = properties.map(|property| format!("`{}`", property.name)).collect();
-        self.within(Segment::Key(entry.key.clone()), |this| this.ambiguous(readings))
+    fn two_properties<'p, T>(
+        &mut self,
+        entry: &Entry,
+        properties: impl Iterator<Item = &'p Property>,
+    ) -> Option<T> {
+        let readings = properties
+            .map(|property| format!("`{}`", property.name))
+            .collect();
+        self.within(Segment::Key(entry.key.clone()), |this| {
+            this.ambiguous(readings)
+        })
     }
 }
 

@@ -14,12 +14,23 @@ use crate::read::tree::{Form, Node, NodeKind, Text};
 
 impl Coercer<'_> {
     pub(super) fn number(&mut self, node: &Node, ty: &NumberType) -> Option<Value> {
-        let expected = Cow::Borrowed(if ty.integer { Kind::Integer } else { Kind::Number }.text());
+        let expected = Cow::Borrowed(
+            if ty.integer {
+                Kind::Integer
+            } else {
+                Kind::Number
+            }
+            .text(),
+        );
         let number = match &node.kind {
             NodeKind::Number(number, _) => number.clone(),
             NodeKind::Text(text) if !self.strict => match number::read(&text.text, ty) {
                 Reading::One(number) => {
-                    self.repair(RepairKind::Number, node, format!("{number} for {}", quoted(&text.text)));
+                    self.repair(
+                        RepairKind::Number,
+                        node,
+                        format!("{number} for {}", quoted(&text.text)),
+                    );
                     number
                 }
                 Reading::Either(one, other) => {
@@ -76,7 +87,9 @@ impl Coercer<'_> {
             NodeKind::Text(text) => self.plain_text(text),
             _ if self.strict => return self.wrong(Cow::Borrowed(Kind::String.text()), node),
             NodeKind::Number(number, written) => {
-                let text = written.as_deref().map_or_else(|| number.to_string(), str::to_owned);
+                let text = written
+                    .as_deref()
+                    .map_or_else(|| number.to_string(), str::to_owned);
                 self.repair(RepairKind::Text, node, format!("the text of {text}"));
                 text
             }
@@ -104,7 +117,9 @@ impl Coercer<'_> {
                 return inner;
             }
             for mark in ['"', '\''] {
-                let between = inner.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
+                let between = inner
+                    .strip_prefix(mark)
+                    .and_then(|rest| rest.strip_suffix(mark));
                 if let Some(between) = between.filter(|between| !between.contains(mark)) {
                     return between.to_owned();
                 }
@@ -163,8 +178,12 @@ fn said(text: &str) -> (bool, bool) {
             // As an answer in front, not as a part of the sentence.
             "yes" | "no" if index == 0 => {
                 let after = text[range.end..].trim_start_matches(['*', '"', '\'', '`']);
-                let stands_alone = after.starts_with([',', '.', ':', ';', '!', '-', '–', '—', '\n', '('])
-                    || after.starts_with(" -") || after.starts_with(" –") || after.starts_with(" —") || after.starts_with(" (");
+                let stands_alone = after
+                    .starts_with([',', '.', ':', ';', '!', '-', '–', '—', '\n', '('])
+                    || after.starts_with(" -")
+                    || after.starts_with(" –")
+                    || after.starts_with(" —")
+                    || after.starts_with(" (");
                 (word == "yes" && stands_alone, word == "no" && stands_alone)
             }
             "yes" => (true, false),

@@ -75,7 +75,11 @@ impl<'t> Scanner<'t> {
                     let text = window[..end].to_owned();
                     self.at = start + 2 + end + 2;
                     self.note(Kind::Quotes, start);
-                    return Some(Text { text, form: Form::Quoted, cut: false });
+                    return Some(Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    });
                 }
             }
         }
@@ -125,10 +129,18 @@ impl<'t> Scanner<'t> {
             } else if closes(c, close) {
                 self.bump(c);
                 if self.strict || self.is_closing(close, place, open) {
-                    return Text { text, form: Form::Quoted, cut: false };
+                    return Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    };
                 }
                 if open == 0 && self.was_closed(at, &mut text, place) {
-                    return Text { text, form: Form::Quoted, cut: false };
+                    return Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    };
                 }
                 self.note(Kind::Escape, at);
                 last = Some((text.len(), self.at));
@@ -141,7 +153,11 @@ impl<'t> Scanner<'t> {
                 text.push(c);
                 if c == '\n' && open == 0 && self.is_left_open(&mut text, begin, place) {
                     self.note(Kind::Quotes, at);
-                    return Text { text, form: Form::Quoted, cut: false };
+                    return Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    };
                 }
             }
             if self.failed {
@@ -151,12 +167,18 @@ impl<'t> Scanner<'t> {
         if place != Place::Top
             && marks % 2 == 1
             && let Some((length, after)) = last
-            && text[length..].trim_end_matches([' ', '\n', '`']).ends_with(['}', ']'])
+            && text[length..]
+                .trim_end_matches([' ', '\n', '`'])
+                .ends_with(['}', ']'])
         {
             // The brackets behind it are closed, so this was the end, and the rest belongs nowhere.
             text.truncate(length);
             self.at = after;
-            return Text { text, form: Form::Quoted, cut: false };
+            return Text {
+                text,
+                form: Form::Quoted,
+                cut: false,
+            };
         }
         self.note(Kind::Unfinished, self.at);
         let length = text.len();
@@ -165,7 +187,11 @@ impl<'t> Scanner<'t> {
         }
         // What stood behind the text was its end, so that only the mark was missing.
         let cut = text.len() == length;
-        Text { text, form: Form::Quoted, cut }
+        Text {
+            text,
+            form: Form::Quoted,
+            cut,
+        }
     }
 
     /// Characters that mean themselves.
@@ -186,7 +212,7 @@ impl<'t> Scanner<'t> {
     fn is_closing(&self, close: char, place: Place, open: usize) -> bool {
         let window = window(self.text, self.at);
         self.shared.step(1);
-        let after = skip_comments(window);
+        let after = skip_comments(window, true);
         let Some(next) = after.chars().next() else {
             return true;
         };
@@ -202,7 +228,8 @@ impl<'t> Scanner<'t> {
             // One too many.
             (_, ']' | '}') => open == 0,
             (Place::Object, ',' | ';') => {
-                let after = skip_comments(&after[1..]).trim_start_matches([',', ' ', '\n', '\t', '\r']);
+                let after = skip_comments(&after[1..], true)
+                    .trim_start_matches([',', ' ', '\n', '\t', '\r']);
                 if after.is_empty() || after.starts_with(['}', ']']) {
                     return true;
                 }
@@ -214,12 +241,14 @@ impl<'t> Scanner<'t> {
                     || open == 0 && (self.long_key(key) || self.known_key(key))
             }
             (Place::List, ',' | ';') => {
-                let after = skip_comments(&after[1..]);
+                let after = skip_comments(&after[1..], true);
                 let mut following = after.chars();
                 match following.next() {
                     None | Some(']' | '}' | '[' | '{' | '-' | '0'..='9' | ',') => true,
                     Some('…' | '.') => after.starts_with("...") || after.starts_with('…'),
-                    Some(c) if closing(c).is_some() => c != '\'' && c != '’' || close == '\'' || close == '’',
+                    Some(c) if closing(c).is_some() => {
+                        c != '\'' && c != '’' || close == '\'' || close == '’'
+                    }
                     Some(_) => ["true", "false", "null", "None", "True", "False"]
                         .iter()
                         .any(|word| after.starts_with(word)),
@@ -231,12 +260,15 @@ impl<'t> Scanner<'t> {
             (Place::List, c) if closes(c, close) && closing(c).is_some() => {
                 // The next text, with no comma between.
                 let inner = &after[c.len_utf8()..];
-                open == 0 && !inner.trim_start().starts_with([',', ']', '}'])
+                open == 0
+                    && !inner.trim_start().starts_with([',', ']', '}'])
                     && inner.contains(|c| closes(c, close))
                     && (line_break || window.starts_with(' '))
             }
-            (Place::List, '0'..='9' | '-' | '{' | '[') => open == 0 && window.starts_with([' ', '\n']),
-            (Place::List, ')') => skip_comments(&after[1..])
+            (Place::List, '0'..='9' | '-' | '{' | '[') => {
+                open == 0 && window.starts_with([' ', '\n'])
+            }
+            (Place::List, ')') => skip_comments(&after[1..], true)
                 .chars()
                 .next()
                 .is_none_or(|c| matches!(c, ',' | '}' | ']')),
@@ -318,7 +350,9 @@ impl<'t> Scanner<'t> {
         let ends_in_comma = text.trim_end().ends_with(',');
         let known = place == Place::Object
             && !after.starts_with(closing_marks)
-            && self.key_seen(here).is_some_and(|key| self.keys.knows(key) && ends_in_comma);
+            && self
+                .key_seen(here)
+                .is_some_and(|key| self.keys.knows(key) && ends_in_comma);
         let brackets = after.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t', ',']);
         let closed = after.len() - brackets.len() > 0
             && after.starts_with(['}', ']'])
@@ -443,7 +477,11 @@ impl<'t> Scanner<'t> {
         } else {
             self.note(Kind::Unfinished, start);
         }
-        Text { text: dedent(inner), form: Form::Quoted, cut: !found }
+        Text {
+            text: dedent(inner),
+            form: Form::Quoted,
+            cut: !found,
+        }
     }
 
     /// A text between `\"` and `\"`: JSON that was escaped for a text it does not stand in.
@@ -460,7 +498,11 @@ impl<'t> Scanner<'t> {
             let rest = self.rest();
             if rest.is_empty() {
                 self.note(Kind::Unfinished, start);
-                return Text { text, form: Form::Quoted, cut: true };
+                return Text {
+                    text,
+                    form: Form::Quoted,
+                    cut: true,
+                };
             }
             if rest.starts_with('"') {
                 self.at += 1;
@@ -482,7 +524,11 @@ impl<'t> Scanner<'t> {
             self.escape(&mut text);
         }
         self.note(Kind::Encoded, start);
-        Text { text, form: Form::Quoted, cut: false }
+        Text {
+            text,
+            form: Form::Quoted,
+            cut: false,
+        }
     }
 
     /// A key with or without quotation marks; `None` if there is none.
@@ -499,7 +545,8 @@ impl<'t> Scanner<'t> {
             let text = self.quoted('"', Place::Object);
             return (!text.cut && !self.failed).then_some(text.text);
         }
-        let opens_long = rest.starts_with("\"\"\"") || rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
+        let opens_long = rest.starts_with("\"\"\"")
+            || rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
         if opens_long || rest.starts_with("\\\"") {
             let text = self.one_text(Place::Object)?;
             return (!text.cut).then_some(text.text);
@@ -568,12 +615,13 @@ impl<'t> Scanner<'t> {
                 Some('\\') => self.escape(&mut key),
                 Some(c) if closes(c, close) => {
                     self.bump(c);
-                    let after = window(self.text, self.at).trim_start();
+                    let after = skip_comments(window(self.text, self.at), true);
                     if after.starts_with([':', '=', '：']) || after.starts_with("->") {
                         return Some(key);
                     }
                     // `"key: "value"`
-                    if let Some(colon) = key.rfind(':').filter(|at| key[at + 1..].trim().is_empty()) {
+                    if let Some(colon) = key.rfind(':').filter(|at| key[at + 1..].trim().is_empty())
+                    {
                         let back = at - (key.len() - colon);
                         return self.left_open(key, colon, back, start);
                     }
@@ -608,7 +656,13 @@ impl<'t> Scanner<'t> {
     }
 
     /// A key whose second mark is missing: it ends before the colon at `back`.
-    fn left_open(&mut self, mut key: String, length: usize, back: usize, start: usize) -> Option<String> {
+    fn left_open(
+        &mut self,
+        mut key: String,
+        length: usize,
+        back: usize,
+        start: usize,
+    ) -> Option<String> {
         key.truncate(length);
         self.at = back.min(self.at);
         if !self.rest().starts_with(':') {
@@ -623,14 +677,20 @@ fn closing_marks(c: char) -> bool {
     closing(c).is_some()
 }
 
-fn skip_comments(text: &str) -> &str {
-    let mut text = text.trim_start();
+/// A text behind its comments, and behind all white space before and between them, or that of the line.
+pub(super) fn skip_comments(text: &str, lines: bool) -> &str {
+    let skip = |text: &'_ str| match lines {
+        true => text.len() - text.trim_start().len(),
+        false => text.len() - text.trim_start_matches([' ', '\t']).len(),
+    };
+    let mut at = skip(text);
     loop {
-        let length = comment(text);
+        let length = comment(&text[at..]);
         if length == 0 {
-            return text;
+            return &text[at..];
         }
-        text = text[length..].trim_start();
+        at += length;
+        at += skip(&text[at..]);
     }
 }
 
@@ -658,7 +718,10 @@ fn trim_cut(text: &mut String, open: usize) {
 
 /// A text of several lines without the indentation that all of them have, nor its first and last line break.
 fn dedent(text: &str) -> String {
-    let Some(lines) = text.strip_prefix('\n').or_else(|| text.strip_prefix("\r\n")) else {
+    let Some(lines) = text
+        .strip_prefix('\n')
+        .or_else(|| text.strip_prefix("\r\n"))
+    else {
         return text.to_owned();
     };
     let lines: Vec<&str> = lines.trim_end().lines().collect();

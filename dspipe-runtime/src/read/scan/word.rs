@@ -95,7 +95,10 @@ impl Scanner<'_> {
     /// Whether a comma here ends the value: a key follows, or the end.
     fn ends_at_comma(&self, start: usize, comma: char) -> bool {
         let so_far = self.span_text(start..self.at);
-        if matches!(so_far, "true" | "false" | "null" | "True" | "False" | "None") {
+        if matches!(
+            so_far,
+            "true" | "false" | "null" | "True" | "False" | "None"
+        ) {
             return true;
         }
         let window = window(self.text, self.at + comma.len_utf8());
@@ -232,7 +235,9 @@ pub(in crate::read) fn loose_number(raw: &str, is_last: bool) -> Option<Number> 
     }
     // Zeros in front.
     let start = sign.len();
-    let whole = plain[start..].find(['.', 'e', 'E']).unwrap_or(plain.len() - start);
+    let whole = plain[start..]
+        .find(['.', 'e', 'E'])
+        .unwrap_or(plain.len() - start);
     let zeros = plain[start..start + whole]
         .bytes()
         .take(whole.saturating_sub(1))

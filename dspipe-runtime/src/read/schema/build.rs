@@ -16,18 +16,61 @@ const MAX_DEPTH: usize = 64;
 
 /// Keywords that say nothing about what a value may be.
 const ANNOTATIONS: [&str; 24] = [
-    "$schema", "$id", "$comment", "$defs", "definitions", "$anchor", "$vocabulary", "title",
-    "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly",
-    "format", "contentEncoding", "contentMediaType", "discriminator", "externalDocs", "xml",
-    "propertyOrdering", "markdownDescription", "enumDescriptions",
+    "$schema",
+    "$id",
+    "$comment",
+    "$defs",
+    "definitions",
+    "$anchor",
+    "$vocabulary",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "example",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "format",
+    "contentEncoding",
+    "contentMediaType",
+    "discriminator",
+    "externalDocs",
+    "xml",
+    "propertyOrdering",
+    "markdownDescription",
+    "enumDescriptions",
 ];
 
 /// Keywords that are understood.
 const KEYWORDS: [&str; 27] = [
-    "$ref", "type", "enum", "const", "anyOf", "oneOf", "allOf", "nullable", "properties",
-    "required", "additionalProperties", "minProperties", "maxProperties", "items", "prefixItems",
-    "additionalItems", "minItems", "maxItems", "uniqueItems", "minimum", "maximum",
-    "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
+    "$ref",
+    "type",
+    "enum",
+    "const",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "nullable",
+    "properties",
+    "required",
+    "additionalProperties",
+    "minProperties",
+    "maxProperties",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "pattern",
 ];
 
 pub(super) fn build(root: &Value) -> Result<Schema, SchemaError> {
@@ -45,8 +88,12 @@ pub(super) fn build(root: &Value) -> Result<Schema, SchemaError> {
             Shape::Any => keys.open = true,
             Shape::Object(object) => {
                 keys.open |= matches!(object.others, Others::Of(_));
-                keys.names
-                    .extend(object.properties.iter().map(|property| fold(&property.name)));
+                keys.names.extend(
+                    object
+                        .properties
+                        .iter()
+                        .map(|property| fold(&property.name)),
+                );
             }
             _ => {}
         }
@@ -123,7 +170,8 @@ impl Builder<'_> {
             return Err(self.invalid("too many levels"));
         }
         let length = self.pointer.len();
-        self.pointer.extend(parts.iter().map(|&part| part.to_owned()));
+        self.pointer
+            .extend(parts.iter().map(|&part| part.to_owned()));
         let id = match plain_reference(value) {
             Some(reference) => {
                 let pointer = self.resolve(reference)?;
@@ -162,7 +210,11 @@ impl Builder<'_> {
     }
 
     /// The schema with what it refers to and `allOf` taken in.
-    fn merged(&self, map: &Map<String, Value>, depth: usize) -> Result<Map<String, Value>, SchemaError> {
+    fn merged(
+        &self,
+        map: &Map<String, Value>,
+        depth: usize,
+    ) -> Result<Map<String, Value>, SchemaError> {
         if depth > MAX_DEPTH {
             return Err(self.invalid("it refers to itself and to nothing else"));
         }
@@ -201,7 +253,11 @@ impl Builder<'_> {
     }
 
     /// Adds what another schema demands. What both say must be the same, but for what can be combined.
-    fn merge(&self, whole: &mut Map<String, Value>, other: Map<String, Value>) -> Result<(), SchemaError> {
+    fn merge(
+        &self,
+        whole: &mut Map<String, Value>,
+        other: Map<String, Value>,
+    ) -> Result<(), SchemaError> {
         for (key, value) in other {
             let Some(known) = whole.get_mut(&key) else {
                 whole.insert(key, value);
@@ -252,7 +308,9 @@ impl Builder<'_> {
                 // Theirs is of no use here.
                 (annotation, _, _) if ANNOTATIONS.contains(&annotation) => {}
                 (_, known, value) if *known == value => {}
-                (keyword, _, _) => return Err(self.unsupported(&format!("{keyword} twice in allOf"))),
+                (keyword, _, _) => {
+                    return Err(self.unsupported(&format!("{keyword} twice in allOf")));
+                }
             }
         }
         Ok(())
@@ -407,21 +465,34 @@ impl Builder<'_> {
             Some(_) => return Err(self.invalid("`type` is a name or a list of names")),
             None => {
                 let has = |keys: &[&str]| keys.iter().any(|key| map.contains_key(*key));
-                vec![
-                    if has(&["properties", "additionalProperties", "required", "minProperties"]) {
-                        "object"
-                    } else if has(&["items", "prefixItems", "minItems", "maxItems", "uniqueItems"]) {
-                        "array"
-                    } else if has(&["minLength", "maxLength", "pattern"]) {
-                        "string"
-                    } else if has(&[
-                        "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-                    ]) {
-                        "number"
-                    } else {
-                        "any"
-                    },
-                ]
+                vec![if has(&[
+                    "properties",
+                    "additionalProperties",
+                    "required",
+                    "minProperties",
+                ]) {
+                    "object"
+                } else if has(&[
+                    "items",
+                    "prefixItems",
+                    "minItems",
+                    "maxItems",
+                    "uniqueItems",
+                ]) {
+                    "array"
+                } else if has(&["minLength", "maxLength", "pattern"]) {
+                    "string"
+                } else if has(&[
+                    "minimum",
+                    "maximum",
+                    "exclusiveMinimum",
+                    "exclusiveMaximum",
+                    "multipleOf",
+                ]) {
+                    "number"
+                } else {
+                    "any"
+                }]
             }
         };
         // Gemini writes them in capitals.
@@ -667,7 +738,11 @@ fn plain_reference(value: &Value) -> Option<&str> {
     let plain = map
         .keys()
         .all(|key| key == "$ref" || key == "title" || key == "description" || key == "$comment");
-    if plain { map.get("$ref")?.as_str() } else { None }
+    if plain {
+        map.get("$ref")?.as_str()
+    } else {
+        None
+    }
 }
 
 fn intersection(one: &Value, other: &Value) -> Option<Value> {
