@@ -81,11 +81,9 @@ impl<'t> Reply<'t> {
             let rest = &text[here..];
             at = here + 1;
             match rest.as_bytes()[0] {
-                b'`' => {
-                    if rest.starts_with("```") {
-                        fenced = !fenced;
-                        at = here + rest.len() - rest.trim_start_matches('`').len();
-                    }
+                b'`' if rest.starts_with("```") => {
+                    fenced = !fenced;
+                    at = here + rest.len() - rest.trim_start_matches('`').len();
                 }
                 b'<' => {
                     if let Some(next) = self.reasoning(here, &names) {

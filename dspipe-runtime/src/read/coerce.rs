@@ -136,7 +136,7 @@ impl<'s> Coercer<'s> {
             Shape::Boolean => self.boolean(node),
             Shape::Number(number) => self.number(node, number),
             Shape::Text(text) => self.text(node, text),
-            Shape::List(list) => self.list(node, id, list),
+            Shape::List(list) => self.list(node, list),
             Shape::Object(object) => self.object(node, id, object),
             Shape::Choice(choices) => self.choice(node, choices),
             Shape::Union(types) => self.union(node, types),
@@ -320,8 +320,8 @@ impl<'s> Coercer<'s> {
         value
     }
 
-    fn repair(&mut self, kind: RepairKind, node: &Node, note: impl Into<String>) {
-        self.repair_at(kind, node.span.clone(), note);
+    fn repair(&mut self, kind: RepairKind, node: &Node, what: impl Into<String>) {
+        self.repair_at(kind, node.span.clone(), what);
     }
 
     fn repair_at(&mut self, kind: RepairKind, span: Range<usize>, note: impl Into<String>) {

@@ -101,9 +101,10 @@ fn without_accent(c: char) -> Option<&'static str> {
 pub(super) fn is_slip(written: &str, meant: &str) -> bool {
     let (written, meant): (Vec<char>, Vec<char>) =
         (written.chars().collect(), meant.chars().collect());
-    let (shorter, longer) = match written.len() <= meant.len() {
-        true => (&written, &meant),
-        false => (&meant, &written),
+    let (shorter, longer) = if written.len() <= meant.len() {
+        (&written, &meant)
+    } else {
+        (&meant, &written)
     };
     if shorter.len() < 3 || longer.len() < 4 || longer.len() - shorter.len() > 1 {
         return false;

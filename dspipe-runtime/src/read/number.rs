@@ -102,7 +102,9 @@ fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
     let bytes = text.as_bytes();
     while at < text.len() {
         let c = text[at..].chars().next()?;
-        if !c.is_ascii_digit() && !(c == '.' && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)) {
+        let begins =
+            c.is_ascii_digit() || c == '.' && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+        if !begins {
             at += c.len_utf8();
             continue;
         }
@@ -258,9 +260,10 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
             .is_some_and(|(word, _)| matches!(word.as_str(), "percent" | "pct" | "prozent"))
     {
         let is_share = ty.maximum.is_some_and(|limit| limit.value <= 1.0);
-        return match is_share {
-            true => readings.iter().filter_map(hundredth).collect(),
-            false => readings,
+        return if is_share {
+            readings.iter().filter_map(hundredth).collect()
+        } else {
+            readings
         };
     }
     if after.starts_with('‰') {
@@ -404,16 +407,18 @@ fn plain(text: &str, grouped: bool) -> Vec<Number> {
         }
         (_, 1) if mantissa.rfind(',') < mantissa.rfind('.') => {
             let whole = mantissa.split('.').next().unwrap_or_default();
-            match is_grouped(whole, ',') || is_indian(whole) {
-                true => with(mantissa.replace(',', "")),
-                false => Vec::new(),
+            if is_grouped(whole, ',') || is_indian(whole) {
+                with(mantissa.replace(',', ""))
+            } else {
+                Vec::new()
             }
         }
         (1, _) if mantissa.rfind('.') < mantissa.rfind(',') => {
             let whole = mantissa.split(',').next().unwrap_or_default();
-            match is_grouped(whole, '.') {
-                true => with(mantissa.replace('.', "").replace(',', ".")),
-                false => Vec::new(),
+            if is_grouped(whole, '.') {
+                with(mantissa.replace('.', "").replace(',', "."))
+            } else {
+                Vec::new()
             }
         }
         _ => Vec::new(),

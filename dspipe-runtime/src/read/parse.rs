@@ -153,10 +153,12 @@ impl Parser<'_> {
 
     fn lenient(&self) -> Result<Parsed, ReadError> {
         let wants_list = self.schema.is_list(self.schema.root());
-        self.searched(true).or_else(|error| match wants_list {
-            // A bracket in prose may hide an object behind it.
-            false if self.reply.contains('[') => self.searched(false).map_err(|_| error),
-            _ => Err(error),
+        self.searched(true).or_else(|error| {
+            if !wants_list && self.reply.contains('[') {
+                self.searched(false).map_err(|_| error)
+            } else {
+                Err(error)
+            }
         })
     }
 
@@ -307,12 +309,13 @@ impl Parser<'_> {
             if text.is_empty() {
                 continue;
             }
-            let kind = match text
+            let kind = if text
                 .chars()
                 .all(|c| matches!(c, '}' | ']' | ' ' | '\n' | ',' | ';' | ')'))
             {
-                true => RepairKind::Bracket,
-                false => RepairKind::Surroundings,
+                RepairKind::Bracket
+            } else {
+                RepairKind::Surroundings
             };
             repairs.push(whole(kind, around));
         }

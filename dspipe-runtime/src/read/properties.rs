@@ -156,10 +156,7 @@ proptest! {
     #[test]
     fn right_json_among_prose_is_read_as_it_is(value in ticket(), before in "[a-z .\n]{0,20}", fenced: bool) {
         let schema = &schemas()[0];
-        let reply = match fenced {
-            true => format!("{before}\n```json\n{value:#}\n```\nthat is all"),
-            false => format!("{before} {value} that is all"),
-        };
+        let reply = if fenced { format!("{before}\n```json\n{value:#}\n```\nthat is all") } else { format!("{before} {value} that is all") };
         let parsed = parse(schema, &reply, Strictness::Lenient);
         let parsed = parsed.map_err(|error| TestCaseError::fail(format!("{error}: {reply}")))?;
         prop_assert_eq!(&parsed.value, &value);

@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::{Coercer, shown_whole};
 use crate::read::error::{Kind, Segment};
 use crate::read::repair::RepairKind;
-use crate::read::schema::{ListType, Shape, TypeId};
+use crate::read::schema::{ListType, Shape};
 use crate::read::tree::{Form, Node, NodeKind, Text};
 
 /// A text of at most so many words on each side of a comma may be a list.
 const SHORT: usize = 3;
 
 impl Coercer<'_> {
-    pub(super) fn list(&mut self, node: &Node, id: TypeId, ty: &ListType) -> Option<Value> {
+    pub(super) fn list(&mut self, node: &Node, ty: &ListType) -> Option<Value> {
         match &node.kind {
             NodeKind::List(items) => self.items(items, ty),
             _ if self.strict => self.no_list(node),
@@ -27,7 +27,7 @@ impl Coercer<'_> {
                         } else {
                             this.take_slips(node, &list.slips);
                         }
-                        this.list(&list.node, id, ty)
+                        this.list(&list.node, ty)
                     }))
                 });
                 match inside {
@@ -50,7 +50,7 @@ impl Coercer<'_> {
                         node,
                         format!("the list in {:?}", entry.key),
                     );
-                    return self.liberty(|this| this.list(&entry.node, id, ty));
+                    return self.liberty(|this| this.list(&entry.node, ty));
                 }
                 self.list_of_one(node, ty)
             }
@@ -120,11 +120,7 @@ impl Coercer<'_> {
         }
         let item = ty.items.map(|id| &self.schema.get(id).shape);
         let parts = parts(&text.text);
-        let wants_text = match item {
-            Some(Shape::Text(_)) => true,
-            Some(Shape::Any) => true,
-            _ => false,
-        };
+        let wants_text = matches!(item, Some(Shape::Text(_) | Shape::Any));
         if parts.len() > 1 && wants_text {
             let short = parts
                 .iter()

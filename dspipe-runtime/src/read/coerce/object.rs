@@ -296,14 +296,14 @@ impl Coercer<'_> {
         match &found[..] {
             [] => {
                 // Nothing of what was asked for: each missing field is an error.
-                let none = Places {
+                let missing = Places {
                     of: vec![Vec::new(); ty.properties.len()],
                     others: (0..entries.len()).collect(),
                 };
                 if ty.properties.iter().all(|property| !property.required) {
                     return self.no_object(node);
                 }
-                self.own_entries(entries, &none, ty)
+                self.own_entries(entries, &missing, ty)
             }
             [(entry, outcome)] => {
                 self.repair(
@@ -357,10 +357,11 @@ impl Coercer<'_> {
             let key = fold(&entries[at].key);
             self.shared.step(names.len());
             let same = |index: &usize| names[*index] == key && !key.is_empty();
-            let titled = |index: &usize| titles[*index].as_ref() == Some(&key) && !key.is_empty();
+            let has_title =
+                |index: &usize| titles[*index].as_ref() == Some(&key) && !key.is_empty();
             let found: Vec<usize> = (0..wanted.len()).filter(same).collect();
             let found = if found.is_empty() {
-                (0..wanted.len()).filter(titled).collect()
+                (0..wanted.len()).filter(has_title).collect()
             } else {
                 found
             };

@@ -84,7 +84,7 @@ impl Coercer<'_> {
 
     pub(super) fn text(&mut self, node: &Node, ty: &TextType) -> Option<Value> {
         let text = match &node.kind {
-            NodeKind::Text(text) => self.plain_text(text),
+            NodeKind::Text(text) => plain_text(text),
             _ if self.strict => return self.wrong(Cow::Borrowed(Kind::String.text()), node),
             NodeKind::Number(number, written) => {
                 let text = written
@@ -105,28 +105,6 @@ impl Coercer<'_> {
         };
         self.check_text(&text, ty);
         Some(Value::String(text))
-    }
-
-    /// A text without what only shows where it begins and ends.
-    fn plain_text(&mut self, text: &Text) -> String {
-        if text.form == Form::Block {
-            let inner = unfenced(text.text.trim());
-            if inner.starts_with('"')
-                && let Ok(inner) = serde_json::from_str::<String>(inner)
-            {
-                return inner;
-            }
-            for mark in ['"', '\''] {
-                let between = inner
-                    .strip_prefix(mark)
-                    .and_then(|rest| rest.strip_suffix(mark));
-                if let Some(between) = between.filter(|between| !between.contains(mark)) {
-                    return between.to_owned();
-                }
-            }
-            return inner.to_owned();
-        }
-        text.text.clone()
     }
 }
 
@@ -173,7 +151,7 @@ fn said(text: &str) -> (bool, bool) {
     let mut no = false;
     for (index, (word, range)) in words.iter().enumerate() {
         let (is_yes, is_no) = match word.as_str() {
-            "true" => (true, false),
+            "true" | "yes" if word == "true" || index > 0 => (true, false),
             "false" => (false, true),
             // As an answer in front, not as a part of the sentence.
             "yes" | "no" if index == 0 => {
@@ -186,7 +164,6 @@ fn said(text: &str) -> (bool, bool) {
                     || after.starts_with(" (");
                 (word == "yes" && stands_alone, word == "no" && stands_alone)
             }
-            "yes" => (true, false),
             _ => continue,
         };
         if !(is_yes || is_no) {
@@ -200,4 +177,26 @@ fn said(text: &str) -> (bool, bool) {
         no |= is_no;
     }
     (yes, no)
+}
+
+/// A text without what only shows where it begins and ends.
+fn plain_text(text: &Text) -> String {
+    if text.form == Form::Block {
+        let inner = unfenced(text.text.trim());
+        if inner.starts_with('"')
+            && let Ok(inner) = serde_json::from_str::<String>(inner)
+        {
+            return inner;
+        }
+        for mark in ['"', '\''] {
+            let between = inner
+                .strip_prefix(mark)
+                .and_then(|rest| rest.strip_suffix(mark));
+            if let Some(between) = between.filter(|between| !between.contains(mark)) {
+                return between.to_owned();
+            }
+        }
+        return inner.to_owned();
+    }
+    text.text.clone()
 }

@@ -84,15 +84,15 @@ impl<'t> Scanner<'t> {
             }
         }
         let close = closing(open)?;
-        if open != '"' {
+        if open == '"' {
+            self.bump('"');
+        } else {
             if self.strict {
                 self.failed = true;
                 return None;
             }
             self.at += open.len_utf8();
             self.note(Kind::Quotes, start);
-        } else {
-            self.bump('"');
         }
         let mut text = self.quoted(close, place);
         // `""value"`: one mark too many.
@@ -679,9 +679,12 @@ fn closing_marks(c: char) -> bool {
 
 /// A text behind its comments, and behind all white space before and between them, or that of the line.
 pub(super) fn skip_comments(text: &str, lines: bool) -> &str {
-    let skip = |text: &'_ str| match lines {
-        true => text.len() - text.trim_start().len(),
-        false => text.len() - text.trim_start_matches([' ', '\t']).len(),
+    let skip = |text: &'_ str| {
+        if lines {
+            text.len() - text.trim_start().len()
+        } else {
+            text.len() - text.trim_start_matches([' ', '\t']).len()
+        }
     };
     let mut at = skip(text);
     loop {

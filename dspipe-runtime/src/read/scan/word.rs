@@ -13,7 +13,7 @@ impl Scanner<'_> {
         if self.strict {
             return self.strict_word(start);
         }
-        self.to_end_of_word(place);
+        self.pass_word(place);
         let raw = self.span_text(start..self.at).trim_end();
         self.at = start + raw.len();
         if raw.is_empty() {
@@ -50,7 +50,7 @@ impl Scanner<'_> {
     }
 
     /// Goes to where a value without quotation marks ends.
-    fn to_end_of_word(&mut self, place: Place) {
+    fn pass_word(&mut self, place: Place) {
         let mut open = 0_usize;
         let mut before = ' ';
         let start = self.at;

@@ -331,9 +331,10 @@ impl Builder<'_> {
                 .into_iter()
                 .partition(|choice: &Choice| choice.value.is_null());
             nullable |= !null.is_empty();
-            match choices.is_empty() {
-                true => Shape::Null,
-                false => Shape::Choice(choices),
+            if choices.is_empty() {
+                Shape::Null
+            } else {
+                Shape::Choice(choices)
             }
         } else if let Some((keyword, branches)) = union(map) {
             self.union(map, keyword, branches, &mut nullable)?
@@ -448,9 +449,10 @@ impl Builder<'_> {
         let count = types.len();
         types.retain(|id| !is_null(id));
         *nullable |= types.len() < count;
-        Ok(match types.is_empty() {
-            true => Shape::Null,
-            false => Shape::Union(types),
+        Ok(if types.is_empty() {
+            Shape::Null
+        } else {
+            Shape::Union(types)
         })
     }
 
@@ -504,9 +506,10 @@ impl Builder<'_> {
                     .ok_or_else(|| self.invalid(format!("there is no type `{name}`")))
             })
             .collect::<Result<_, _>>()?;
-        match names.is_empty() {
-            true => Err(self.invalid("`type` is empty")),
-            false => Ok(names),
+        if names.is_empty() {
+            Err(self.invalid("`type` is empty"))
+        } else {
+            Ok(names)
         }
     }
 
