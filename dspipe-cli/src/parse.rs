@@ -19,9 +19,10 @@ pub(crate) fn run(schema: &Path, strict: bool) -> Result<ExitCode, Failure> {
     std::io::stdin()
         .read_to_end(&mut reply)
         .map_err(|error| Failure::Call(format!("cannot read the reply: {error}")))?;
-    let strictness = match strict {
-        true => Strictness::Strict,
-        false => Strictness::Lenient,
+    let strictness = if strict {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
     };
     let reply = match String::from_utf8(reply) {
         Ok(reply) => reply,

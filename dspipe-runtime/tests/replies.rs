@@ -80,9 +80,10 @@ fn cases(text: &str) -> Vec<Case> {
 fn read(case: &Case) -> String {
     let schema =
         Schema::parse(&case.schema).unwrap_or_else(|error| panic!("{}: {error}", case.title));
-    let strictness = match case.strict {
-        true => Strictness::Strict,
-        false => Strictness::Lenient,
+    let strictness = if case.strict {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
     };
     let mut text = String::new();
     match parse(&schema, &case.reply, strictness) {
