@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use proc_macro2::TokenStream;
-
 use crate::compile::Compilation;
 use crate::error::Error;
 use crate::overrides::{Change, Override};
@@ -280,19 +278,16 @@ pub(crate) fn check(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// A path of identifiers, and nothing else, as tokens.
-pub(crate) fn runtime_path(path: &str) -> Result<TokenStream, Error> {
+/// A path of identifiers, and nothing else.
+pub(crate) fn runtime_path(path: &str) -> Result<&str, Error> {
     let bare = path.strip_prefix("::").unwrap_or(path);
     let is_path = bare.split("::").all(|part| {
         part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     });
-    is_path
-        .then(|| path.parse().ok())
-        .flatten()
-        .ok_or_else(|| Error::RuntimePath {
-            path: path.to_owned(),
-        })
+    is_path.then_some(path).ok_or_else(|| Error::RuntimePath {
+        path: path.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use crate::compile::{self, Compilation, Workflow};
 use crate::config::{self, Config};
 use crate::data::{MAX_BYTES, Unread};
 use crate::error::Error;
-use crate::source::Sources;
 use crate::{glob, overrides};
 
 /// What a configuration names, as it lies in the file system.
@@ -126,15 +125,14 @@ pub(crate) fn compile(
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Compilation, Error> {
     let runtime = config::runtime_path(&config.runtime)?;
-    let mut sources = Sources::default();
-    let files: Vec<_> = found
+    let files: Vec<(&str, &str)> = found
         .files
         .iter()
         .filter(|(path, _)| wanted(path))
-        .map(|(path, text)| sources.add(path, text))
+        .map(|(path, text)| (path.as_str(), text.as_str()))
         .collect();
-    let mut read = |path: &Path| read_data(&base.join(path));
-    let mut workflows = compile::compile(&mut sources, &files, config, &runtime, &mut read);
+    let read = |path: &Path| read_data(&base.join(path));
+    let (mut sources, mut workflows) = compile::compile(&files, config, runtime, &read);
     let mut watched = found.watched.clone();
     for workflow in &workflows {
         watched.extend(data_files(workflow, base));

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use proc_macro2::TokenStream;
-
 use crate::compile as stage;
 use crate::config::Config;
 use crate::data::Unread;
@@ -34,13 +32,11 @@ pub fn expression(text: &str) {
 }
 
 /// Compiles a text as a workflow file and renders what is wrong with it; the generated items.
-pub fn compile(text: &str) -> Option<TokenStream> {
-    let mut sources = Sources::default();
-    let file = sources.add("fuzz.yaml", text);
-    let runtime = "::dspipe_runtime".parse().ok()?;
-    let mut read = |_: &Path| Err(Unread::Missing);
-    let config = Config::new();
-    let mut workflows = stage::compile(&mut sources, &[file], &config, &runtime, &mut read);
+pub fn compile(text: &str) -> Option<String> {
+    let read = |_: &Path| Err(Unread::Missing);
+    let files = [("fuzz.yaml", text)];
+    let (sources, mut workflows) =
+        stage::compile(&files, &Config::new(), "::dspipe_runtime", &read);
     let workflow = workflows.pop()?;
     for diagnostic in &workflow.diagnostics {
         diag::render(&sources, diagnostic);

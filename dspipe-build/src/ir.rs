@@ -15,6 +15,8 @@ pub(crate) struct Workflow {
     /// In the order of the file.
     pub(crate) steps: Vec<Step>,
     pub(crate) plan: Plan,
+    /// All generated types; those of one module in the order in which they stand there.
+    pub(crate) types: Vec<TypeDef>,
     #[expect(dead_code, reason = "its existence is the point")]
     pub(crate) checked: Checked,
 }
@@ -50,7 +52,6 @@ pub(crate) struct Step {
     pub(crate) after: Vec<usize>,
     pub(crate) inputs: Vec<BoundField>,
     pub(crate) outputs: Vec<Field>,
-    pub(crate) types: Vec<TypeDef>,
     pub(crate) demos: Vec<Demo>,
 }
 
@@ -78,6 +79,10 @@ pub(crate) struct Field {
     pub(crate) name: Name,
     pub(crate) ty: Type,
     pub(crate) description: String,
+    /// What stands for it where it is absent: a value of its type.
+    pub(crate) default: Option<Value>,
+    /// In a `Box`, because the type contains itself.
+    pub(crate) boxed: bool,
 }
 
 /// Where an input field's value comes from.
@@ -205,13 +210,16 @@ pub(crate) struct Hop {
     pub(crate) field: String,
     /// Whether the field is an `Option`.
     pub(crate) optional: bool,
+    /// Whether its value is in a `Box`.
+    pub(crate) boxed: bool,
 }
 
 impl Path {
-    /// Whether something before the last field may be absent.
+    /// Whether something before the last field may be absent, or the last one is in a `Box`.
     pub(crate) fn is_chain(&self) -> bool {
         let before = self.hops.len().saturating_sub(1);
-        self.root_optional && !self.hops.is_empty()
+        self.hops.last().is_some_and(|hop| hop.boxed)
+            || self.root_optional && !self.hops.is_empty()
             || self.hops[..before].iter().any(|hop| hop.optional)
     }
 }
@@ -228,7 +236,8 @@ pub(crate) enum Root {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Type {
     pub(crate) kind: TypeKind,
-    pub(crate) bounds: Bounds,
+    /// Most types have none.
+    bounds: Option<Box<Bounds>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -246,27 +255,34 @@ pub(crate) enum TypeKind {
     Optional(Box<Type>),
     Struct(TypeRef),
     Enum(TypeRef),
+    /// One of several types, told apart by what fits.
+    Union(TypeRef),
     /// The type could not be made out. Only in workflows that have errors, where it
     /// keeps one mistake from being reported many times.
     Broken,
 }
 
-/// A generated type: of which step, and which of its types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TypeRef {
-    pub(crate) step: usize,
-    pub(crate) index: usize,
-}
+/// A generated type, by its place in [`Workflow::types`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TypeRef(pub(crate) usize);
 
 /// Limits on a value, as in JSON Schema.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Bounds {
     pub(crate) minimum: Option<f64>,
     pub(crate) maximum: Option<f64>,
+    pub(crate) exclusive_minimum: Option<f64>,
+    pub(crate) exclusive_maximum: Option<f64>,
+    pub(crate) multiple_of: Option<f64>,
+    /// The numbers that there are; empty for any.
+    pub(crate) numbers: Vec<f64>,
+    /// The one boolean that there is.
+    pub(crate) boolean: Option<bool>,
     pub(crate) min_length: Option<u32>,
     pub(crate) max_length: Option<u32>,
     pub(crate) min_items: Option<u32>,
     pub(crate) max_items: Option<u32>,
+    pub(crate) unique_items: bool,
     /// A regular expression that compiles.
     pub(crate) pattern: Option<String>,
 }
@@ -275,15 +291,47 @@ pub(crate) struct Bounds {
 #[derive(Debug)]
 pub(crate) struct TypeDef {
     pub(crate) ident: String,
+    pub(crate) home: Home,
     pub(crate) description: String,
     pub(crate) source: String,
     pub(crate) kind: TypeDefKind,
+    /// The user's type that stands in its place.
+    pub(crate) replacement: Option<String>,
+    /// It contains itself, in a list or behind something optional.
+    pub(crate) recursive: bool,
+}
+
+/// The module that a type stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Home {
+    /// That of the workflow: a type of `types:`, or of another file.
+    Workflow,
+    /// That of a step.
+    Step(usize),
 }
 
 #[derive(Debug)]
 pub(crate) enum TypeDefKind {
     Struct(Vec<Field>),
-    Enum(Vec<Name>),
+    Enum(Vec<Variant>),
+    Union(Vec<Alternative>),
+}
+
+/// A value of an enum.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Variant {
+    pub(crate) name: Name,
+    pub(crate) description: String,
+}
+
+/// A type of a union.
+#[derive(Debug, Clone)]
+pub(crate) struct Alternative {
+    pub(crate) ident: String,
+    pub(crate) description: String,
+    pub(crate) ty: Type,
+    /// In a `Box`, because the type contains itself.
+    pub(crate) boxed: bool,
 }
 
 /// A labelled example that the prompt shows.
@@ -306,12 +354,39 @@ pub(crate) enum Plan {
     Graph(Vec<usize>),
 }
 
+impl Bounds {
+    const NONE: Self = Self {
+        minimum: None,
+        maximum: None,
+        exclusive_minimum: None,
+        exclusive_maximum: None,
+        multiple_of: None,
+        numbers: Vec::new(),
+        boolean: None,
+        min_length: None,
+        max_length: None,
+        min_items: None,
+        max_items: None,
+        unique_items: false,
+        pattern: None,
+    };
+}
+
 impl Type {
     pub(crate) fn new(kind: TypeKind) -> Self {
+        Self { kind, bounds: None }
+    }
+
+    pub(crate) fn bounded(kind: TypeKind, bounds: Bounds) -> Self {
         Self {
             kind,
-            bounds: Bounds::default(),
+            bounds: (bounds != Bounds::default()).then(|| Box::new(bounds)),
         }
+    }
+
+    pub(crate) fn bounds(&self) -> &Bounds {
+        const NONE: &Bounds = &Bounds::NONE;
+        self.bounds.as_deref().unwrap_or(NONE)
     }
 
     pub(crate) fn broken() -> Self {
@@ -325,6 +400,6 @@ impl Type {
 
 impl Workflow {
     pub(crate) fn type_def(&self, reference: TypeRef) -> &TypeDef {
-        &self.steps[reference.step].types[reference.index]
+        &self.types[reference.0]
     }
 }

@@ -31,12 +31,12 @@ mod emitted;
 mod error;
 mod expr;
 mod files;
-mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
 mod glob;
 mod ir;
+mod library;
 mod overrides;
 #[cfg(feature = "schema")]
 mod schema;

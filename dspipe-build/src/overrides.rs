@@ -1,10 +1,7 @@
 //! What the builder says about generated types, by their paths.
 
-use std::str::FromStr as _;
-
-use proc_macro2::TokenStream;
-
 use crate::config::Config;
+use crate::emit;
 use crate::error::Error;
 use crate::glob;
 
@@ -54,7 +51,7 @@ pub(crate) fn check(config: &Config) -> Result<(), Error> {
         let is_attribute = what == "attribute";
         for text in texts {
             let is_whole = !is_attribute || (text.starts_with("#[") && text.ends_with(']'));
-            if !is_whole || text.is_empty() || TokenStream::from_str(text).is_err() {
+            if !is_whole || text.is_empty() || !emit::is_balanced(text) {
                 return Err(Error::Override {
                     pattern: pattern.clone(),
                     problem: format!("`{text}` is no {what}"),

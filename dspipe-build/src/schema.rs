@@ -21,6 +21,8 @@ pub fn format_schema() -> Value {
 #[serde(deny_unknown_fields)]
 struct File {
     workflow: Workflow,
+    /// Types that fields and other types refer to by name.
+    types: Option<BTreeMap<String, Schema>>,
 }
 
 /// A workflow: steps with typed inputs and outputs.
@@ -45,6 +47,8 @@ struct Workflow {
     dspy_config: Option<DspyConfig>,
     /// Constants that templates and conditions name as `global_vars.name`.
     global_vars: Option<BTreeMap<String, Constant>>,
+    /// Types that fields and other types refer to by name; may also stand beside `workflow`.
+    types: Option<BTreeMap<String, Schema>>,
     /// The steps. Their order does not matter: a step starts when all that it refers to is there.
     steps: Vec<Step>,
 }
@@ -185,8 +189,8 @@ struct Field {
     /// The type as JSON Schema.
     schema: Option<Schema>,
     /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
-    /// `dict[string, T]`, `T?`.
-    r#type: Option<String>,
+    /// `dict[string, T]`, `T?`, or the name of a type under `types`. A list means one of them.
+    r#type: Option<OneOrMore>,
     /// The properties of an object.
     properties: Option<BTreeMap<String, Schema>>,
     /// What an object without properties holds.
@@ -194,16 +198,40 @@ struct Field {
     additional_properties: Option<Additional>,
     /// What a list holds.
     items: Option<Box<Schema>>,
-    /// The values that a text can have.
+    /// The values that there are.
     r#enum: Option<Vec<Scalar>>,
-    /// The one value that a text can have.
+    /// The one value that there is.
     r#const: Option<Scalar>,
+    /// A type that is defined elsewhere: `#/types/Name`, `file.yaml#/types/Name`,
+    /// `schema.json#/$defs/Name`, or a file that is a JSON Schema.
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+    /// One of several types.
+    #[serde(rename = "anyOf")]
+    any_of: Option<Vec<Schema>>,
+    /// The same as `anyOf`.
+    #[serde(rename = "oneOf")]
+    one_of: Option<Vec<Schema>>,
+    /// What stands for the value where it is absent.
+    default: Option<Value>,
+    /// The path of a type of yours in place of the one that would be generated.
+    #[serde(rename = "x-rust-type")]
+    rust_type: Option<String>,
     /// `true`: it may be null.
     nullable: Option<bool>,
     /// The smallest number.
     minimum: Option<f64>,
     /// The largest number.
     maximum: Option<f64>,
+    /// All numbers are above.
+    #[serde(rename = "exclusiveMinimum")]
+    exclusive_minimum: Option<f64>,
+    /// All numbers are below.
+    #[serde(rename = "exclusiveMaximum")]
+    exclusive_maximum: Option<f64>,
+    /// All numbers are multiples of it.
+    #[serde(rename = "multipleOf")]
+    multiple_of: Option<f64>,
     /// The smallest number of characters.
     #[serde(rename = "minLength")]
     min_length: Option<u32>,
@@ -216,6 +244,9 @@ struct Field {
     /// The largest number of items.
     #[serde(rename = "maxItems")]
     max_items: Option<u32>,
+    /// `true`: no two items are equal.
+    #[serde(rename = "uniqueItems")]
+    unique_items: Option<bool>,
     /// A regular expression that the text matches somewhere.
     pattern: Option<String>,
 }
@@ -225,10 +256,10 @@ struct Field {
 #[serde(deny_unknown_fields)]
 struct Schema {
     /// As the `type` of a field.
-    r#type: Option<String>,
+    r#type: Option<OneOrMore>,
     /// What it holds; the LM is told.
     description: Option<String>,
-    /// Says nothing about values.
+    /// A name, for an alternative of `anyOf`.
     title: Option<String>,
     /// Says nothing about values.
     #[serde(rename = "$schema")]
@@ -239,6 +270,10 @@ struct Schema {
     /// Says nothing about values.
     #[serde(rename = "$comment")]
     comment: Option<String>,
+    /// Says nothing about values.
+    examples: Option<Value>,
+    /// Says nothing about values.
+    deprecated: Option<bool>,
     /// The properties of an object.
     properties: Option<BTreeMap<String, Schema>>,
     /// The properties that must be there; all, if this is not.
@@ -248,16 +283,40 @@ struct Schema {
     additional_properties: Option<Additional>,
     /// What a list holds.
     items: Option<Box<Schema>>,
-    /// The values that a text can have.
+    /// The values that there are.
     r#enum: Option<Vec<Scalar>>,
-    /// The one value that a text can have.
+    /// The one value that there is.
     r#const: Option<Scalar>,
+    /// A type that is defined elsewhere: `#/types/Name`, `file.yaml#/types/Name`,
+    /// `schema.json#/$defs/Name`, or a file that is a JSON Schema.
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+    /// One of several types.
+    #[serde(rename = "anyOf")]
+    any_of: Option<Vec<Schema>>,
+    /// The same as `anyOf`.
+    #[serde(rename = "oneOf")]
+    one_of: Option<Vec<Schema>>,
+    /// What stands for the value where it is absent.
+    default: Option<Value>,
+    /// The path of a type of yours in place of the one that would be generated.
+    #[serde(rename = "x-rust-type")]
+    rust_type: Option<String>,
     /// `true`: it may be null.
     nullable: Option<bool>,
     /// The smallest number.
     minimum: Option<f64>,
     /// The largest number.
     maximum: Option<f64>,
+    /// All numbers are above.
+    #[serde(rename = "exclusiveMinimum")]
+    exclusive_minimum: Option<f64>,
+    /// All numbers are below.
+    #[serde(rename = "exclusiveMaximum")]
+    exclusive_maximum: Option<f64>,
+    /// All numbers are multiples of it.
+    #[serde(rename = "multipleOf")]
+    multiple_of: Option<f64>,
     /// The smallest number of characters.
     #[serde(rename = "minLength")]
     min_length: Option<u32>,
@@ -270,6 +329,9 @@ struct Schema {
     /// The largest number of items.
     #[serde(rename = "maxItems")]
     max_items: Option<u32>,
+    /// `true`: no two items are equal.
+    #[serde(rename = "uniqueItems")]
+    unique_items: Option<bool>,
     /// A regular expression that the text matches somewhere.
     pattern: Option<String>,
 }
@@ -290,6 +352,7 @@ enum Scalar {
     Text(String),
     Number(f64),
     Boolean(bool),
+    Null,
 }
 
 /// Settings for the optimizer, and how many examples the LM is shown.

@@ -57,13 +57,32 @@ impl SourceFile {
     }
 }
 
-/// The files of one compilation.
+/// The files of one compilation, or of the part of it that one thread compiles.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
+    part: u32,
     files: Vec<SourceFile>,
+    /// What the other threads had.
+    others: Vec<Sources>,
 }
 
+/// Files in one part; the rest of the bits of a [`FileId`] tell the part.
+const PART: u32 = 1 << 20;
+
 impl Sources {
+    /// The files of part number `part`.
+    pub(crate) fn of_part(part: u32) -> Self {
+        Self {
+            part,
+            ..Self::default()
+        }
+    }
+
+    /// Adds the files of another part.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.others.push(other);
+    }
+
     pub(crate) fn add(&mut self, path: impl Into<String>, text: impl Into<String>) -> FileId {
         let text = text.into();
         let line_starts = std::iter::once(0)
@@ -74,11 +93,18 @@ impl Sources {
             text,
             line_starts,
         });
-        FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
+        let index = u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX);
+        FileId(self.part * PART + index)
     }
 
     pub(crate) fn file(&self, id: FileId) -> &SourceFile {
-        &self.files[id.0 as usize]
+        let part = id.0 / PART;
+        let mut others = self.others.iter();
+        let files = match others.find(|other| other.part == part && part != self.part) {
+            Some(other) => &other.files,
+            None => &self.files,
+        };
+        &files[(id.0 % PART) as usize]
     }
 
     /// The text that a span covers.

@@ -18,9 +18,15 @@ pub(crate) enum TypeExpr {
     Array(Option<Box<TypeExpr>>),
     Object(Option<Box<TypeExpr>>),
     Optional(Box<TypeExpr>),
+    /// A type of the user's, under `types:`.
+    Named(String),
+    /// One of several; written as a list.
+    OneOf(Vec<TypeExpr>),
+    /// Nothing: an alternative beside others.
+    Null,
 }
 
-const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 13] = [
     "string", "integer", "number", "boolean", "array", "object", "any", "list", "dict", "int",
     "float", "bool", "enum",
 ];
@@ -54,72 +60,70 @@ impl fmt::Display for TypeExpr {
             Self::Object(None) => f.write_str("object"),
             Self::Object(Some(value)) => write!(f, "dict[string, {value}]"),
             Self::Optional(inner) => write!(f, "{inner}?"),
+            Self::Named(name) => f.write_str(name),
+            Self::Null => f.write_str("null"),
+            Self::OneOf(all) => {
+                for (index, ty) in all.iter().enumerate() {
+                    write!(f, "{}{ty}", if index == 0 { "" } else { " or " })?;
+                }
+                Ok(())
+            }
         }
     }
 }
 
-/// Reads a type name. What is wrong with it is recorded; the type is then the one that was probably
-/// meant, so that code which uses it still type-checks, or `None`.
+/// Reads a type name. A word that is no type of ours may be one of the user's, which shows later. What is
+/// wrong with the form is recorded.
 pub(crate) fn parse(
     text: &Spanned<String>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<TypeExpr>> {
-    let written = text.value.trim();
-    let problem = match expression(written, 0, false) {
-        Ok(ty) => return Some(Spanned::new(ty, text.span)),
-        Err(problem) => problem,
-    };
-    let diagnostic = diagnostics.error(
-        Code::InvalidType,
-        text.span,
-        format!("`{text}` is not a type"),
-    );
-    match problem {
-        Problem::Shape(shape) => {
-            diagnostic.label(shape).help(HELP);
+    match expression(text.value.trim(), 0, false) {
+        Ok(ty) => Some(Spanned::new(ty, text.span)),
+        Err(problem) => {
+            diagnostics
+                .error(
+                    Code::InvalidType,
+                    text.span,
+                    format!("`{text}` is not a type"),
+                )
+                .label(problem)
+                .help(HELP);
             None
-        }
-        Problem::Name(name) => {
-            diagnostic.label(format!("there is no type `{name}`"));
-            let Some(near) = crate::diag::nearest(&name, NAMES) else {
-                diagnostic.help(HELP);
-                return None;
-            };
-            diagnostic.help(format!("did you mean `{near}`?"));
-            let meant = expression(&written.replacen(&name, near, 1), 0, false).ok()?;
-            Some(Spanned::new(meant, text.span))
         }
     }
 }
 
-const HELP: &str = "types are `string`, `integer`, `number`, `boolean`, `array`, `object`, \
+/// The type of ours that has this name; for words that were probably meant.
+pub(crate) fn builtin(name: &str) -> Option<TypeExpr> {
+    match expression(name, 0, false) {
+        Ok(TypeExpr::Named(_)) | Err(_) => None,
+        Ok(ty) => Some(ty),
+    }
+}
+
+pub(crate) const HELP: &str = "types are `string`, `integer`, `number`, `boolean`, `array`, `object`, \
     `any`, `list[T]`, `dict[string, T]`, and `T?` for a value that may be absent; \
     an enum is a `string`, or `enum`, with `enum: [a, b]`";
 
 /// Deeper shorthands than this are not written by people.
 const MAX_DEPTH: usize = 16;
 
-enum Problem {
-    Name(String),
-    Shape(&'static str),
-}
-
-fn expression(text: &str, depth: usize, nested: bool) -> Result<TypeExpr, Problem> {
+/// What is wrong with a text that is not a type.
+fn expression(text: &str, depth: usize, nested: bool) -> Result<TypeExpr, &'static str> {
     if depth > MAX_DEPTH {
-        return Err(Problem::Shape("nested too deeply"));
+        return Err("nested too deeply");
     }
     if let Some(inner) = text.strip_suffix('?') {
         return match expression(inner.trim(), depth + 1, nested)? {
-            TypeExpr::Optional(_) => Err(Problem::Shape("one `?` is enough")),
+            TypeExpr::Optional(_) => Err("one `?` is enough"),
             inner => Ok(TypeExpr::Optional(Box::new(inner))),
         };
     }
     let (head, argument) = match text.split_once('[') {
         None => (text, None),
         Some((head, rest)) => {
-            let argument = rest
-                .strip_suffix(']')
-                .ok_or(Problem::Shape("the bracket is not closed"))?;
+            let argument = rest.strip_suffix(']').ok_or("the bracket is not closed")?;
             (head.trim(), Some(argument.trim()))
         }
     };
@@ -129,6 +133,7 @@ fn expression(text: &str, depth: usize, nested: bool) -> Result<TypeExpr, Proble
         ("number" | "float", None) => Ok(TypeExpr::Number),
         ("boolean" | "bool", None) => Ok(TypeExpr::Boolean),
         ("any", None) => Ok(TypeExpr::Any),
+        ("null", None) if !nested => Ok(TypeExpr::Null),
         // Its values stand beside the type, so it has no place inside a list or a dict.
         ("enum", None) if !nested => Ok(TypeExpr::Enum),
         ("array" | "list", None) => Ok(TypeExpr::Array(None)),
@@ -143,16 +148,27 @@ fn expression(text: &str, depth: usize, nested: bool) -> Result<TypeExpr, Proble
                 .split_once(',')
                 .filter(|(key, _)| matches!(key.trim(), "string" | "str"))
                 .map(|(_, value)| value.trim())
-                .ok_or(Problem::Shape("a dict is `dict[string, T]`"))?;
+                .ok_or("a dict is `dict[string, T]`")?;
             let value = expression(value, depth + 1, true)?;
             Ok(TypeExpr::Object(Some(Box::new(value))))
         }
         (
             "string" | "str" | "integer" | "int" | "number" | "float" | "boolean" | "bool" | "any",
             Some(_),
-        ) => Err(Problem::Shape("this type takes no argument")),
-        (name, _) => Err(Problem::Name(name.to_owned())),
+        ) => Err("this type takes no argument"),
+        ("enum", None) => Err("an enum has its values beside it, so it stands alone"),
+        ("null", None) => Err("`null` holds nothing; `T?` is a `T` that may be absent"),
+        (name, None) if is_name(name) => Ok(TypeExpr::Named(name.to_owned())),
+        (name, Some(_)) if is_name(name) => Err("only `list` and `dict` take an argument"),
+        _ => Err("this is no name"),
     }
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 #[cfg(test)]
@@ -174,6 +190,8 @@ mod tests {
             "dict[string, list[integer]]",
             "string?",
             "list[number?]?",
+            "Address",
+            "dict[string, list[Address?]]",
         ] {
             let ty = expression(text, 0, false).ok().unwrap();
             assert_eq!(ty.to_string(), text);
@@ -192,7 +210,9 @@ mod tests {
             "list[",
             "list[string",
             "dict[int, string]",
-            "strin",
+            "9lives",
+            "Address[string]",
+            "a b",
             "string[int]",
             "string??",
             "list[]",

@@ -30,7 +30,7 @@ fn load(directory: &Path) -> Compilation {
         let report = compilation.report(workflow);
         assert_eq!(workflow.errors() > 0, report.contains("error["), "{report}");
         if let Some(items) = workflow.items() {
-            syn::parse2::<syn::File>(items.clone()).unwrap();
+            syn::parse_file(items).unwrap();
         }
     }
     compilation

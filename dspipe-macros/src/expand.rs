@@ -42,7 +42,9 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, 
     let generated: TokenStream = compilation
         .workflows()
         .iter()
-        .filter_map(|workflow| workflow.items().cloned())
+        .filter_map(dspipe_build::Workflow::items)
+        // What does not lex would be a mistake in the generator; rustc then says what is missing.
+        .filter_map(|items| items.parse::<TokenStream>().ok())
         .collect();
     let errors = compilation
         .workflows()

@@ -8,6 +8,7 @@ pub use core::hash::Hash;
 pub use core::marker::Copy;
 pub use core::option::Option::{self, None, Some};
 pub use core::result::Result::{self, Err, Ok};
+pub use std::boxed::Box;
 pub use std::collections::BTreeMap;
 pub use std::string::String;
 pub use std::vec::Vec;

@@ -29,10 +29,13 @@
 //!
 //! # Features
 //!
+//! - `cassettes`: replies of LMs recorded and replayed, for tests.
 //! - `http` (default): LMs behind HTTP endpoints.
 //! - `local` (default): the embedded model. Implies `http`.
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
 
+#[cfg(feature = "cassettes")]
+pub mod cassette;
 mod error;
 #[doc(hidden)]
 pub mod expr;

@@ -61,6 +61,8 @@ pub struct LocalRunner {
     lm: Result<Option<LmName>, NameError>,
     retry: Retry,
     observers: Vec<Arc<dyn Observer>>,
+    #[cfg(feature = "cassettes")]
+    cassettes: Option<crate::cassette::Cassettes>,
 }
 
 impl fmt::Debug for LocalRunner {
@@ -89,6 +91,8 @@ impl LocalRunner {
             lm: Ok(None),
             retry: Retry::default(),
             observers: Vec::new(),
+            #[cfg(feature = "cassettes")]
+            cassettes: None,
         }
     }
 
@@ -120,6 +124,14 @@ impl LocalRunner {
         self
     }
 
+    /// Answers from recordings, as their mode says.
+    #[cfg(feature = "cassettes")]
+    #[must_use]
+    pub fn with_cassettes(mut self, cassettes: crate::cassette::Cassettes) -> Self {
+        self.cassettes = Some(cassettes);
+        self
+    }
+
     fn lm_of(&self, def: &SignatureDef) -> Result<Arc<dyn Lm>, LmError> {
         let name = match (&self.lm, def.lm) {
             (Err(error), _) => return Err(error.clone().into()),
@@ -127,6 +139,11 @@ impl LocalRunner {
             (Ok(None), Some(name)) => name.parse()?,
             (Ok(None), None) => LmName::embedded(),
         };
+        #[cfg(feature = "cassettes")]
+        if let Some(cassettes) = &self.cassettes {
+            let (lms, inner) = (self.lms.clone(), name.clone());
+            return Ok(cassettes.wrap(name, move || lms.get(&inner)));
+        }
         self.lms.get(&name)
     }
 
@@ -294,6 +311,7 @@ fn request(def: &'static SignatureDef, input: &Value) -> Request {
             temperature: def.temperature,
             max_tokens: def.max_tokens,
             seed: None,
+            repetition: 0,
         },
     }
 }

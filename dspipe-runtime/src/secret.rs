@@ -42,6 +42,38 @@ impl fmt::Debug for Secret {
     }
 }
 
+#[cfg(feature = "cassettes")]
+/// Ends of the names of environment variables that hold secrets.
+const SECRET_NAMES: [&str; 6] = [
+    "_KEY",
+    "_TOKEN",
+    "_SECRET",
+    "_PASSWORD",
+    "_PASSWD",
+    "_CREDENTIALS",
+];
+
+#[cfg(feature = "cassettes")]
+/// Shorter values are words that occur anywhere.
+const SHORTEST: usize = 8;
+
+/// Takes every secret of the environment out of a text that is to be written down.
+#[cfg(feature = "cassettes")]
+pub(crate) fn scrub_all(text: &str) -> String {
+    let mut scrubbed = text.to_owned();
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        let Some(value) = value.to_str() else {
+            continue;
+        };
+        let is_secret = SECRET_NAMES.iter().any(|end| name.ends_with(end));
+        if is_secret && value.trim().len() >= SHORTEST && scrubbed.contains(value.trim()) {
+            scrubbed = scrubbed.replace(value.trim(), "****");
+        }
+    }
+    scrubbed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,10 +25,7 @@ impl Read for Inputs {
         let mut __object = from.object()?;
         let source_code = __object.required("source_code");
         let context = __object.required("context");
-        Some(Self {
-            source_code: source_code?,
-            context: context?,
-        })
+        Some(Self { source_code: source_code?, context: context? })
     }
 }
 
@@ -58,9 +55,7 @@ impl Read for Outputs {
     fn read(from: Reader<'_>) -> Option<Self> {
         let mut __object = from.object()?;
         let analyze_code_structure = __object.required("analyze_code_structure");
-        Some(Self {
-            analyze_code_structure: analyze_code_structure?,
-        })
+        Some(Self { analyze_code_structure: analyze_code_structure? })
     }
 }
 
@@ -96,13 +91,10 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     let analyze_code_structure = analyze_code_structure(
-            runner,
-            &analyze_code_structure::Input {
-                source_code: inputs.source_code,
-                context: inputs.context,
-            },
-        )
-        .await?;
+        runner,
+        &analyze_code_structure::Input { source_code: inputs.source_code, context: inputs.context },
+    )
+    .await?;
     Ok(Outputs { analyze_code_structure })
 }
 
@@ -155,10 +147,7 @@ pub mod analyze_code_structure {
         demos: &[
             Demo {
                 inputs: &[
-                    (
-                        "source_code",
-                        "defmodule Example do\n  def hello, do: :world\nend",
-                    ),
+                    ("source_code", "defmodule Example do\n  def hello, do: :world\nend"),
                     ("context", "Simple module definition"),
                 ],
                 output: r#"{"analysis":{"complexity":"low","patterns":["module_definition","simple_function"],"recommendations":["Add documentation","Consider pattern matching"]}}"#,
@@ -193,10 +182,7 @@ pub mod analyze_code_structure {
             let mut __object = from.object()?;
             let source_code = __object.required("source_code");
             let context = __object.required("context");
-            Some(Self {
-                source_code: source_code?,
-                context: context?,
-            })
+            Some(Self { source_code: source_code?, context: context? })
         }
     }
 
@@ -323,9 +309,7 @@ pub mod analyze_code_structure {
 
     impl Read for AnalysisComplexity {
         fn read(from: Reader<'_>) -> Option<Self> {
-            from.one_of(
-                &[("low", Self::Low), ("medium", Self::Medium), ("high", Self::High)],
-            )
+            from.one_of(&[("low", Self::Low), ("medium", Self::Medium), ("high", Self::High)])
         }
     }
 

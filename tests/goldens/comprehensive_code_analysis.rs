@@ -74,11 +74,7 @@ impl Serialize for Outputs {
         let mut object = serializer.serialize_struct("Outputs", 3)?;
         object.serialize_field("extract_functions", &self.extract_functions)?;
         object.serialize_field("analyze_complexity", &self.analyze_complexity)?;
-        object
-            .serialize_field(
-                "generate_recommendations",
-                &self.generate_recommendations,
-            )?;
+        object.serialize_field("generate_recommendations", &self.generate_recommendations)?;
         object.end()
     }
 }
@@ -107,31 +103,23 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     let extract_functions = extract_functions(
-            runner,
-            &extract_functions::Input {
-                source_code: inputs.source_code,
-            },
-        )
-        .await?;
+        runner,
+        &extract_functions::Input { source_code: inputs.source_code },
+    )
+    .await?;
     let analyze_complexity = analyze_complexity(
-            runner,
-            &analyze_complexity::Input {
-                functions: extract_functions.functions.clone(),
-            },
-        )
-        .await?;
+        runner,
+        &analyze_complexity::Input { functions: extract_functions.functions.clone() },
+    )
+    .await?;
     let generate_recommendations = generate_recommendations(
-            runner,
-            &generate_recommendations::Input {
-                complexity_analysis: analyze_complexity.complexity_analysis.clone(),
-            },
-        )
-        .await?;
-    Ok(Outputs {
-        extract_functions,
-        analyze_complexity,
-        generate_recommendations,
-    })
+        runner,
+        &generate_recommendations::Input {
+            complexity_analysis: analyze_complexity.complexity_analysis.clone(),
+        },
+    )
+    .await?;
+    Ok(Outputs { extract_functions, analyze_complexity, generate_recommendations })
 }
 
 /// Runs step `extract_functions`.
@@ -347,9 +335,7 @@ pub mod analyze_complexity {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let complexity_analysis = __object.required("complexity_analysis");
-            Some(Self {
-                complexity_analysis: complexity_analysis?,
-            })
+            Some(Self { complexity_analysis: complexity_analysis? })
         }
     }
 
@@ -436,9 +422,7 @@ pub mod generate_recommendations {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let complexity_analysis = __object.required("complexity_analysis");
-            Some(Self {
-                complexity_analysis: complexity_analysis?,
-            })
+            Some(Self { complexity_analysis: complexity_analysis? })
         }
     }
 
@@ -467,9 +451,7 @@ pub mod generate_recommendations {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let recommendations = __object.required("recommendations");
-            Some(Self {
-                recommendations: recommendations?,
-            })
+            Some(Self { recommendations: recommendations? })
         }
     }
 

@@ -135,154 +135,108 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     use ::dspipe_runtime::generated::expr;
     let read = read(
-            runner,
-            &read::Input {
-                text: inputs.text.clone(),
-                hint: inputs.hint.clone(),
-            },
-        )
-        .await?;
+        runner,
+        &read::Input { text: inputs.text.clone(), hint: inputs.hint.clone() },
+    )
+    .await?;
     let answer = if read.kind == read::Kind::Question && read.score >= 3.0 {
         Some(
             answer(
-                    runner,
-                    &answer::Input {
-                        question: expr::concat(
-                            &[
-                                &expr::trim(inputs.text.as_str()),
-                                " (",
-                                &expr::text(&expr::add(read.count, 1)),
-                                " of ",
-                                &expr::text(&expr::length(&read.words)),
-                                ")",
-                            ],
-                        ),
-                        first: expr::or(
-                            expr::first(&read.words).as_ref(),
-                            || String::from("nothing"),
-                        ),
-                        age: expr::or(
-                            read.person.as_ref().and_then(|value| value.age.as_ref()),
-                            || 0,
-                        ),
-                    },
-                )
-                .await?,
+                runner,
+                &answer::Input {
+                    question: expr::concat(&[
+                        &expr::trim(inputs.text.as_str()),
+                        " (",
+                        &expr::text(&expr::add(read.count, 1)),
+                        " of ",
+                        &expr::text(&expr::length(&read.words)),
+                        ")",
+                    ]),
+                    first: expr::or(expr::first(&read.words).as_ref(), || String::from("nothing")),
+                    age: expr::or(read.person.as_ref().and_then(|value| value.age.as_ref()), || 0),
+                },
+            )
+            .await?,
         )
     } else {
         None
     };
-    let ((check, polish), escalate) = runner
-        .join(
-            async {
-                let check = match &answer {
-                    Some(answer) if !answer.sure => {
-                        Some(
-                            check(
-                                    runner,
-                                    &check::Input {
-                                        answer: answer.text.clone(),
-                                    },
-                                )
-                                .await?,
-                        )
-                    }
-                    _ => None,
-                };
-                let polish = match &answer {
-                    Some(
-                        answer,
-                    ) if read.kind == read::Kind::Question && read.score >= 3.0
-                        && (expr::length(answer.text.as_str()) > 200
-                            || (!{
-                                static PATTERN: expr::Pattern = expr::Pattern::new(
-                                    "^[A-Z]",
-                                );
-                                PATTERN.matches(answer.text.as_str())
-                            }) || answer.source.is_none()) => {
-                        Some(
-                            polish(
-                                    runner,
-                                    &polish::Input {
-                                        answer: answer.text.clone(),
-                                        verdict: check.as_ref().map(|value| &value.verdict).copied(),
-                                    },
-                                )
-                                .await?,
-                        )
-                    }
-                    _ => None,
-                };
-                Ok((check, polish))
-            },
-            async {
-                Ok(
-                    if ([read::Kind::Complaint, read::Kind::Praise].contains(&read.kind)
-                        || read.urgent) && expr::has(&read.words, "now")
-                        && !expr::has_key(&read.names, "boss")
-                        && expr::remainder(
-                            expr::or(expr::max(&read.sizes).as_ref(), || 0),
-                            2,
-                        ) == 0 && (read.score >= 1.0 && read.score <= 9.5)
-                        && (expr::float(expr::multiply(expr::subtract(read.count, 1), 2))
-                            / 3.0) < (read.score * 0.5)
-                        && expr::or(read.note.as_ref(), String::new).as_str() != ""
-                        && inputs.hint.is_some()
-                    {
-                        Some(
-                            escalate(
-                                    runner,
-                                    &escalate::Input {
-                                        reason: expr::upper(
-                                            expr::or(read.note.as_ref(), || inputs.text.clone())
-                                                .as_str(),
-                                        ),
-                                        total: expr::sum(&read.sizes),
-                                        mean: (expr::or(expr::average(&read.sizes).as_ref(), || 0.0)
-                                            * 2.0),
-                                        who: read.person.as_ref().map(|value| &value.name).cloned(),
-                                        words: expr::concat(
-                                            &[
-                                                "Dear {name}",
-                                                ": ",
-                                                &expr::join(&read.words, ", "),
-                                                &expr::json(&read.names),
-                                            ],
-                                        ),
-                                    },
-                                )
-                                .await?,
-                        )
-                    } else {
-                        None
-                    },
-                )
-            },
-        )
-        .await?;
-    let report = report(
-            runner,
-            &report::Input {
-                answer: expr::or(
-                    polish.as_ref().map(|value| &value.text),
-                    || expr::or(
-                        answer.as_ref().map(|value| &value.text),
-                        || String::from("none"),
-                    ),
+    let ((check, polish), escalate) = runner.join(
+        async {
+            let check = match &answer {
+                Some(answer) if !answer.sure => Some(
+                    check(runner, &check::Input { answer: answer.text.clone() }).await?,
                 ),
-                done: escalate.as_ref().map(|value| &value.done).copied(),
-                source: answer.as_ref().and_then(|value| value.source.as_ref()).cloned(),
-            },
-        )
-        .await?;
-    Ok(Outputs {
-        read,
-        answer,
-        check,
-        polish,
-        escalate,
-        report,
-    })
+                _ => None,
+            };
+            let polish = match &answer {
+                Some(answer) if read.kind == read::Kind::Question
+                    && read.score >= 3.0
+                    && (expr::length(answer.text.as_str()) > 200 || (!{ static PATTERN: expr::Pattern = expr::Pattern::new("^[A-Z]"); PATTERN.matches(answer.text.as_str()) }) || answer.source.is_none()) => Some(
+                    polish(
+                        runner,
+                        &polish::Input {
+                            answer: answer.text.clone(),
+                            verdict: check.as_ref().map(|value| &value.verdict).copied(),
+                        },
+                    )
+                    .await?,
+                ),
+                _ => None,
+            };
+            Ok((check, polish))
+        },
+        async {
+            Ok(
+                if ([read::Kind::Complaint, read::Kind::Praise].contains(&read.kind) || read.urgent)
+                    && expr::has(&read.words, "now")
+                    && !expr::has_key(&read.names, "boss")
+                    && expr::remainder(expr::or(expr::max(&read.sizes).as_ref(), || 0), 2) == 0
+                    && (read.score >= 1.0 && read.score <= 9.5)
+                    && (expr::float(expr::multiply(expr::subtract(read.count, 1), 2)) / 3.0) < (read.score * 0.5)
+                    && expr::or(read.note.as_ref(), String::new).as_str() != ""
+                    && inputs.hint.is_some()
+                {
+                    Some(
+                        escalate(
+                            runner,
+                            &escalate::Input {
+                                reason: expr::upper(
+                                    expr::or(read.note.as_ref(), || inputs.text.clone()).as_str(),
+                                ),
+                                total: expr::sum(&read.sizes),
+                                mean: (expr::or(expr::average(&read.sizes).as_ref(), || 0.0) * 2.0),
+                                who: read.person.as_ref().map(|value| &value.name).cloned(),
+                                words: expr::concat(&[
+                                    "Dear {name}",
+                                    ": ",
+                                    &expr::join(&read.words, ", "),
+                                    &expr::json(&read.names),
+                                ]),
+                            },
+                        )
+                        .await?,
+                    )
+                } else {
+                    None
+                },
+            )
+        },
+    )
+    .await?;
+    let report = report(
+        runner,
+        &report::Input {
+            answer: expr::or(
+                polish.as_ref().map(|value| &value.text),
+                || expr::or(answer.as_ref().map(|value| &value.text), || String::from("none")),
+            ),
+            done: escalate.as_ref().map(|value| &value.done).copied(),
+            source: answer.as_ref().and_then(|value| value.source.as_ref()).cloned(),
+        },
+    )
+    .await?;
+    Ok(Outputs { read, answer, check, polish, escalate, report })
 }
 
 /// Runs step `read`.
@@ -455,15 +409,10 @@ pub mod read {
             let names = __object.required("names");
             let urgent = __object.required("urgent");
             let person = __object.optional("person");
-            __object
-                .check(
-                    "score",
-                    &score,
-                    |at, value| {
-                        at.minimum(value, 0.0);
-                        at.maximum(value, 10.0);
-                    },
-                );
+            __object.check("score", &score, |at, value| {
+                at.minimum(value, 0.0);
+                at.maximum(value, 10.0);
+            });
             Some(Self {
                 kind: kind?,
                 score: score?,
@@ -536,13 +485,11 @@ pub mod read {
 
     impl Read for Kind {
         fn read(from: Reader<'_>) -> Option<Self> {
-            from.one_of(
-                &[
-                    ("question", Self::Question),
-                    ("complaint", Self::Complaint),
-                    ("praise", Self::Praise),
-                ],
-            )
+            from.one_of(&[
+                ("question", Self::Question),
+                ("complaint", Self::Complaint),
+                ("praise", Self::Praise),
+            ])
         }
     }
 
@@ -688,11 +635,7 @@ pub mod answer {
             let question = __object.required("question");
             let first = __object.required("first");
             let age = __object.required("age");
-            Some(Self {
-                question: question?,
-                first: first?,
-                age: age?,
-            })
+            Some(Self { question: question?, first: first?, age: age? })
         }
     }
 
@@ -729,11 +672,7 @@ pub mod answer {
             let text = __object.required("text");
             let sure = __object.required("sure");
             let source = __object.optional("source");
-            Some(Self {
-                text: text?,
-                sure: sure?,
-                source: source?,
-            })
+            Some(Self { text: text?, sure: sure?, source: source? })
         }
     }
 
@@ -995,10 +934,7 @@ pub mod polish {
             let mut __object = from.object()?;
             let answer = __object.required("answer");
             let verdict = __object.optional("verdict");
-            Some(Self {
-                answer: answer?,
-                verdict: verdict?,
-            })
+            Some(Self { answer: answer?, verdict: verdict? })
         }
     }
 
@@ -1147,13 +1083,7 @@ pub mod escalate {
             let mean = __object.required("mean");
             let who = __object.optional("who");
             let words = __object.required("words");
-            Some(Self {
-                reason: reason?,
-                total: total?,
-                mean: mean?,
-                who: who?,
-                words: words?,
-            })
+            Some(Self { reason: reason?, total: total?, mean: mean?, who: who?, words: words? })
         }
     }
 
@@ -1289,11 +1219,7 @@ pub mod report {
             let answer = __object.required("answer");
             let done = __object.optional("done");
             let source = __object.optional("source");
-            Some(Self {
-                answer: answer?,
-                done: done?,
-                source: source?,
-            })
+            Some(Self { answer: answer?, done: done?, source: source? })
         }
     }
 

@@ -51,9 +51,7 @@ impl Read for Outputs {
     fn read(from: Reader<'_>) -> Option<Self> {
         let mut __object = from.object()?;
         let analyze_code = __object.required("analyze_code");
-        Some(Self {
-            analyze_code: analyze_code?,
-        })
+        Some(Self { analyze_code: analyze_code? })
     }
 }
 
@@ -89,12 +87,10 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     let analyze_code = analyze_code(
-            runner,
-            &analyze_code::Input {
-                source_code: inputs.source_code,
-            },
-        )
-        .await?;
+        runner,
+        &analyze_code::Input { source_code: inputs.source_code },
+    )
+    .await?;
     Ok(Outputs { analyze_code })
 }
 
@@ -195,9 +191,7 @@ pub mod analyze_code {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let documentation = __object.required("documentation");
-            Some(Self {
-                documentation: documentation?,
-            })
+            Some(Self { documentation: documentation? })
         }
     }
 

@@ -6,7 +6,7 @@ use ::dspipe_runtime::generated::*;
 /// What is known about the workflow.
 pub const WORKFLOW: WorkflowDef = WorkflowDef {
     name: "every-thing",
-    description: "Says \"hello\" in {braces}, with `ticks`, a backslash \\ and a */ comment end",
+    description: r#"Says "hello" in {braces}, with `ticks`, a backslash \ and a */ comment end"#,
     source: "everything.yaml:3",
     steps: &[
         &r#match::SIGNATURE,
@@ -38,21 +38,11 @@ impl Read for Inputs {
         let r#type = __object.required("Type");
         let ratio = __object.required::<f64>("ratio");
         let hint = __object.optional("hint");
-        __object
-            .check(
-                "ratio",
-                &ratio,
-                |at, value| {
-                    at.minimum(value, 0.0);
-                    at.maximum(value, 1.0);
-                },
-            );
-        Some(Self {
-            self_: self_?,
-            r#type: r#type?,
-            ratio: ratio?,
-            hint: hint?,
-        })
+        __object.check("ratio", &ratio, |at, value| {
+            at.minimum(value, 0.0);
+            at.maximum(value, 1.0);
+        });
+        Some(Self { self_: self_?, r#type: r#type?, ratio: ratio?, hint: hint? })
     }
 }
 
@@ -153,115 +143,92 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
         let async_slot = Slot::new();
         let left_slot = Slot::new();
         let right_slot = Slot::new();
-        runner
-            .join(
-                runner
-                    .join(
-                        runner
-                            .join(
-                                async {
-                                    let r#match = r#match(
-                                            runner,
-                                            &r#match::Input {
-                                                self_: inputs.self_.clone(),
-                                                r#type: inputs.r#type,
-                                                ratio: inputs.ratio,
-                                                hint: inputs.hint,
-                                            },
-                                        )
-                                        .await?;
-                                    match_slot.fill(&r#match);
-                                    Ok(r#match)
-                                },
-                                async {
-                                    let r#async = r#async(
-                                            runner,
-                                            &r#async::Input {
-                                                self_: inputs.self_.clone(),
-                                            },
-                                        )
-                                        .await?;
-                                    async_slot.fill(&r#async);
-                                    Ok(r#async)
-                                },
-                            ),
-                        async {
-                            let r#match = match_slot.wait().await;
-                            let left = left(
-                                    runner,
-                                    &left::Input {
-                                        part: r#match.result.parts.clone(),
-                                    },
-                                )
-                                .await?;
-                            left_slot.fill(&left);
-                            Ok(left)
-                        },
-                    ),
-                runner
-                    .join(
-                        runner
-                            .join(
-                                async {
-                                    let r#match = match_slot.wait().await;
-                                    let right = right(
-                                            runner,
-                                            &right::Input {
-                                                text: expr::concat(
-                                                    &[
-                                                        inputs.self_.as_str(),
-                                                        " {is} ",
-                                                        r#match.result.kind.as_str(),
-                                                        "!",
-                                                    ],
-                                                ),
-                                                map: r#match.extra.clone(),
-                                            },
-                                        )
-                                        .await?;
-                                    right_slot.fill(&right);
-                                    Ok(right)
-                                },
-                                async {
-                                    let r#match = match_slot.wait().await;
-                                    let left = left_slot.wait().await;
-                                    let right = right_slot.wait().await;
-                                    both(
-                                            runner,
-                                            &both::Input {
-                                                count: left.count,
-                                                answer: right.answer.clone(),
-                                                flag: r#match.dashed_name,
-                                            },
-                                        )
-                                        .await
-                                },
-                            ),
-                        async {
-                            let right = right_slot.wait().await;
-                            let r#async = async_slot.wait().await;
-                            late(
-                                    runner,
-                                    &late::Input {
-                                        answer: right.answer.clone(),
-                                        alone: r#async.r#fn.clone(),
-                                    },
-                                )
-                                .await
-                        },
-                    ),
-            )
-            .await
-    }
-        .await?;
-    Ok(Outputs {
-        r#match,
-        left,
-        right,
-        r#async,
-        both,
-        late,
-    })
+        runner.join(
+            runner.join(
+                runner.join(
+                    async {
+                        let r#match = r#match(
+                            runner,
+                            &r#match::Input {
+                                self_: inputs.self_.clone(),
+                                r#type: inputs.r#type,
+                                ratio: inputs.ratio,
+                                hint: inputs.hint,
+                            },
+                        )
+                        .await?;
+                        match_slot.fill(&r#match);
+                        Ok(r#match)
+                    },
+                    async {
+                        let r#async = r#async(
+                            runner, &r#async::Input { self_: inputs.self_.clone() }
+                        )
+                        .await?;
+                        async_slot.fill(&r#async);
+                        Ok(r#async)
+                    },
+                ),
+                async {
+                    let r#match = match_slot.wait().await;
+                    let left = left(
+                        runner,
+                        &left::Input { part: r#match.result.parts.clone() },
+                    )
+                    .await?;
+                    left_slot.fill(&left);
+                    Ok(left)
+                },
+            ),
+            runner.join(
+                runner.join(
+                    async {
+                        let r#match = match_slot.wait().await;
+                        let right = right(
+                            runner,
+                            &right::Input {
+                                text: expr::concat(&[
+                                    inputs.self_.as_str(),
+                                    " {is} ",
+                                    r#match.result.kind.as_str(),
+                                    "!",
+                                ]),
+                                map: r#match.extra.clone(),
+                            },
+                        )
+                        .await?;
+                        right_slot.fill(&right);
+                        Ok(right)
+                    },
+                    async {
+                        let r#match = match_slot.wait().await;
+                        let left = left_slot.wait().await;
+                        let right = right_slot.wait().await;
+                        both(
+                            runner,
+                            &both::Input {
+                                count: left.count,
+                                answer: right.answer.clone(),
+                                flag: r#match.dashed_name,
+                            },
+                        )
+                        .await
+                    },
+                ),
+                async {
+                    let right = right_slot.wait().await;
+                    let r#async = async_slot.wait().await;
+                    late(
+                        runner,
+                        &late::Input { answer: right.answer.clone(), alone: r#async.r#fn.clone() },
+                    )
+                    .await
+                },
+            ),
+        )
+        .await
+    }.await?;
+    Ok(Outputs { r#match, left, right, r#async, both, late })
 }
 
 /// Takes apart
@@ -337,7 +304,11 @@ pub mod r#match {
         output_schema: r#"{"type":"object","properties":{"result":{"type":"object","properties":{"kind":{"type":"string","enum":["low","very high","1"]},"version":{"anyOf":[{"type":"string","enum":["2"]},{"type":"null"}]},"parts":{"type":"array","items":{"type":"object","properties":{"text":{"type":"string","minLength":1,"maxLength":40},"weight":{"type":"number","minimum":0.5,"maximum":1.5},"tags":{"type":"array","items":{"type":"string","maxLength":10}}},"required":["text","weight","tags"],"additionalProperties":false},"minItems":1,"maxItems":3},"note":{"anyOf":[{"type":"string"},{"type":"null"}]},"numbers":{"anyOf":[{"type":"object","additionalProperties":{"type":"integer","minimum":0}},{"type":"null"}]}},"required":["kind","parts"],"additionalProperties":false,"description":"What is in it"},"dashed-name":{"type":"boolean"},"extra":{"anyOf":[{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"}}},{"type":"null"}]},"anything":{}},"required":["result","dashed-name","anything"],"additionalProperties":false}"#,
         demos: &[
             Demo {
-                inputs: &[("self", "one\ntwo"), ("Type", "a b"), ("ratio", "0.5")],
+                inputs: &[
+                    ("self", "one\ntwo"),
+                    ("Type", "a b"),
+                    ("ratio", "0.5"),
+                ],
                 output: r#"{"result":{"kind":"1","parts":[{"text":"one","weight":1.0,"tags":[]}]},"dashed-name":true,"anything":[1,"two",null]}"#,
             },
         ],
@@ -376,21 +347,11 @@ pub mod r#match {
             let r#type = __object.required("Type");
             let ratio = __object.required::<f64>("ratio");
             let hint = __object.optional("hint");
-            __object
-                .check(
-                    "ratio",
-                    &ratio,
-                    |at, value| {
-                        at.minimum(value, 0.0);
-                        at.maximum(value, 1.0);
-                    },
-                );
-            Some(Self {
-                self_: self_?,
-                r#type: r#type?,
-                ratio: ratio?,
-                hint: hint?,
-            })
+            __object.check("ratio", &ratio, |at, value| {
+                at.minimum(value, 0.0);
+                at.maximum(value, 1.0);
+            });
+            Some(Self { self_: self_?, r#type: r#type?, ratio: ratio?, hint: hint? })
         }
     }
 
@@ -482,33 +443,18 @@ pub mod r#match {
             let parts = __object.required::<Vec<ResultPartsItem>>("parts");
             let note = __object.optional("note");
             let numbers = __object.optional::<BTreeMap<String, i64>>("numbers");
-            __object
-                .check(
-                    "parts",
-                    &parts,
-                    |at, value| {
-                        at.min_items(value, 1);
-                        at.max_items(value, 3);
-                    },
-                );
-            __object
-                .check(
-                    "numbers",
-                    &numbers,
-                    |at, value| {
-                        at.some(
-                            value,
-                            |at, value| {
-                                at.each_entry(
-                                    value,
-                                    |at, value| {
-                                        at.minimum(value, 0.0);
-                                    },
-                                );
-                            },
-                        );
-                    },
-                );
+            __object.check("parts", &parts, |at, value| {
+                at.min_items(value, 1);
+                at.max_items(value, 3);
+            });
+            __object.check(
+                "numbers",
+                &numbers,
+                |at, value| at.some(
+                    value,
+                    |at, value| at.each_entry(value, |at, value| at.minimum(value, 0.0)),
+                ),
+            );
             Some(Self {
                 kind: kind?,
                 version: version?,
@@ -573,9 +519,7 @@ pub mod r#match {
 
     impl Read for ResultKind {
         fn read(from: Reader<'_>) -> Option<Self> {
-            from.one_of(
-                &[("low", Self::Low), ("very high", Self::VeryHigh), ("1", Self::N1)],
-            )
+            from.one_of(&[("low", Self::Low), ("very high", Self::VeryHigh), ("1", Self::N1)])
         }
     }
 
@@ -656,42 +600,20 @@ pub mod r#match {
             let text = __object.required::<String>("text");
             let weight = __object.required::<f64>("weight");
             let tags = __object.required::<Vec<String>>("tags");
-            __object
-                .check(
-                    "text",
-                    &text,
-                    |at, value| {
-                        at.min_length(value, 1);
-                        at.max_length(value, 40);
-                    },
-                );
-            __object
-                .check(
-                    "weight",
-                    &weight,
-                    |at, value| {
-                        at.minimum(value, 0.5);
-                        at.maximum(value, 1.5);
-                    },
-                );
-            __object
-                .check(
-                    "tags",
-                    &tags,
-                    |at, value| {
-                        at.each(
-                            value,
-                            |at, value| {
-                                at.max_length(value, 10);
-                            },
-                        );
-                    },
-                );
-            Some(Self {
-                text: text?,
-                weight: weight?,
-                tags: tags?,
-            })
+            __object.check("text", &text, |at, value| {
+                at.min_length(value, 1);
+                at.max_length(value, 40);
+            });
+            __object.check("weight", &weight, |at, value| {
+                at.minimum(value, 0.5);
+                at.maximum(value, 1.5);
+            });
+            __object.check(
+                "tags",
+                &tags,
+                |at, value| at.each(value, |at, value| at.max_length(value, 10)),
+            );
+            Some(Self { text: text?, weight: weight?, tags: tags? })
         }
     }
 
@@ -750,14 +672,12 @@ pub mod r#match {
 
     impl Read for Type {
         fn read(from: Reader<'_>) -> Option<Self> {
-            from.one_of(
-                &[
-                    ("a b", Self::AB),
-                    ("A-C!", Self::AC),
-                    ("3d", Self::N3d),
-                    ("self", Self::Self_),
-                ],
-            )
+            from.one_of(&[
+                ("a b", Self::AB),
+                ("A-C!", Self::AC),
+                ("3d", Self::N3d),
+                ("self", Self::Self_),
+            ])
         }
     }
 
@@ -842,15 +762,10 @@ pub mod left {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let part = __object.required::<Vec<super::r#match::ResultPartsItem>>("part");
-            __object
-                .check(
-                    "part",
-                    &part,
-                    |at, value| {
-                        at.min_items(value, 1);
-                        at.max_items(value, 3);
-                    },
-                );
+            __object.check("part", &part, |at, value| {
+                at.min_items(value, 1);
+                at.max_items(value, 3);
+            });
             Some(Self { part: part? })
         }
     }
@@ -1005,19 +920,10 @@ pub mod right {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let answer = __object.required::<String>("answer");
-            __object
-                .check(
-                    "answer",
-                    &answer,
-                    |at, value| {
-                        {
-                            static PATTERN: expr::Pattern = expr::Pattern::new(
-                                "^[a-z ]{3,20}$",
-                            );
-                            at.pattern(value, &PATTERN);
-                        }
-                    },
-                );
+            __object.check("answer", &answer, |at, value| {
+                static PATTERN: expr::Pattern = expr::Pattern::new("^[a-z ]{3,20}$");
+                at.pattern(value, &PATTERN);
+            });
             Some(Self { answer: answer? })
         }
     }
@@ -1237,24 +1143,11 @@ pub mod both {
             let count = __object.required("count");
             let answer = __object.required::<String>("answer");
             let flag = __object.required("flag");
-            __object
-                .check(
-                    "answer",
-                    &answer,
-                    |at, value| {
-                        {
-                            static PATTERN: expr::Pattern = expr::Pattern::new(
-                                "^[a-z ]{3,20}$",
-                            );
-                            at.pattern(value, &PATTERN);
-                        }
-                    },
-                );
-            Some(Self {
-                count: count?,
-                answer: answer?,
-                flag: flag?,
-            })
+            __object.check("answer", &answer, |at, value| {
+                static PATTERN: expr::Pattern = expr::Pattern::new("^[a-z ]{3,20}$");
+                at.pattern(value, &PATTERN);
+            });
+            Some(Self { count: count?, answer: answer?, flag: flag? })
         }
     }
 
@@ -1380,23 +1273,11 @@ pub mod late {
             let mut __object = from.object()?;
             let answer = __object.required::<String>("answer");
             let alone = __object.optional("alone");
-            __object
-                .check(
-                    "answer",
-                    &answer,
-                    |at, value| {
-                        {
-                            static PATTERN: expr::Pattern = expr::Pattern::new(
-                                "^[a-z ]{3,20}$",
-                            );
-                            at.pattern(value, &PATTERN);
-                        }
-                    },
-                );
-            Some(Self {
-                answer: answer?,
-                alone: alone?,
-            })
+            __object.check("answer", &answer, |at, value| {
+                static PATTERN: expr::Pattern = expr::Pattern::new("^[a-z ]{3,20}$");
+                at.pattern(value, &PATTERN);
+            });
+            Some(Self { answer: answer?, alone: alone? })
         }
     }
 
@@ -1426,14 +1307,7 @@ pub mod late {
         fn read(from: Reader<'_>) -> Option<Self> {
             let mut __object = from.object()?;
             let score = __object.required::<f64>("score");
-            __object
-                .check(
-                    "score",
-                    &score,
-                    |at, value| {
-                        at.maximum(value, 10.0);
-                    },
-                );
+            __object.check("score", &score, |at, value| at.maximum(value, 10.0));
             Some(Self { score: score? })
         }
     }

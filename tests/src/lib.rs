@@ -9,12 +9,16 @@ pub mod workflows {
 }
 
 /// Generated code as it is committed in `goldens/`: that of the files of the user who asked for dspipe, and of
-/// one workflow of the tests.
+/// workflows of the tests.
 #[deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod seed {
     /// Conditions and expressions of every kind, from `workflows/`.
     pub mod conditions {
         include!("../goldens/conditions.rs");
+    }
+    /// Named types, alternatives and defaults, from `workflows/`.
+    pub mod types {
+        include!("../goldens/types.rs");
     }
     /// A step with a nested schema and an example.
     pub mod code_analyzer {

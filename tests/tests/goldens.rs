@@ -56,6 +56,11 @@ fn a_workflow_with_everything_in_it() {
 }
 
 #[test]
+fn named_types() {
+    compare(&here().join("workflows"), "types");
+}
+
+#[test]
 fn conditions_and_expressions() {
     compare(&here().join("workflows"), "conditions");
 }

@@ -11,20 +11,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, to).unwrap();
+        }
+    }
+}
+
 /// A crate with these files, besides the workflows of the tests.
 fn check(name: &str, dependencies: &str, files: &[(&str, &str)]) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let workspace = tests.join("..").canonicalize().unwrap();
-    for folder in ["src", "workflows", "facade/src"] {
+    for folder in ["src", "facade/src"] {
         fs::create_dir_all(root.join(folder)).unwrap();
     }
-    for workflow in fs::read_dir(tests.join("workflows")).unwrap() {
-        let path = workflow.unwrap().path();
-        let to = root.join("workflows").join(path.file_name().unwrap());
-        fs::copy(&path, to).unwrap();
-    }
+    copy(&tests.join("workflows"), &root.join("workflows"));
     fs::copy(workspace.join("Cargo.lock"), root.join("Cargo.lock")).unwrap();
     let expanded = |text: &str| text.replace("WORKSPACE", &workspace.display().to_string());
     let manifest = format!(

@@ -208,6 +208,36 @@ fn exactly_when_a_file_that_matters_changed() {
 }
 
 #[test]
+fn files_that_types_come_from_are_watched_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = Project::new("types", directory.path(), ".workflows(\"workflows\")");
+    project.write("src/main.rs", MAIN);
+    let one = workflow("one", "a", None).replace(
+        "{name: a, type: string}",
+        "{name: a, $ref: '../shared/types.yaml#/types/A'}",
+    );
+    project.write("workflows/one.yaml", &one);
+    project.write("workflows/two.yaml", &workflow("two", "a", None));
+    let types =
+        |more: &str| format!("types:\n  A:\n    properties:\n      b: {{$ref: 'b.json'}}\n{more}");
+    project.write("shared/types.yaml", &types(""));
+    project.write("shared/b.json", r#"{"enum": ["x", "y"]}"#);
+    let (compiles, said) = project.build();
+    assert!(compiles, "{said}");
+
+    project.expect("nothing changed", false, &[]);
+    project.write("shared/b.json", r#"{"enum": ["x", "z"]}"#);
+    project.expect("a file at the second remove changed", true, &["one.rs"]);
+    project.write("shared/types.yaml", &types("      c: {type: string}\n"));
+    project.expect("the file that is named changed", true, &["one.rs"]);
+    project.write("shared/notes.txt", "a neighbour");
+    project.expect("another file came up", false, &[]);
+    project.remove("shared/b.json");
+    let (compiles, said) = project.build();
+    assert!(!compiles && said.contains("E024"), "{said}");
+}
+
+#[test]
 fn warnings_come_again_and_names_stay_apart() {
     let directory = tempfile::tempdir().unwrap();
     let project = Project::new("names", directory.path(), ".workflows(\"workflows\")");

@@ -10,6 +10,12 @@ pub(super) fn of_types(node: &mut Node, fields: &[Field]) {
     let Kind::Map(entries) = &mut node.kind else {
         return;
     };
+    // An empty cell of a field with a default is an absent one.
+    entries.retain(|(key, cell)| {
+        let is_empty = matches!(&cell.kind, Kind::Scalar { text, .. } if text.is_empty());
+        let mut fields = fields.iter();
+        !is_empty || !fields.any(|f| f.default.is_some() && f.name.text == key.text)
+    });
     for (key, cell) in entries {
         if let Some(field) = fields.iter().find(|f| f.name.text == key.text) {
             read_as(cell, &field.ty);

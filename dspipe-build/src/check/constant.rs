@@ -81,7 +81,7 @@ fn range(expr: &Expr) -> Option<(f64, f64)> {
         ExprKind::Float(inner) => range(inner),
         ExprKind::Call(Function::Length, _) => Some((0.0, f64::INFINITY)),
         ExprKind::Path(_) if matches!(expr.ty.kind, TypeKind::Integer | TypeKind::Number) => {
-            let bounds = &expr.ty.bounds;
+            let bounds = expr.ty.bounds();
             Some((
                 bounds.minimum.unwrap_or(f64::NEG_INFINITY),
                 bounds.maximum.unwrap_or(f64::INFINITY),

@@ -12,7 +12,7 @@ use super::sizes::{self, Available};
 use super::types::StepTypes;
 use crate::data::{DataFile, DataFiles, Part};
 use crate::diag::{Code, Diagnostics};
-use crate::ir::{Demo, Field};
+use crate::ir::{Demo, Field, TypeDef};
 use crate::source::{Sources, Span};
 use crate::spec::Workflow;
 use crate::yaml::{Key, Node};
@@ -23,7 +23,8 @@ const SHOWN: usize = 20;
 /// Checks all files, and takes from them the demos that each step still has room for.
 pub(super) fn check(
     workflow: &Workflow,
-    types: &[StepTypes],
+    fields: &[StepTypes],
+    types: &[TypeDef],
     sources: &Sources,
     files: &DataFiles,
     diagnostics: &mut Diagnostics,
@@ -47,12 +48,12 @@ pub(super) fn check(
     let complete = steps.iter().all(|step| step.signature.is_some());
     let shapes: Vec<Shape<'_>> = steps
         .iter()
-        .zip(types)
-        .map(|(step, types)| Shape {
+        .zip(fields)
+        .map(|(step, fields)| Shape {
             step: &step.name.value,
-            inputs: &types.inputs,
-            outputs: &types.outputs,
-            given: types
+            inputs: &fields.inputs,
+            outputs: &fields.outputs,
+            given: fields
                 .inputs
                 .iter()
                 .map(|field| is_given(step, field))
@@ -69,6 +70,7 @@ pub(super) fn check(
                 Reading {
                     file,
                     shapes: &shapes,
+                    fields,
                     types,
                     only,
                     found: &mut found,
@@ -119,7 +121,8 @@ struct Found {
 struct Reading<'a> {
     file: DataFile,
     shapes: &'a [Shape<'a>],
-    types: &'a [StepTypes],
+    fields: &'a [StepTypes],
+    types: &'a [TypeDef],
     only: Option<usize>,
     found: &'a mut [Found],
     /// By the hash of step and input: the hash of the output, and the first record that has them.
@@ -207,15 +210,16 @@ impl Reading<'_> {
                 output,
             } => {
                 for step in steps {
-                    let types = &self.types[step];
+                    let fields = &self.fields[step];
                     // Each step reads the cells by its own types.
                     let (mut input, mut output) = (input.clone(), output.clone());
                     if self.file.is_table() {
-                        cells::of_types(&mut input, &types.inputs);
-                        cells::of_types(&mut output, &types.outputs);
+                        cells::of_types(&mut input, &fields.inputs);
+                        cells::of_types(&mut output, &fields.outputs);
                     }
                     self.found[step].available.add(span);
-                    let Some(demo) = demos::example(&input, &output, types, problems) else {
+                    let demo = demos::example(&input, &output, fields, self.types, problems);
+                    let Some(demo) = demo else {
                         continue;
                     };
                     let inputs: Vec<String> = demo
@@ -256,17 +260,17 @@ impl Reading<'_> {
         let texts: Vec<Option<String>> = values
             .into_iter()
             .map(|(step, at, mut node)| {
-                let types = &self.types[step];
+                let fields = &self.fields[step];
                 let (fields, what) = if input {
-                    (&types.inputs, "the record's input")
+                    (&fields.inputs, "the record's input")
                 } else {
-                    (&types.outputs, "the record's output")
+                    (&fields.outputs, "the record's output")
                 };
                 let field = fields.get(at..=at)?;
                 if self.file.is_table() {
                     cells::of_types(&mut node, field);
                 }
-                let value = demos::values(&node, field, types, what, problems)?;
+                let value = demos::values(&node, field, self.types, what, problems)?;
                 Some(Value::Object(value).to_string())
             })
             .collect();

@@ -203,18 +203,18 @@ impl Binder<'_> {
         let TypeKind::Enum(reference) = ty.kind else {
             return None;
         };
-        let def = &self.steps[reference.step].types[reference.index];
+        let def = &self.types[reference.0];
         let TypeDefKind::Enum(values) = &def.kind else {
             return None;
         };
-        if let Some(index) = values.iter().position(|value| value.text == text) {
+        if let Some(index) = values.iter().position(|value| value.name.text == text) {
             return Some(Expr {
                 ty: Type::new(ty.kind.clone()),
                 kind: ExprKind::Variant(reference, index),
             });
         }
         let span = here.span(self.sources, &node.range);
-        let names: Vec<String> = values.iter().map(|value| value.text.clone()).collect();
+        let names: Vec<String> = values.iter().map(|value| value.name.text.clone()).collect();
         self.diagnostics
             .error(
                 Code::ImpossibleComparison,

@@ -2,7 +2,9 @@
 //! examples. Every problem is recorded; what comes out of a workflow with
 //! problems is good enough to generate a skeleton from.
 
+mod alternatives;
 mod cells;
+mod choices;
 mod conditions;
 mod constant;
 mod data;
@@ -10,20 +12,26 @@ mod demos;
 mod exprs;
 mod functions;
 mod graph;
+mod limits;
 mod lm;
+mod named;
 mod names;
+mod objects;
 mod paths;
 mod records;
+mod recursion;
 mod settings;
 mod sizes;
 mod templates;
 mod types;
+mod values;
 
 pub(crate) use names::module_name;
 
 use crate::data::DataFiles;
 use crate::diag::{Code, Diagnostics};
 use crate::ir;
+use crate::library::Library;
 use crate::source::{Sources, Spanned};
 use crate::spec;
 
@@ -34,6 +42,7 @@ pub(crate) struct Checked(());
 /// Checks one workflow.
 pub(crate) fn check(
     workflow: &spec::Workflow,
+    library: &Library,
     sources: &Sources,
     data: &DataFiles,
     diagnostics: &mut Diagnostics,
@@ -42,22 +51,17 @@ pub(crate) fn check(
     let step_names = names::steps(&workflow.steps, diagnostics);
 
     // Outputs first: templates refer to them, wherever in the file they are.
-    let mut steps: Vec<types::StepTypes> = workflow
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(index, step)| types::step(index, step, sources, diagnostics))
-        .collect();
+    let (mut steps, types) = types::lower(workflow, library, sources, diagnostics);
 
-    let bound = templates::bind(workflow, &mut steps, sources, diagnostics);
+    let bound = templates::bind(workflow, &mut steps, &types, sources, diagnostics);
     settings::check(workflow, diagnostics);
-    let file_demos = data::check(workflow, &steps, sources, data, diagnostics);
+    let file_demos = data::check(workflow, &steps, &types, sources, data, diagnostics);
     let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
     let mut checked_steps = Vec::with_capacity(steps.len());
     let bindings = bound.step_inputs.into_iter().zip(bound.guards);
     let bindings = bindings.zip(bound.dependencies);
-    for ((((step, types), ((inputs, guard), after)), name), file_demos) in workflow
+    for ((((step, fields), ((inputs, guard), after)), name), file_demos) in workflow
         .steps
         .iter()
         .zip(steps)
@@ -70,7 +74,7 @@ pub(crate) fn check(
         let lm_name = lm::name(step, workflow, diagnostics);
         lm::settings(&lm, diagnostics);
         let signature = step.signature.as_ref();
-        let mut demos = demos::check(step, &config, &types, diagnostics);
+        let mut demos = demos::check(step, &config, &fields, &types, diagnostics);
         demos.extend(file_demos);
         checked_steps.push(ir::Step {
             name,
@@ -84,8 +88,7 @@ pub(crate) fn check(
             guard,
             after: after.into_iter().collect(),
             inputs,
-            outputs: types.outputs,
-            types: types.types,
+            outputs: fields.outputs,
         });
     }
     ir::Workflow {
@@ -95,6 +98,7 @@ pub(crate) fn check(
         inputs: bound.workflow_inputs,
         steps: checked_steps,
         plan,
+        types,
         checked: Checked(()),
     }
 }

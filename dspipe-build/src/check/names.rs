@@ -6,7 +6,7 @@ use heck::{ToSnakeCase, ToUpperCamelCase};
 
 use super::report_duplicate;
 use crate::diag::{Code, Diagnostics};
-use crate::ir::Name;
+use crate::ir::{Home, Name};
 use crate::source::Spanned;
 use crate::spec;
 
@@ -19,6 +19,7 @@ const RESERVED_STEPS: [&str; 7] = [
 /// stands in each step's module.
 const RESERVED_TYPES: &[&str] = &[
     "BTreeMap",
+    "Box",
     "Checks",
     "Clone",
     "Copy",
@@ -128,8 +129,7 @@ pub(super) fn properties(names: &[&Spanned<String>], diagnostics: &mut Diagnosti
 }
 
 /// The variants of an enum.
-pub(super) fn variants(values: &[Spanned<String>], diagnostics: &mut Diagnostics) -> Vec<Name> {
-    let names: Vec<&Spanned<String>> = values.iter().collect();
+pub(super) fn variants(values: &[&Spanned<String>], diagnostics: &mut Diagnostics) -> Vec<Name> {
     let idents = values
         .iter()
         .map(|value| {
@@ -155,13 +155,24 @@ pub(super) fn variants(values: &[Spanned<String>], diagnostics: &mut Diagnostics
             }
         })
         .collect();
-    tell_apart("enum value", &names, idents, diagnostics)
+    tell_apart("enum value", values, idents, diagnostics)
+}
+
+/// The name of a variant that holds a value, from what it is called.
+pub(super) fn variant_ident(label: &str) -> String {
+    let name = camel(label);
+    if name.is_empty() {
+        "Object".to_owned()
+    } else {
+        name
+    }
 }
 
 /// The name of a generated type, from the fields that lead to it.
-pub(super) fn type_name(path: &[&str]) -> String {
+pub(super) fn type_name(path: &[&str], home: Home) -> String {
     let name = camel(&path.join(" "));
-    if RESERVED_TYPES.contains(&name.as_str()) || name.is_empty() {
+    let taken = home == Home::Workflow && matches!(name.as_str(), "Inputs" | "Outputs");
+    if taken || RESERVED_TYPES.contains(&name.as_str()) || name.is_empty() {
         return format!("{name}Value");
     }
     name
@@ -343,7 +354,10 @@ mod tests {
         ] {
             assert_eq!(camel(name), wanted);
         }
-        assert_eq!(type_name(&["analysis", "complexity"]), "AnalysisComplexity");
-        assert_eq!(type_name(&["output"]), "OutputValue");
+        assert_eq!(
+            type_name(&["analysis", "complexity"], Home::Workflow),
+            "AnalysisComplexity"
+        );
+        assert_eq!(type_name(&["output"], Home::Step(0)), "OutputValue");
     }
 }

@@ -77,6 +77,7 @@ impl Binder<'_> {
         let hop = Hop {
             field: field.name.ident.clone(),
             optional: matches!(field.ty.kind, TypeKind::Optional(_)),
+            boxed: false,
         };
         let ty = field.ty.clone();
         self.descend(Root::Input(input), false, hop, ty, rest, whole, span)
@@ -95,6 +96,7 @@ impl Binder<'_> {
         let hop = Hop {
             field: output.name.ident.clone(),
             optional: matches!(output.ty.kind, TypeKind::Optional(_)),
+            boxed: false,
         };
         let absent = self.workflow.steps[target].condition.is_some()
             && !self.present[step].contains(&target);
@@ -137,6 +139,11 @@ impl Binder<'_> {
                         format!("`{whole}` looks for `{part}` in {described}"),
                     );
                     diagnostic.label("this cannot be followed");
+                    if let TypeKind::Union(_) = inner.kind {
+                        diagnostic.help(
+                            "which of its types it is shows at run time: match on it in Rust",
+                        );
+                    }
                     if untyped {
                         diagnostic
                             .help("give the field a `schema`, so that the path can be checked");
@@ -144,9 +151,8 @@ impl Binder<'_> {
                 }
                 return None;
             };
-            let TypeDefKind::Struct(properties) =
-                &self.steps[reference.step].types[reference.index].kind
-            else {
+            let types = self.types;
+            let TypeDefKind::Struct(properties) = &types[reference.0].kind else {
                 return None;
             };
             let Some(found) = properties.iter().find(|p| p.name.text == *part) else {
@@ -164,6 +170,7 @@ impl Binder<'_> {
             hops.push(Hop {
                 field: found.name.ident.clone(),
                 optional: matches!(found.ty.kind, TypeKind::Optional(_)),
+                boxed: found.boxed,
             });
             ty = found.ty.clone();
         }

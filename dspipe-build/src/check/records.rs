@@ -443,7 +443,7 @@ fn matches(fields: &[Field], keys: &[&str]) -> bool {
 }
 
 fn required(field: &Field) -> bool {
-    !matches!(field.ty.kind, TypeKind::Optional(_))
+    field.default.is_none() && !matches!(field.ty.kind, TypeKind::Optional(_))
 }
 
 fn text(field: &Field) -> &str {

@@ -9,7 +9,7 @@ use super::types::StepTypes;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{
     Binding, BoundField, Expr, ExprKind, Field, Guard, Hop, Input, Path, Piece, Root, Type,
-    TypeDefKind, TypeKind,
+    TypeDef, TypeDefKind, TypeKind,
 };
 use crate::source::{Sources, Span, Spanned};
 use crate::spec;
@@ -33,12 +33,14 @@ pub(super) struct Bound {
 pub(super) fn bind(
     workflow: &spec::Workflow,
     steps: &mut [StepTypes],
+    types: &[TypeDef],
     sources: &Sources,
     diagnostics: &mut Diagnostics,
 ) -> Bound {
     let mut binder = Binder {
         workflow,
         steps,
+        types,
         sources,
         diagnostics,
         inputs: Vec::new(),
@@ -71,6 +73,7 @@ pub(super) fn bind(
 pub(super) struct Binder<'a> {
     pub(super) workflow: &'a spec::Workflow,
     pub(super) steps: &'a mut [StepTypes],
+    pub(super) types: &'a [TypeDef],
     pub(super) sources: &'a Sources,
     pub(super) diagnostics: &'a mut Diagnostics,
     pub(super) inputs: Vec<Input>,
@@ -212,6 +215,7 @@ impl Binder<'_> {
                 hops: vec![Hop {
                     field: self.inputs[root].field.name.ident.clone(),
                     optional: matches!(ty.kind, TypeKind::Optional(_)),
+                    boxed: false,
                 }],
             };
             let value = Expr {
@@ -420,17 +424,23 @@ impl Binder<'_> {
             (TypeKind::List(a), TypeKind::List(b))
             | (TypeKind::Map(a), TypeKind::Map(b))
             | (TypeKind::Optional(a), TypeKind::Optional(b)) => self.same(a, b),
+            (TypeKind::Union(a), TypeKind::Union(b)) => a == b,
             (TypeKind::Struct(a), TypeKind::Struct(b)) | (TypeKind::Enum(a), TypeKind::Enum(b)) => {
-                let a = &self.steps[a.step].types[a.index].kind;
-                let b = &self.steps[b.step].types[b.index].kind;
-                match (a, b) {
+                let (a_def, b_def) = (&self.types[a.0], &self.types[b.0]);
+                // Types that contain themselves have names; those tell.
+                if a == b || a_def.recursive || b_def.recursive {
+                    return a == b;
+                }
+                match (&a_def.kind, &b_def.kind) {
                     (TypeDefKind::Struct(a), TypeDefKind::Struct(b)) => {
                         a.len() == b.len()
                             && a.iter()
                                 .zip(b)
                                 .all(|(a, b)| a.name == b.name && self.same(&a.ty, &b.ty))
                     }
-                    (TypeDefKind::Enum(a), TypeDefKind::Enum(b)) => a == b,
+                    (TypeDefKind::Enum(a), TypeDefKind::Enum(b)) => {
+                        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.name == b.name)
+                    }
                     _ => false,
                 }
             }
@@ -452,26 +462,34 @@ impl Binder<'_> {
             TypeKind::Map(value) => format!("a map, each value {}", self.describe(value)),
             TypeKind::Optional(inner) => format!("{} or nothing", self.describe(inner)),
             TypeKind::Struct(reference) => {
-                let def = &self.steps[reference.step].types[reference.index];
+                let def = &self.types[reference.0];
                 match &def.kind {
                     TypeDefKind::Struct(fields) => {
                         let names: Vec<&str> =
                             fields.iter().map(|f| f.name.text.as_str()).collect();
                         format!("an object of {}", crate::diag::list(&names))
                     }
-                    TypeDefKind::Enum(_) => "an object".to_owned(),
+                    _ => "an object".to_owned(),
                 }
             }
             TypeKind::Enum(reference) => {
-                let def = &self.steps[reference.step].types[reference.index];
+                let def = &self.types[reference.0];
                 match &def.kind {
                     TypeDefKind::Enum(values) => {
-                        let names: Vec<&str> = values.iter().map(|v| v.text.as_str()).collect();
+                        let names: Vec<&str> =
+                            values.iter().map(|v| v.name.text.as_str()).collect();
                         format!("one of {}", crate::diag::list(&names))
                     }
-                    TypeDefKind::Struct(_) => "an enum".to_owned(),
+                    _ => "an enum".to_owned(),
                 }
             }
+            TypeKind::Union(reference) => match &self.types[reference.0].kind {
+                TypeDefKind::Union(all) => {
+                    let names: Vec<&str> = all.iter().map(|one| one.ident.as_str()).collect();
+                    format!("one of the types {}", crate::diag::list(&names))
+                }
+                _ => "one of several types".to_owned(),
+            },
             TypeKind::Broken => "unknown".to_owned(),
         }
     }

@@ -1,101 +1,163 @@
 //! Written types and schemas to types that exist.
 
-use super::names;
-use super::report_duplicate;
-use crate::diag::{Code, Diagnostics};
-use crate::ir::{Bounds, Field, Type, TypeDef, TypeDefKind, TypeKind, TypeRef};
-use crate::source::{Sources, Span, Spanned};
-use crate::spec::{self, Additional, Schema};
-use crate::ty::TypeExpr;
+use std::collections::HashMap;
 
-/// The fields of a step, with the types they need.
+use super::choices::scalar_type;
+use super::limits;
+use super::names;
+use super::recursion;
+use super::report_duplicate;
+use super::values;
+use crate::diag::{Code, Diagnostics};
+use crate::ir::{Bounds, Field, Home, Type, TypeDef, TypeDefKind, TypeKind, TypeRef};
+use crate::library::Library;
+use crate::source::{Sources, Span, Spanned};
+use crate::spec::{self, Schema};
+use crate::ty::TypeExpr;
+use crate::yaml::Node;
+
+/// The fields of a step.
 #[derive(Debug)]
 pub(crate) struct StepTypes {
     /// As declared; a template may make a type more precise later.
     pub(crate) inputs: Vec<Field>,
     pub(crate) outputs: Vec<Field>,
-    pub(crate) types: Vec<TypeDef>,
 }
 
-/// Lowers the fields of step number `index`.
-pub(super) fn step(
-    index: usize,
-    step: &spec::Step,
+/// Lowers the fields of all steps and all named types.
+pub(super) fn lower(
+    workflow: &spec::Workflow,
+    library: &Library,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
-) -> StepTypes {
+) -> (Vec<StepTypes>, Vec<TypeDef>) {
     let mut lowering = Lowering {
-        step: index,
+        library,
+        named: vec![Named::Untouched; library.types().len()],
+        used: vec![false; library.types().len()],
+        home: Home::Workflow,
         sources,
         diagnostics,
         types: Vec::new(),
-        places: Vec::new(),
+        idents: HashMap::new(),
+        defaults: Vec::new(),
     };
-    let (inputs, outputs) = match &step.signature {
-        None => (Vec::new(), Vec::new()),
-        Some(signature) => {
-            // Outputs first: their types get the plain names where both sides ask.
-            let outputs = lowering.fields(&signature.outputs);
-            (lowering.fields(&signature.inputs), outputs)
-        }
-    };
-    StepTypes {
-        inputs,
-        outputs,
-        types: lowering.types,
+    let mut steps: Vec<StepTypes> = workflow
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| lowering.step(index, step))
+        .collect();
+    // What nothing refers to is checked all the same.
+    for index in 0..library.types().len() {
+        lowering.named(index, 0);
     }
+    lowering.report_unused();
+    let Lowering {
+        mut types,
+        defaults,
+        diagnostics,
+        ..
+    } = lowering;
+    recursion::resolve(&mut types, library, diagnostics);
+    for Default { node, ty, place } in defaults {
+        let mut reader = values::Values {
+            types: &types,
+            code: Code::InvalidDefault,
+            diagnostics: &mut *diagnostics,
+        };
+        let value = reader.value(node, &ty, "default");
+        let field = match place {
+            Place::Property(TypeRef(index), at) => match &mut types[index].kind {
+                TypeDefKind::Struct(fields) => fields.get_mut(at),
+                _ => None,
+            },
+            Place::Input(step, at) => steps[step].inputs.get_mut(at),
+            Place::Output(step, at) => steps[step].outputs.get_mut(at),
+        };
+        if let Some(field) = field {
+            field.default = value;
+        }
+    }
+    (steps, types)
 }
 
-struct Lowering<'a> {
-    step: usize,
-    sources: &'a Sources,
-    diagnostics: &'a mut Diagnostics,
-    types: Vec<TypeDef>,
-    /// What each of `types` was made from.
-    places: Vec<Spanned<String>>,
+/// How far a named type has got.
+#[derive(Debug, Clone)]
+pub(super) enum Named {
+    Untouched,
+    /// It stands for what its schema says, which is being found out.
+    Open,
+    Known(Type),
 }
 
-impl Lowering<'_> {
-    fn fields(&mut self, fields: &[spec::Field]) -> Vec<Field> {
-        let spanned: Vec<&Spanned<String>> = fields.iter().map(|field| &field.name).collect();
-        let names = names::words("field", &spanned, self.diagnostics);
-        fields
-            .iter()
-            .zip(names)
-            .map(|(field, name)| {
-                let ty = self.schema(&field.schema, &mut vec![&field.name.value], field.name.span);
-                let description = super::text(
-                    field
-                        .description
-                        .as_ref()
-                        .or(field.schema.description.as_ref()),
-                );
-                if let TypeKind::Struct(reference) | TypeKind::Enum(reference) = &ty.kind {
-                    self.types[reference.index]
-                        .description
-                        .clone_from(&description);
-                }
-                Field {
-                    ty: if field.optional { optional(ty) } else { ty },
-                    description,
-                    name,
-                }
-            })
-            .collect()
+/// A default whose type may not be complete yet.
+pub(super) struct Default<'a> {
+    pub(super) node: &'a Node,
+    pub(super) ty: Type,
+    pub(super) place: Place,
+}
+
+/// The field that a default belongs to.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Property(TypeRef, usize),
+    Input(usize, usize),
+    Output(usize, usize),
+}
+
+pub(super) struct Lowering<'a> {
+    pub(super) library: &'a Library,
+    pub(super) named: Vec<Named>,
+    /// Which of the named types something refers to.
+    pub(super) used: Vec<bool>,
+    /// Where the types that are being made stand.
+    pub(super) home: Home,
+    pub(super) sources: &'a Sources,
+    pub(super) diagnostics: &'a mut Diagnostics,
+    pub(super) types: Vec<TypeDef>,
+    /// Which type has a name in a module, and what it was made from.
+    idents: HashMap<(Home, String), Spanned<String>>,
+    pub(super) defaults: Vec<Default<'a>>,
+}
+
+impl<'a> Lowering<'a> {
+    fn step(&mut self, index: usize, step: &'a spec::Step) -> StepTypes {
+        self.home = Home::Step(index);
+        let Some(signature) = &step.signature else {
+            return StepTypes {
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+            };
+        };
+        // Outputs first: their types get the plain names where both sides ask.
+        let outputs = self.fields(&signature.outputs, |at| Place::Output(index, at));
+        let inputs = self.fields(&signature.inputs, |at| Place::Input(index, at));
+        StepTypes { inputs, outputs }
     }
 
     /// `path`: the names that lead here, which name a generated type.
-    fn schema<'s>(&mut self, schema: &'s Schema, path: &mut Vec<&'s str>, name: Span) -> Type {
+    pub(super) fn schema(
+        &mut self,
+        schema: &'a Schema,
+        path: &mut Vec<&'a str>,
+        name: Span,
+    ) -> Type {
         let ty = self.required_schema(schema, path, name);
         if schema.nullable { optional(ty) } else { ty }
     }
 
-    fn required_schema<'s>(
-        &mut self,
-        schema: &'s Schema,
-        path: &mut Vec<&'s str>,
-        name: Span,
-    ) -> Type {
+    fn required_schema(&mut self, schema: &'a Schema, path: &mut Vec<&'a str>, name: Span) -> Type {
+        if let Some(reference) = &schema.reference {
+            self.nothing_beside(schema, "`$ref`");
+            return match self.library.target(reference.span, &reference.value) {
+                Some(target) => self.refer(target, path.len()),
+                None => Type::broken(),
+            };
+        }
+        if let Some(written) = &schema.alternatives {
+            return self.alternatives(schema, written, path, name);
+        }
         let Some(expr) = self.type_of(schema) else {
             return Type::broken();
         };
@@ -103,9 +165,26 @@ impl Lowering<'_> {
             TypeExpr::Optional(inner) => (*inner, true),
             other => (other, false),
         };
+        let ty = match &expr {
+            TypeExpr::OneOf(all) => self.one_of(schema, all, path, name),
+            _ => self.plain(schema, &expr, path, name),
+        };
+        if is_optional { optional(ty) } else { ty }
+    }
+
+    /// A type with a name of its own, and the keys that stand beside it.
+    pub(super) fn plain(
+        &mut self,
+        schema: &'a Schema,
+        expr: &TypeExpr,
+        path: &mut Vec<&'a str>,
+        name: Span,
+    ) -> Type {
+        let span = schema.ty.as_ref().map_or(schema.span, |ty| ty.span);
+        let made = self.types.len();
         let kind = match expr {
             TypeExpr::String | TypeExpr::Enum => match &schema.choices {
-                Some(choices) => self.enumeration(schema, choices, path, name),
+                Some(choices) => self.enumeration(schema, &choices.value, path, name),
                 None => TypeKind::String,
             },
             TypeExpr::Array(None) => match &schema.items {
@@ -118,13 +197,63 @@ impl Lowering<'_> {
                 None => TypeKind::List(Box::new(Type::new(TypeKind::Any))),
             },
             TypeExpr::Object(None) => self.object(schema, path, name),
-            other => shorthand(&other).kind,
+            TypeExpr::Named(_) => {
+                self.nothing_beside(schema, "a named type");
+                return self.shorthand(expr, span);
+            }
+            TypeExpr::Null => {
+                self.diagnostics
+                    .error(Code::InvalidType, span, "a value that is always null")
+                    .label("add a type")
+                    .help("`T?` is a `T` that may be absent");
+                return Type::broken();
+            }
+            other => self.shorthand(other, span).kind,
         };
-        let ty = Type {
-            bounds: self.bounds(&schema.bounds, &kind),
-            kind,
+        self.rust_type(schema, &kind, made);
+        let bounds = match &schema.choices {
+            Some(choices) => self.scalar_choices(choices, &kind),
+            None => Bounds::default(),
         };
-        if is_optional { optional(ty) } else { ty }
+        let bounds = limits::check(&schema.bounds, bounds, schema, &kind, self.diagnostics);
+        Type::bounded(kind, bounds)
+    }
+
+    /// `x-rust-type` stands in place of a type that would be generated here.
+    pub(super) fn rust_type(&mut self, schema: &Schema, kind: &TypeKind, made: usize) {
+        let Some(rust_type) = &schema.rust_type else {
+            return;
+        };
+        match kind {
+            TypeKind::Struct(TypeRef(at))
+            | TypeKind::Enum(TypeRef(at))
+            | TypeKind::Union(TypeRef(at))
+                if *at >= made =>
+            {
+                if is_path(&rust_type.value) {
+                    self.types[*at].replacement = Some(rust_type.value.clone());
+                } else {
+                    self.diagnostics
+                        .error(
+                            Code::InvalidType,
+                            rust_type.span,
+                            format!("`{rust_type}` is no path of a Rust type"),
+                        )
+                        .label("expected one such as `crate::Money`");
+                }
+            }
+            TypeKind::Broken => {}
+            _ => {
+                self.diagnostics
+                    .error(
+                        Code::Unsupported,
+                        rust_type.span,
+                        "`x-rust-type` where no type is generated",
+                    )
+                    .label("this is a type of Rust already")
+                    .help("it is for objects with `properties`, enums and `anyOf`");
+            }
+        }
     }
 
     /// The written type, or the one that the other keys imply. Keys that do not go
@@ -134,10 +263,9 @@ impl Lowering<'_> {
             Some((TypeExpr::Object(None), "properties"))
         } else if schema.items.is_some() {
             Some((TypeExpr::Array(None), "items"))
-        } else if schema.choices.is_some() {
-            Some((TypeExpr::String, "enum"))
         } else {
-            None
+            let choices = schema.choices.as_ref();
+            choices.map(|choices| (scalar_type(&choices.value), "enum"))
         };
         let Some(written) = &schema.ty else {
             if implied.is_none() && !schema.reported {
@@ -158,240 +286,103 @@ impl Lowering<'_> {
             return None;
         }
         if let Some((expr, key)) = implied
-            && *bare != expr
-            && (&expr, bare) != (&TypeExpr::String, &TypeExpr::Enum)
+            && !goes_with(bare, &expr, key)
         {
+            let wanted = match key {
+                "enum" => "texts, numbers and booleans".to_owned(),
+                _ => format!("`{expr}`"),
+            };
             self.diagnostics
                 .error(
                     Code::InvalidType,
                     written.span,
                     format!("`{written}` does not go with `{key}`"),
                 )
-                .label(format!("`{key}` is for `{expr}`"));
+                .label(format!("`{key}` is for {wanted}"));
             return None;
         }
         Some(written.value.clone())
     }
 
-    fn object<'s>(&mut self, schema: &'s Schema, path: &mut Vec<&'s str>, name: Span) -> TypeKind {
-        let properties = schema.properties.as_deref().unwrap_or_default();
-        if properties.is_empty() {
-            if let Some(Additional::Typed(value)) = schema.additional.as_ref().map(|a| &a.value) {
-                path.push("value");
-                let value = self.schema(value, path, name);
-                path.pop();
-                return TypeKind::Map(Box::new(value));
-            }
-            return TypeKind::Object;
-        }
-        if let Some(additional) = &schema.additional
-            && !matches!(additional.value, Additional::Allowed(false))
-        {
-            self.diagnostics
-                .error(
-                    Code::Unsupported,
-                    additional.span,
-                    "an object with properties and others besides",
-                )
-                .label("a struct has no room for more")
-                .help("list every property, or none and let this be a map");
-        }
-        self.check_required(schema, properties);
-        let spanned: Vec<&Spanned<String>> = properties.iter().map(|p| &p.name).collect();
-        let names = names::properties(&spanned, self.diagnostics);
-        // Claimed before its fields, so that outer types come first.
-        let reference = self.claim(schema, path, name);
-        let mut fields = Vec::with_capacity(properties.len());
-        for (property, name) in properties.iter().zip(names) {
-            path.push(&property.name.value);
-            let ty = self.schema(&property.schema, path, property.name.span);
-            path.pop();
-            // Without a `required` list every property is: a model asked for fewer
-            // fields than the prompt names is a model told two things.
-            let required = schema
-                .required
-                .as_ref()
-                .is_none_or(|list| list.iter().any(|r| r.value == property.name.value));
-            fields.push(Field {
-                name,
-                ty: if required { ty } else { optional(ty) },
-                description: super::text(property.schema.description.as_ref()),
-            });
-        }
-        self.types[reference.index].kind = TypeDefKind::Struct(fields);
-        TypeKind::Struct(reference)
-    }
-
-    fn check_required(&mut self, schema: &Schema, properties: &[spec::Property]) {
-        for required in schema.required.iter().flatten() {
-            if !properties.iter().any(|p| p.name.value == required.value) {
-                self.diagnostics
-                    .error(
-                        Code::InvalidType,
-                        required.span,
-                        format!("`{required}` is required, but there is no such property"),
-                    )
-                    .label("unknown property")
-                    .meant(
-                        required.span,
-                        &required.value,
-                        properties.iter().map(|p| p.name.value.as_str()),
-                    );
-            }
-        }
-    }
-
-    fn enumeration(
-        &mut self,
-        schema: &Schema,
-        choices: &Spanned<Vec<Spanned<String>>>,
-        path: &[&str],
-        name: Span,
-    ) -> TypeKind {
-        let variants = names::variants(&choices.value, self.diagnostics);
-        let reference = self.claim(schema, path, name);
-        self.types[reference.index].kind = TypeDefKind::Enum(variants);
-        TypeKind::Enum(reference)
-    }
-
     /// A place and a name for a generated type.
-    fn claim(&mut self, schema: &Schema, path: &[&str], name: Span) -> TypeRef {
-        let mut ident = names::type_name(path);
+    pub(super) fn claim(&mut self, schema: &Schema, path: &[&str], name: Span) -> TypeRef {
+        let home = self.home;
+        let mut ident = names::type_name(path, home);
         let place = Spanned::new(path.join("."), name);
-        if let Some(first) = self.types.iter().position(|def| def.ident == ident) {
-            report_duplicate(
-                "type",
-                &self.places[first],
-                &place,
-                &ident,
-                self.diagnostics,
-            );
+        if let Some(first) = self.idents.get(&(home, ident.clone())) {
+            // Alternatives without a name of their own are at one place.
+            if first.value != place.value || home == Home::Workflow && path.len() == 1 {
+                report_duplicate("type", first, &place, &ident, self.diagnostics);
+            }
             ident = names::another(&ident, |ident| {
-                self.types.iter().any(|def| def.ident == ident)
+                self.idents.contains_key(&(home, ident.to_owned()))
             });
         }
-        self.places.push(place);
+        self.idents.insert((home, ident.clone()), place);
         self.types.push(TypeDef {
             ident,
+            home,
             description: super::text(schema.description.as_ref()),
             source: self.sources.location(name),
             kind: TypeDefKind::Enum(Vec::new()),
+            replacement: None,
+            recursive: false,
         });
-        TypeRef {
-            step: self.step,
-            index: self.types.len() - 1,
-        }
+        TypeRef(self.types.len() - 1)
     }
 
-    fn bounds(&mut self, bounds: &spec::Bounds, kind: &TypeKind) -> Bounds {
-        let numeric = matches!(kind, TypeKind::Integer | TypeKind::Number);
-        let textual = matches!(kind, TypeKind::String);
-        let list = matches!(kind, TypeKind::List(_));
-        for (span, key, fits, on) in [
-            (span(bounds.minimum.as_ref()), "minimum", numeric, "numbers"),
-            (span(bounds.maximum.as_ref()), "maximum", numeric, "numbers"),
-            (
-                span(bounds.min_length.as_ref()),
-                "minLength",
-                textual,
-                "strings",
-            ),
-            (
-                span(bounds.max_length.as_ref()),
-                "maxLength",
-                textual,
-                "strings",
-            ),
-            (span(bounds.pattern.as_ref()), "pattern", textual, "strings"),
-            (span(bounds.min_items.as_ref()), "minItems", list, "lists"),
-            (span(bounds.max_items.as_ref()), "maxItems", list, "lists"),
-        ] {
-            if let Some(span) = span.filter(|_| !fits && *kind != TypeKind::Broken) {
-                self.diagnostics
-                    .error(Code::InvalidType, span, format!("`{key}` is for {on}"))
-                    .label("this value is of another type");
+    /// A type written in one word.
+    pub(super) fn shorthand(&mut self, expr: &TypeExpr, span: Span) -> Type {
+        let kind = match expr {
+            // An enum inside a shorthand is refused when it is read, a list of types stands alone.
+            TypeExpr::String | TypeExpr::Enum => TypeKind::String,
+            TypeExpr::Integer => TypeKind::Integer,
+            TypeExpr::Number => TypeKind::Number,
+            TypeExpr::Boolean => TypeKind::Boolean,
+            TypeExpr::Any | TypeExpr::OneOf(_) | TypeExpr::Null => TypeKind::Any,
+            TypeExpr::Array(None) => TypeKind::List(Box::new(Type::new(TypeKind::Any))),
+            TypeExpr::Array(Some(item)) => TypeKind::List(Box::new(self.shorthand(item, span))),
+            TypeExpr::Object(None) => TypeKind::Object,
+            TypeExpr::Object(Some(value)) => TypeKind::Map(Box::new(self.shorthand(value, span))),
+            TypeExpr::Optional(inner) => return optional(self.shorthand(inner, span)),
+            TypeExpr::Named(name) => {
+                return match self.library.target(span, name) {
+                    Some(target) => self.refer(target, 0),
+                    None => self.unknown(name, span),
+                };
             }
-        }
-        self.ordered(bounds.minimum.as_ref(), bounds.maximum.as_ref());
-        self.ordered(bounds.min_length.as_ref(), bounds.max_length.as_ref());
-        self.ordered(bounds.min_items.as_ref(), bounds.max_items.as_ref());
-        // One that does not fit would be a type error in the skeleton.
-        Bounds {
-            minimum: value(bounds.minimum.as_ref()).filter(|_| numeric),
-            maximum: value(bounds.maximum.as_ref()).filter(|_| numeric),
-            min_length: value(bounds.min_length.as_ref()).filter(|_| textual),
-            max_length: value(bounds.max_length.as_ref()).filter(|_| textual),
-            min_items: value(bounds.min_items.as_ref()).filter(|_| list),
-            max_items: value(bounds.max_items.as_ref()).filter(|_| list),
-            pattern: self.pattern(bounds.pattern.as_ref()).filter(|_| textual),
-        }
-    }
-
-    fn pattern(&mut self, written: Option<&Spanned<String>>) -> Option<String> {
-        let written = written?;
-        match regex_lite::Regex::new(&written.value) {
-            Ok(_) => Some(written.value.clone()),
-            Err(error) => {
-                self.diagnostics
-                    .error(
-                        Code::InvalidType,
-                        written.span,
-                        format!("the pattern is not a regular expression: {error}"),
-                    )
-                    .label("this does not compile");
-                None
-            }
-        }
-    }
-
-    fn ordered<T: PartialOrd + std::fmt::Display>(
-        &mut self,
-        low: Option<&Spanned<T>>,
-        high: Option<&Spanned<T>>,
-    ) {
-        if let (Some(low), Some(high)) = (low, high)
-            && low.value > high.value
-        {
-            self.diagnostics
-                .error(
-                    Code::InvalidType,
-                    low.span,
-                    format!("at least {low} and at most {high}: no value is both"),
-                )
-                .also(high.span, "the other limit");
-        }
+        };
+        Type::new(kind)
     }
 }
 
-fn span<T>(bound: Option<&Spanned<T>>) -> Option<Span> {
-    bound.map(|bound| bound.span)
+fn goes_with(written: &TypeExpr, implied: &TypeExpr, key: &str) -> bool {
+    match written {
+        TypeExpr::OneOf(all) => all.iter().any(|ty| goes_with(ty, implied, key)),
+        TypeExpr::String
+        | TypeExpr::Enum
+        | TypeExpr::Integer
+        | TypeExpr::Number
+        | TypeExpr::Boolean => key == "enum",
+        // Reported as what stands beside a type that is defined elsewhere.
+        TypeExpr::Named(_) => true,
+        written => written == implied,
+    }
 }
 
-fn value<T: Copy>(bound: Option<&Spanned<T>>) -> Option<T> {
-    bound.map(|bound| bound.value)
-}
-
-fn optional(ty: Type) -> Type {
+pub(super) fn optional(ty: Type) -> Type {
     match ty.kind {
         TypeKind::Optional(_) | TypeKind::Broken => ty,
         _ => Type::new(TypeKind::Optional(Box::new(ty))),
     }
 }
 
-/// A type written in one word.
-fn shorthand(expr: &TypeExpr) -> Type {
-    let kind = match expr {
-        // An enum inside a shorthand is refused when it is read.
-        TypeExpr::String | TypeExpr::Enum => TypeKind::String,
-        TypeExpr::Integer => TypeKind::Integer,
-        TypeExpr::Number => TypeKind::Number,
-        TypeExpr::Boolean => TypeKind::Boolean,
-        TypeExpr::Any => TypeKind::Any,
-        TypeExpr::Array(None) => TypeKind::List(Box::new(Type::new(TypeKind::Any))),
-        TypeExpr::Array(Some(item)) => TypeKind::List(Box::new(shorthand(item))),
-        TypeExpr::Object(None) => TypeKind::Object,
-        TypeExpr::Object(Some(value)) => TypeKind::Map(Box::new(shorthand(value))),
-        TypeExpr::Optional(inner) => return optional(shorthand(inner)),
-    };
-    Type::new(kind)
+/// Whether a text can be a path of a type in Rust, such as `crate::Money`.
+fn is_path(text: &str) -> bool {
+    let text = text.strip_prefix("::").unwrap_or(text);
+    text.split("::").all(|part| {
+        let part = part.strip_prefix("r#").unwrap_or(part);
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
 }

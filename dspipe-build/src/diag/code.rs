@@ -85,6 +85,16 @@ codes! {
     AbsentValue = "E022",
     /// An expression calls a function that does not exist, or calls it wrongly.
     InvalidCall = "E023",
+    /// A `$ref` that leads to no type.
+    InvalidReference = "E024",
+    /// A type that contains itself and could never end.
+    InfiniteType = "E025",
+    /// A default that is no value of its type, or that nothing would use.
+    InvalidDefault = "E026",
+    /// Alternatives that cannot be told apart in a reply.
+    AmbiguousAlternatives = "E027",
+    /// A type under `types` that nothing refers to.
+    UnusedType = "E028",
     /// A file of training data whose text cannot be read as its format, or that holds nothing.
     InvalidData = "E035",
     /// A record of training data that belongs to no step.

@@ -1,24 +1,21 @@
 //! Doc comments.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-
 use crate::ir::Step;
 
 /// Doc lines, empty ones between paragraphs.
-pub(super) fn lines(paragraphs: &[&str]) -> TokenStream {
+pub(super) fn lines(paragraphs: &[&str]) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in paragraphs.iter().filter(|p| !p.is_empty()) {
         if !lines.is_empty() {
             lines.push(String::new());
         }
-        lines.push(format!(" {paragraph}"));
+        lines.push((*paragraph).to_owned());
     }
-    quote!(#(#[doc = #lines])*)
+    lines
 }
 
 /// The docs of an item that stands in the workflow file.
-pub(super) fn item(fallback: &str, description: &str, source: &str) -> TokenStream {
+pub(super) fn item(fallback: &str, description: &str, source: &str) -> Vec<String> {
     let description = escape(description);
     let first = if description.is_empty() {
         fallback
@@ -29,32 +26,37 @@ pub(super) fn item(fallback: &str, description: &str, source: &str) -> TokenStre
 }
 
 /// The section on what a function fails with, to stand below other docs.
-pub(super) fn errors(text: &str) -> TokenStream {
-    let text = format!(" {text}");
-    quote! {
-        #[doc = ""]
-        #[doc = " # Errors"]
-        #[doc = ""]
-        #[doc = #text]
-    }
+pub(super) fn errors(text: &str) -> [String; 4] {
+    [
+        String::new(),
+        "# Errors".to_owned(),
+        String::new(),
+        text.to_owned(),
+    ]
 }
 
 /// The docs of a field: its description, if it has one.
-pub(super) fn field(name: &str, description: &str) -> TokenStream {
-    item_line(&format!("`{name}`."), description)
-}
-
-fn item_line(fallback: &str, description: &str) -> TokenStream {
+pub(super) fn field(name: &str, description: &str) -> Vec<String> {
     let description = escape(description);
     if description.is_empty() {
-        lines(&[fallback])
+        vec![format!("`{name}`.")]
     } else {
-        lines(&[&description])
+        vec![description]
     }
 }
 
+/// The docs of a variant: what it is called, and what it means.
+pub(super) fn variant(text: &str, description: &str) -> Vec<String> {
+    let description = escape(description);
+    vec![if description.is_empty() {
+        code(text)
+    } else {
+        format!("{}: {description}", code(text))
+    }]
+}
+
 /// The docs of a step's place in `Outputs`.
-pub(super) fn output(step: &Step) -> TokenStream {
+pub(super) fn output(step: &Step) -> Vec<String> {
     let what = format!("The output of `{}`.", step.name.text);
     match &step.guard {
         None => lines(&[&what]),
@@ -65,12 +67,9 @@ pub(super) fn output(step: &Step) -> TokenStream {
     }
 }
 
-pub(super) fn step_module(step: &Step) -> TokenStream {
-    lines(&[&format!("The types of step `{}`.", step.name.text)])
-}
-
 /// Foreign text as code: in more backticks than it has in a row.
 fn code(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let ticks = "`".repeat(longest + 1);
     if longest == 0 {
@@ -92,7 +91,10 @@ fn escape(text: &str) -> String {
             if matches!(c, '[' | ']' | '<' | '>' | '`' | '\\' | '*') {
                 escaped.push('\\');
             }
-            escaped.push(c);
+            // A mark of text direction in a comment is an error of rustc's.
+            if !super::printer::is_unseen(c) && !c.is_control() {
+                escaped.push(c);
+            }
         }
     }
     escaped

@@ -2,26 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
-
-use super::{Emitter, Scope, ident, run};
+use super::printer::{float, string};
+use super::{Emitter, Scope, run};
 use crate::ir::{
     Arithmetic, Binding, Comparison, Expr, ExprKind, Function, Path, Piece, Root, Step, Type,
     TypeDefKind, TypeKind, TypeRef,
 };
 
 /// A value, owned: moved when this is its only use, copied or cloned otherwise.
-pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
+pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Path(path) => {
             let is_copy = Emitter::is_copy(&expr.ty);
             if path.is_chain() {
                 let chain = chain(emitter, path);
                 return if is_copy {
-                    quote!(#chain.copied())
+                    format!("{chain}.copied()")
                 } else {
-                    quote!(#chain.cloned())
+                    format!("{chain}.cloned()")
                 };
             }
             let place = place(emitter, path);
@@ -34,34 +32,28 @@ pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
             if only_use || is_copy {
                 place
             } else {
-                quote!(#place.clone())
+                format!("{place}.clone()")
             }
         }
-        ExprKind::Text(text) if text.is_empty() => quote!(String::new()),
+        ExprKind::Text(text) if text.is_empty() => "String::new()".to_owned(),
         ExprKind::Text(text) => {
-            let text = super::string(text);
-            quote!(String::from(#text))
+            let text = string(text);
+            format!("String::from({text})")
         }
-        ExprKind::Integer(number) => {
-            let number = Literal::i64_unsuffixed(*number);
-            quote!(#number)
-        }
-        ExprKind::Number(number) => {
-            let number = Literal::f64_unsuffixed(*number);
-            quote!(#number)
-        }
+        ExprKind::Integer(number) => number.to_string(),
+        ExprKind::Number(number) => float(*number),
         ExprKind::Variant(reference, index) => variant(emitter, *reference, *index),
         ExprKind::Float(inner) => {
             let (helpers, inner) = (helpers(emitter), value(emitter, inner));
-            quote!(#helpers::float(#inner))
+            format!("{helpers}::float({inner})")
         }
         ExprKind::Negate(inner) => {
             let inner_value = value(emitter, inner);
             if inner.ty.kind == TypeKind::Integer {
                 let helpers = helpers(emitter);
-                quote!(#helpers::subtract(0, #inner_value))
+                format!("{helpers}::subtract(0, {inner_value})")
             } else {
-                quote!((-#inner_value))
+                format!("(-{inner_value})")
             }
         }
         ExprKind::Arithmetic(operator, a, b) => arithmetic(emitter, *operator, a, b),
@@ -78,22 +70,22 @@ pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
 }
 
 /// A reference to a value.
-pub(super) fn reference(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
+pub(super) fn reference(emitter: &Emitter<'_>, expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Path(path) if !path.is_chain() => {
             let place = place(emitter, path);
-            quote!(&#place)
+            format!("&{place}")
         }
-        ExprKind::Text(text) => super::string(text),
+        ExprKind::Text(text) => string(text),
         _ => {
             let value = value(emitter, expr);
-            quote!(&#value)
+            format!("&{value}")
         }
     }
 }
 
 /// A value as a template shows it, as `&str` or `&String`.
-pub(super) fn shown(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
+pub(super) fn shown(emitter: &Emitter<'_>, expr: &Expr) -> String {
     match (&expr.ty.kind, &expr.kind) {
         (TypeKind::String | TypeKind::Enum(_), ExprKind::Path(_) | ExprKind::Text(_)) => {
             text(emitter, expr)
@@ -101,28 +93,28 @@ pub(super) fn shown(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
         (TypeKind::String, _) => reference(emitter, expr),
         _ => {
             let (helpers, value) = (helpers(emitter), reference(emitter, expr));
-            quote!(&#helpers::text(#value))
+            format!("&{helpers}::text({value})")
         }
     }
 }
 
 /// A text, or the text of an enum, as `&str`.
-fn text(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
+fn text(emitter: &Emitter<'_>, expr: &Expr) -> String {
     match &expr.kind {
-        ExprKind::Text(text) => super::string(text),
+        ExprKind::Text(text) => string(text),
         ExprKind::Path(path) => {
             let place = place(emitter, path);
-            quote!(#place.as_str())
+            format!("{place}.as_str()")
         }
         _ => {
             let value = value(emitter, expr);
-            quote!(#value.as_str())
+            format!("{value}.as_str()")
         }
     }
 }
 
 /// Tests that must all hold; `None` if there are none.
-pub(super) fn tests(emitter: &Emitter<'_>, all: &[Expr]) -> Option<TokenStream> {
+pub(super) fn tests(emitter: &Emitter<'_>, all: &[Expr]) -> Option<String> {
     match all {
         [] => None,
         [only] => Some(test(emitter, only, true)),
@@ -132,11 +124,11 @@ pub(super) fn tests(emitter: &Emitter<'_>, all: &[Expr]) -> Option<TokenStream> 
 
 /// A boolean that is true if the expression is `wanted`. Negations are pushed down to where they can be
 /// written without a bracket.
-fn test(emitter: &Emitter<'_>, expr: &Expr, wanted: bool) -> TokenStream {
+fn test(emitter: &Emitter<'_>, expr: &Expr, wanted: bool) -> String {
     match &expr.kind {
         ExprKind::Boolean(value) => {
             let value = *value == wanted;
-            quote!(#value)
+            value.to_string()
         }
         ExprKind::Not(inner) => test(emitter, inner, !wanted),
         ExprKind::And(parts) => joined(emitter, parts, wanted, wanted),
@@ -147,9 +139,9 @@ fn test(emitter: &Emitter<'_>, expr: &Expr, wanted: bool) -> TokenStream {
                 _ => optional(emitter, inner),
             };
             if wanted {
-                quote!(#inner.is_none())
+                format!("{inner}.is_none()")
             } else {
-                quote!(#inner.is_some())
+                format!("{inner}.is_some()")
             }
         }
         ExprKind::Compare(comparison, a, b) => {
@@ -169,18 +161,20 @@ fn test(emitter: &Emitter<'_>, expr: &Expr, wanted: bool) -> TokenStream {
                     value(emitter, expr)
                 }
             };
-            let (one, several) = (value_of(one), several.iter().map(value_of));
-            negated(wanted, &quote!([#(#several),*].contains(&#one)))
+            let one = value_of(one);
+            let several: Vec<String> = several.iter().map(value_of).collect();
+            negated(
+                wanted,
+                &format!("[{}].contains(&{one})", several.join(", ")),
+            )
         }
         ExprKind::Matches(inner, pattern) => {
             let (helpers, inner) = (helpers(emitter), text(emitter, inner));
-            let pattern = super::string(pattern);
-            let found = quote! {
-                {
-                    static PATTERN: #helpers::Pattern = #helpers::Pattern::new(#pattern);
-                    PATTERN.matches(#inner)
-                }
-            };
+            let pattern = string(pattern);
+            let found = format!(
+                "{{ static PATTERN: {helpers}::Pattern = {helpers}::Pattern::new({pattern}); \
+                 PATTERN.matches({inner}) }}"
+            );
             negated(wanted, &found)
         }
         _ => {
@@ -190,33 +184,29 @@ fn test(emitter: &Emitter<'_>, expr: &Expr, wanted: bool) -> TokenStream {
     }
 }
 
-fn negated(wanted: bool, value: &TokenStream) -> TokenStream {
+fn negated(wanted: bool, value: &str) -> String {
     if wanted {
-        quote!(#value)
+        value.to_owned()
     } else {
-        quote!(!#value)
+        format!("!{value}")
     }
 }
 
 /// Parts with `&&` or `||` between them, each of them `wanted`.
-fn joined(emitter: &Emitter<'_>, parts: &[Expr], and: bool, wanted: bool) -> TokenStream {
-    let parts: Vec<TokenStream> = parts
+fn joined(emitter: &Emitter<'_>, parts: &[Expr], and: bool, wanted: bool) -> String {
+    let parts: Vec<String> = parts
         .iter()
         .map(|part| {
             let written = test(emitter, part, wanted);
             // What a part becomes depends on how often it is negated on the way.
             if is_chain_of_tests(part) {
-                quote!((#written))
+                format!("({written})")
             } else {
                 written
             }
         })
         .collect();
-    if and {
-        quote!(#(#parts)&&*)
-    } else {
-        quote!(#(#parts)||*)
-    }
+    parts.join(if and { " && " } else { " || " })
 }
 
 fn is_chain_of_tests(expr: &Expr) -> bool {
@@ -238,17 +228,17 @@ fn opposite(comparison: Comparison) -> Comparison {
     }
 }
 
-fn compared(emitter: &Emitter<'_>, comparison: Comparison, a: &Expr, b: &Expr) -> TokenStream {
+fn compared(emitter: &Emitter<'_>, comparison: Comparison, a: &Expr, b: &Expr) -> String {
     let equal = match comparison {
         Comparison::Equal => true,
         Comparison::NotEqual => false,
         ordered => {
             let (a, b) = (value(emitter, a), value(emitter, b));
             return match ordered {
-                Comparison::Less => quote!(#a < #b),
-                Comparison::LessOrEqual => quote!(#a <= #b),
-                Comparison::Greater => quote!(#a > #b),
-                _ => quote!(#a >= #b),
+                Comparison::Less => format!("{a} < {b}"),
+                Comparison::LessOrEqual => format!("{a} <= {b}"),
+                Comparison::Greater => format!("{a} > {b}"),
+                _ => format!("{a} >= {b}"),
             };
         }
     };
@@ -258,7 +248,7 @@ fn compared(emitter: &Emitter<'_>, comparison: Comparison, a: &Expr, b: &Expr) -
         (TypeKind::Number, ..) => {
             let helpers = helpers(emitter);
             let (a, b) = (value(emitter, a), value(emitter, b));
-            negated(equal, &quote!(#helpers::equal(#a, #b)))
+            negated(equal, &format!("{helpers}::equal({a}, {b})"))
         }
         _ => {
             // An enum and a text meet as texts.
@@ -269,34 +259,34 @@ fn compared(emitter: &Emitter<'_>, comparison: Comparison, a: &Expr, b: &Expr) -
                 (value(emitter, a), value(emitter, b))
             };
             if equal {
-                quote!(#a == #b)
+                format!("{a} == {b}")
             } else {
-                quote!(#a != #b)
+                format!("{a} != {b}")
             }
         }
     }
 }
 
-fn arithmetic(emitter: &Emitter<'_>, operator: Arithmetic, a: &Expr, b: &Expr) -> TokenStream {
+fn arithmetic(emitter: &Emitter<'_>, operator: Arithmetic, a: &Expr, b: &Expr) -> String {
     let whole = a.ty.kind == TypeKind::Integer;
     let (a, b) = (value(emitter, a), value(emitter, b));
     let helpers = helpers(emitter);
     match (operator, whole) {
-        (Arithmetic::Add, true) => quote!(#helpers::add(#a, #b)),
-        (Arithmetic::Subtract, true) => quote!(#helpers::subtract(#a, #b)),
-        (Arithmetic::Multiply, true) => quote!(#helpers::multiply(#a, #b)),
-        (Arithmetic::Remainder, true) => quote!(#helpers::remainder(#a, #b)),
-        (Arithmetic::Add, false) => quote!((#a + #b)),
-        (Arithmetic::Subtract, false) => quote!((#a - #b)),
-        (Arithmetic::Multiply, false) => quote!((#a * #b)),
-        (Arithmetic::Divide, _) => quote!((#a / #b)),
-        (Arithmetic::Remainder, false) => quote!((#a % #b)),
+        (Arithmetic::Add, true) => format!("{helpers}::add({a}, {b})"),
+        (Arithmetic::Subtract, true) => format!("{helpers}::subtract({a}, {b})"),
+        (Arithmetic::Multiply, true) => format!("{helpers}::multiply({a}, {b})"),
+        (Arithmetic::Remainder, true) => format!("{helpers}::remainder({a}, {b})"),
+        (Arithmetic::Add, false) => format!("({a} + {b})"),
+        (Arithmetic::Subtract, false) => format!("({a} - {b})"),
+        (Arithmetic::Multiply, false) => format!("({a} * {b})"),
+        (Arithmetic::Divide, _) => format!("({a} / {b})"),
+        (Arithmetic::Remainder, false) => format!("({a} % {b})"),
     }
 }
 
-fn call(emitter: &Emitter<'_>, function: Function, arguments: &[Expr]) -> TokenStream {
+fn call(emitter: &Emitter<'_>, function: Function, arguments: &[Expr]) -> String {
     let helpers = helpers(emitter);
-    let name = ident(match function {
+    let name = match function {
         Function::TextContains => "contains",
         Function::ListContains => "has",
         Function::HasKey => "has_key",
@@ -321,23 +311,23 @@ fn call(emitter: &Emitter<'_>, function: Function, arguments: &[Expr]) -> TokenS
         Function::Average => "average",
         Function::Min => "min",
         Function::Max => "max",
-    });
+    };
     if function == Function::Default {
         let found = optional(emitter, &arguments[0]);
         let other = match &arguments[1].kind {
-            ExprKind::Text(text) if text.is_empty() => quote!(String::new),
+            ExprKind::Text(text) if text.is_empty() => "String::new".to_owned(),
             _ => {
                 let other = value(emitter, &arguments[1]);
-                quote!(|| #other)
+                format!("|| {other}")
             }
         };
-        return quote!(#helpers::#name(#found, #other));
+        return format!("{helpers}::{name}({found}, {other})");
     }
     // An item that is itself optional may be there and be absent.
     let flattened = matches!(function, Function::First | Function::Last)
         && matches!(&arguments[0].ty.kind, TypeKind::List(item)
             if matches!(item.kind, TypeKind::Optional(_)));
-    let flatten = flattened.then(|| quote!(.flatten()));
+    let flatten = if flattened { ".flatten()" } else { "" };
     let arguments = arguments.iter().enumerate().map(|(index, argument)| {
         match argument.ty.kind {
             // The item to look for stays what the list holds.
@@ -351,40 +341,42 @@ fn call(emitter: &Emitter<'_>, function: Function, arguments: &[Expr]) -> TokenS
             _ => reference(emitter, argument),
         }
     });
-    quote!(#helpers::#name(#(#arguments),*) #flatten)
+    let arguments: Vec<String> = arguments.collect();
+    format!("{helpers}::{name}({}){flatten}", arguments.join(", "))
 }
 
 /// A value that may be absent, as an option of a reference.
-fn optional(emitter: &Emitter<'_>, expr: &Expr) -> TokenStream {
+fn optional(emitter: &Emitter<'_>, expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Path(path) => chain(emitter, path),
         _ => {
             let value = value(emitter, expr);
-            quote!(#value.as_ref())
+            format!("{value}.as_ref()")
         }
     }
 }
 
 /// A path to a value that may be absent, as an option of a reference.
-fn chain(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
+fn chain(emitter: &Emitter<'_>, path: &Path) -> String {
     let mut tokens = root(emitter, path);
     let mut is_option = path.root_optional;
     if is_option {
-        tokens = quote!(#tokens.as_ref());
+        tokens = format!("{tokens}.as_ref()");
     }
-    let mut fields = TokenStream::new();
+    let mut fields = String::new();
     for hop in &path.hops {
-        let field = ident(&hop.field);
+        let field = &hop.field;
+        let borrowed = if hop.boxed { "as_deref" } else { "as_ref" };
         if is_option {
-            fields = quote!(#fields.#field);
+            fields = format!("{fields}.{field}");
             if hop.optional {
-                tokens = quote!(#tokens.and_then(|value| value #fields.as_ref()));
-                fields = TokenStream::new();
+                tokens = format!("{tokens}.and_then(|value| value{fields}.{borrowed}())");
+                fields = String::new();
             }
         } else {
-            tokens = quote!(#tokens.#field);
+            tokens = format!("{tokens}.{field}");
             if hop.optional {
-                tokens = quote!(#tokens.as_ref());
+                tokens = format!("{tokens}.{borrowed}()");
                 is_option = true;
             }
         }
@@ -392,40 +384,40 @@ fn chain(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
     if fields.is_empty() {
         tokens
     } else {
-        quote!(#tokens.map(|value| &value #fields))
+        format!("{tokens}.map(|value| &value{fields})")
     }
 }
 
-fn place(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
-    let root = root(emitter, path);
-    let fields = path.hops.iter().map(|hop| ident(&hop.field));
-    quote!(#root #(.#fields)*)
+fn place(emitter: &Emitter<'_>, path: &Path) -> String {
+    let mut place = root(emitter, path);
+    for hop in &path.hops {
+        place.push('.');
+        place.push_str(&hop.field);
+    }
+    place
 }
 
-fn root(emitter: &Emitter<'_>, path: &Path) -> TokenStream {
+fn root(emitter: &Emitter<'_>, path: &Path) -> String {
     match path.root {
-        Root::Input(_) => quote!(inputs),
-        Root::Step(step) => {
-            let name = run::output(emitter, step);
-            quote!(#name)
-        }
+        Root::Input(_) => "inputs".to_owned(),
+        Root::Step(step) => run::output(emitter, step).to_owned(),
     }
 }
 
-fn variant(emitter: &Emitter<'_>, reference: TypeRef, index: usize) -> TokenStream {
+fn variant(emitter: &Emitter<'_>, reference: TypeRef, index: usize) -> String {
     let ty = Type::new(TypeKind::Enum(reference));
     let name = emitter.ty(&ty, Scope::Workflow);
     let TypeDefKind::Enum(values) = &emitter.workflow.type_def(reference).kind else {
         return name;
     };
-    let variant = values.get(index).map(|value| ident(&value.ident));
-    quote!(#name::#variant)
+    let variant = values.get(index).map_or("", |value| &value.name.ident);
+    format!("{name}::{variant}")
 }
 
 /// The module with the functions of expressions, which `run` then imports.
-pub(super) fn helpers(emitter: &Emitter<'_>) -> TokenStream {
+pub(super) fn helpers(emitter: &Emitter<'_>) -> &'static str {
     emitter.calls_helpers.set(true);
-    quote!(expr)
+    "expr"
 }
 
 /// The steps whose outputs a step's code names.

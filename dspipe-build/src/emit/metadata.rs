@@ -1,100 +1,124 @@
 //! What is known about workflow and steps, as constants.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
 use serde_json::Value;
 
-use super::{Emitter, doc, ident, schema, string};
+use super::printer::{Printer, float, string};
+use super::{Emitter, schema};
 use crate::ir::{Demo, Field, Step};
 
 /// `WORKFLOW`.
-pub(super) fn workflow(emitter: &Emitter<'_>) -> TokenStream {
+pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
     let workflow = emitter.workflow;
-    let (name, description, source) =
-        (&workflow.name.text, &workflow.description, &workflow.source);
-    let steps = workflow.steps.iter().map(|step| {
-        let module = ident(&step.name.ident);
-        quote!(&#module::SIGNATURE)
-    });
-    let docs = doc::lines(&["What is known about the workflow."]);
-    quote! {
-        #docs
-        pub const WORKFLOW: WorkflowDef = WorkflowDef {
-            name: #name,
-            description: #description,
-            source: #source,
-            steps: &[#(#steps,)*],
-        };
-    }
+    out.blank();
+    out.line("/// What is known about the workflow.");
+    out.open("pub const WORKFLOW: WorkflowDef = WorkflowDef {");
+    out.line(format_args!("name: {},", string(&workflow.name.text)));
+    out.line(format_args!(
+        "description: {},",
+        string(&workflow.description)
+    ));
+    out.line(format_args!("source: {},", string(&workflow.source)));
+    let steps: Vec<String> = workflow
+        .steps
+        .iter()
+        .map(|step| format!("&{}::SIGNATURE", step.name.ident))
+        .collect();
+    out.flow(format_args!("steps: &[{}],", steps.join(", ")));
+    out.close("};");
 }
 
 /// `SIGNATURE` and the type that stands for the step.
-pub(super) fn signature(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
+pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     let workflow = emitter.workflow;
-    let inputs = step.inputs.iter().map(|input| field(emitter, &input.field));
-    let outputs = step.outputs.iter().map(|output| field(emitter, output));
-    let demos = step.demos.iter().map(demo);
-    let lm = optional(step.lm.as_deref().map(Literal::string));
-    let temperature = optional(step.temperature.map(Literal::f64_unsuffixed));
-    let max_tokens = optional(step.max_tokens.map(Literal::u32_unsuffixed));
-    let output_schema = string(&schema::of_fields(workflow, &step.outputs));
-    let (workflow_name, name) = (&workflow.name.text, &step.name.text);
-    let (source, description) = (&step.source, &step.description);
-    let instructions = &step.instructions;
-    let (input, output) = (emitter.type_name("Input"), emitter.type_name("Output"));
-    let docs = doc::lines(&[&format!("What is known about step `{name}`.")]);
-    let step_docs = doc::lines(&[&format!("Step `{name}` as a type.")]);
-    quote! {
-        #docs
-        pub const SIGNATURE: SignatureDef = SignatureDef {
-            workflow: #workflow_name,
-            step: #name,
-            source: #source,
-            description: #description,
-            instructions: #instructions,
-            inputs: &[#(#inputs,)*],
-            outputs: &[#(#outputs,)*],
-            output_schema: #output_schema,
-            demos: &[#(#demos,)*],
-            lm: #lm,
-            temperature: #temperature,
-            max_tokens: #max_tokens,
-        };
-
-        #step_docs
-        #[derive(Clone, Copy, Debug)]
-        pub struct Step;
-
-        impl Signature for Step {
-            type Input = #input;
-            type Output = #output;
-            const DEF: &'static SignatureDef = &SIGNATURE;
-        }
+    let name = &step.name.text;
+    out.blank();
+    out.line(format_args!("/// What is known about step `{name}`."));
+    out.open("pub const SIGNATURE: SignatureDef = SignatureDef {");
+    for (key, text) in [
+        ("workflow", &workflow.name.text),
+        ("step", name),
+        ("source", &step.source),
+        ("description", &step.description),
+        ("instructions", &step.instructions),
+    ] {
+        out.line(format_args!("{key}: {},", string(text)));
     }
+    let inputs = step.inputs.iter().map(|input| &input.field);
+    fields(emitter, "inputs", inputs, out);
+    fields(emitter, "outputs", step.outputs.iter(), out);
+    let output_schema = schema::of_fields(workflow, &step.outputs);
+    out.line(format_args!("output_schema: {},", string(&output_schema)));
+    demos(&step.demos, out);
+    let lm = step.lm.as_deref().map(string);
+    out.line(format_args!("lm: {},", optional(lm)));
+    let temperature = step.temperature.map(float);
+    out.line(format_args!("temperature: {},", optional(temperature)));
+    let max_tokens = step.max_tokens.map(|limit| limit.to_string());
+    out.line(format_args!("max_tokens: {},", optional(max_tokens)));
+    out.close("};");
+
+    out.blank();
+    out.line(format_args!("/// Step `{name}` as a type."));
+    out.line("#[derive(Clone, Copy, Debug)]");
+    out.line("pub struct Step;");
+    out.blank();
+    out.open("impl Signature for Step {");
+    out.line(format_args!("type Input = {};", emitter.type_name("Input")));
+    out.line(format_args!(
+        "type Output = {};",
+        emitter.type_name("Output")
+    ));
+    out.line("const DEF: &'static SignatureDef = &SIGNATURE;");
+    out.close("}");
 }
 
-fn field(emitter: &Emitter<'_>, field: &Field) -> TokenStream {
-    let (name, description) = (&field.name.text, &field.description);
-    let ty = string(&schema::describe(emitter.workflow, &field.ty));
-    quote!(FieldDef { name: #name, ty: #ty, description: #description })
+fn fields<'f>(
+    emitter: &Emitter<'_>,
+    key: &str,
+    fields: impl Iterator<Item = &'f Field>,
+    out: &mut Printer,
+) {
+    out.open(format_args!("{key}: &["));
+    for field in fields {
+        out.open("FieldDef {");
+        out.line(format_args!("name: {},", string(&field.name.text)));
+        let ty = schema::describe(emitter.workflow, &field.ty);
+        out.line(format_args!("ty: {},", string(&ty)));
+        out.line(format_args!("description: {},", string(&field.description)));
+        out.close("},");
+    }
+    out.close("],");
 }
 
-fn demo(demo: &Demo) -> TokenStream {
-    let inputs = demo.inputs.iter().map(|(name, value)| {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let text = string(&text);
-        quote!((#name, #text))
-    });
-    let output = string(&demo.output.to_string());
-    quote!(Demo { inputs: &[#(#inputs,)*], output: #output })
+fn demos(demos: &[Demo], out: &mut Printer) {
+    if demos.is_empty() {
+        out.line("demos: &[],");
+        return;
+    }
+    out.open("demos: &[");
+    for demo in demos {
+        out.open("Demo {");
+        out.open("inputs: &[");
+        for (name, value) in &demo.inputs {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            out.line(format_args!("({}, {}),", string(name), string(&text)));
+        }
+        out.close("],");
+        out.line(format_args!(
+            "output: {},",
+            string(&demo.output.to_string())
+        ));
+        out.close("},");
+    }
+    out.close("],");
 }
 
-fn optional(literal: Option<Literal>) -> TokenStream {
+fn optional(literal: Option<String>) -> String {
     match literal {
-        Some(literal) => quote!(Some(#literal)),
-        None => quote!(None),
+        Some(literal) => format!("Some({literal})"),
+        None => "None".to_owned(),
     }
 }

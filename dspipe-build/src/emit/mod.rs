@@ -3,55 +3,60 @@
 mod doc;
 mod expr;
 mod metadata;
+mod printer;
 mod run;
 mod schema;
 mod types;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+pub(crate) use printer::{Printer, is_balanced};
 
-use crate::ir::{Field, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
+use crate::ir::{Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
 use crate::overrides::{Change, Override};
 
 /// What the emitter needs to know besides the workflow.
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options<'a> {
     /// Where the runtime is found, such as `::dspipe_runtime`.
-    pub(crate) runtime: TokenStream,
+    pub(crate) runtime: &'a str,
     /// The workflow has errors: emit everything that others may name, and no bodies.
     pub(crate) skeleton: bool,
     /// In front of the names of all types.
-    pub(crate) type_prefix: String,
-    pub(crate) overrides: Vec<Override>,
+    pub(crate) type_prefix: &'a str,
+    pub(crate) overrides: &'a [Override],
 }
 
 /// The items of a workflow's module.
-pub(crate) fn workflow(workflow: &Workflow, options: &Options) -> TokenStream {
+pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
     let emitter = Emitter {
         workflow,
         options,
+        types: by_home(workflow),
         calls_helpers: Cell::new(false),
     };
-    let prelude = emitter.prelude();
-    let metadata = metadata::workflow(&emitter);
-    let inputs = types::inputs(&emitter);
-    let outputs = types::outputs(&emitter);
-    let run = run::run(&emitter);
-    let steps = workflow
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(index, step)| emitter.step(index, step));
-    quote! {
-        #prelude
-        #metadata
-        #inputs
-        #outputs
-        #run
-        #(#steps)*
+    // What a step takes as a rule.
+    let mut out = Printer::with_capacity((workflow.steps.len() + 1) * 10_000);
+    emitter.prelude(&mut out);
+    metadata::workflow(&emitter, &mut out);
+    types::inputs(&emitter, &mut out);
+    types::outputs(&emitter, &mut out);
+    run::run(&emitter, &mut out);
+    emitter.definitions(Scope::Workflow, &mut out);
+    for (index, step) in workflow.steps.iter().enumerate() {
+        emitter.step(index, step, &mut out);
     }
+    out.into_text()
+}
+
+/// The types of each module, in their order.
+fn by_home(workflow: &Workflow) -> HashMap<Home, Vec<&TypeDef>> {
+    let mut types: HashMap<Home, Vec<&TypeDef>> = HashMap::new();
+    for def in &workflow.types {
+        types.entry(def.home).or_default().push(def);
+    }
+    types
 }
 
 /// The paths of all types of a workflow, as overrides name them.
@@ -64,11 +69,12 @@ pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> 
         path(Scope::Workflow, "Inputs"),
         path(Scope::Workflow, "Outputs"),
     ];
-    for (index, step) in workflow.steps.iter().enumerate() {
+    for index in 0..workflow.steps.len() {
         let scope = Scope::Step(index);
         paths.extend([path(scope, "Input"), path(scope, "Output")]);
-        paths.extend(step.types.iter().map(|def| path(scope, &def.ident)));
     }
+    let types = workflow.types.iter();
+    paths.extend(types.map(|def| path(Scope::of(def.home), &def.ident)));
     paths
 }
 
@@ -87,7 +93,8 @@ fn type_path(workflow: &Workflow, scope: Scope, name: &str) -> String {
 
 struct Emitter<'a> {
     workflow: &'a Workflow,
-    options: &'a Options,
+    options: Options<'a>,
+    types: HashMap<Home, Vec<&'a TypeDef>>,
     /// Whether `run` needs the functions of expressions.
     calls_helpers: Cell<bool>,
 }
@@ -95,129 +102,111 @@ struct Emitter<'a> {
 impl Emitter<'_> {
     /// One import: everything else in a module is then named by one word. The names
     /// are reserved in `check`, so no generated type can hide one.
-    fn prelude(&self) -> TokenStream {
-        let runtime = &self.options.runtime;
-        quote! {
-            #[allow(unused_imports, clippy::wildcard_imports)]
-            use #runtime::generated::*;
-        }
+    fn prelude(&self, out: &mut Printer) {
+        out.line("#[allow(unused_imports, clippy::wildcard_imports)]");
+        out.line(format_args!("use {}::generated::*;", self.options.runtime));
     }
 
-    fn step(&self, index: usize, step: &Step) -> TokenStream {
-        let function = run::step_function(self, step);
-        let module = ident(&step.name.ident);
-        let docs = doc::step_module(step);
-        let prelude = self.prelude();
-        let signature = metadata::signature(self, step);
-        let input_fields: Vec<&Field> = step.inputs.iter().map(|input| &input.field).collect();
-        let output_fields: Vec<&Field> = step.outputs.iter().collect();
-        let input_docs = doc::lines(&[&format!("What `{}` takes.", step.name.text)]);
-        let output_docs = doc::lines(&[&format!("What `{}` gives.", step.name.text)]);
+    fn step(&self, index: usize, step: &Step, out: &mut Printer) {
+        run::step_function(self, step, out);
+        let name = &step.name.text;
+        out.blank();
+        out.line(format_args!("/// The types of step `{name}`."));
+        out.open(format_args!("pub mod {} {{", step.name.ident));
+        self.prelude(out);
+        metadata::signature(self, step, out);
         let scope = Scope::Step(index);
-        let input = types::record(
-            self,
+        let head = |ident: &str, text: String| types::Head {
             scope,
-            &self.type_name("Input"),
-            &input_docs,
-            &input_fields,
-        );
-        let output = types::record(
-            self,
-            scope,
-            &self.type_name("Output"),
-            &output_docs,
-            &output_fields,
-        );
-        let definitions = step
-            .types
-            .iter()
-            .map(|def| types::definition(self, index, def));
-        quote! {
-            #function
+            name: self.type_name(ident),
+            docs: vec![text],
+        };
+        let takes = head("Input", format!("What `{name}` takes."));
+        let inputs = step.inputs.iter().map(|input| &input.field);
+        types::record(self, &takes, inputs, out);
+        let gives = head("Output", format!("What `{name}` gives."));
+        types::record(self, &gives, step.outputs.iter(), out);
+        self.definitions(scope, out);
+        out.close("}");
+    }
 
-            #docs
-            pub mod #module {
-                #prelude
-                #signature
-                #input
-                #output
-                #(#definitions)*
-            }
+    fn definitions(&self, scope: Scope, out: &mut Printer) {
+        for def in self.types.get(&scope.home()).into_iter().flatten() {
+            types::definition(self, scope, def, out);
         }
     }
 
     /// A type as it is written in `scope`.
-    fn ty(&self, ty: &Type, scope: Scope) -> TokenStream {
+    fn ty(&self, ty: &Type, scope: Scope) -> String {
         match &ty.kind {
-            TypeKind::String => quote!(String),
-            TypeKind::Integer => quote!(i64),
-            TypeKind::Number => quote!(f64),
-            TypeKind::Boolean => quote!(bool),
-            TypeKind::Any | TypeKind::Broken => quote!(Value),
-            TypeKind::Object => quote!(Map<String, Value>),
-            TypeKind::List(item) => {
-                let item = self.ty(item, scope);
-                quote!(Vec<#item>)
-            }
-            TypeKind::Map(value) => {
-                let value = self.ty(value, scope);
-                quote!(BTreeMap<String, #value>)
-            }
-            TypeKind::Optional(inner) => {
-                let inner = self.ty(inner, scope);
-                quote!(Option<#inner>)
-            }
-            TypeKind::Struct(reference) | TypeKind::Enum(reference) => {
-                self.type_path(*reference, scope)
-            }
+            TypeKind::String => "String".to_owned(),
+            TypeKind::Integer => "i64".to_owned(),
+            TypeKind::Number => "f64".to_owned(),
+            TypeKind::Boolean => "bool".to_owned(),
+            TypeKind::Any | TypeKind::Broken => "Value".to_owned(),
+            TypeKind::Object => "Map<String, Value>".to_owned(),
+            TypeKind::List(item) => format!("Vec<{}>", self.ty(item, scope)),
+            TypeKind::Map(value) => format!("BTreeMap<String, {}>", self.ty(value, scope)),
+            TypeKind::Optional(inner) => format!("Option<{}>", self.ty(inner, scope)),
+            TypeKind::Struct(reference)
+            | TypeKind::Enum(reference)
+            | TypeKind::Union(reference) => self.type_path(*reference, scope),
         }
     }
 
-    fn type_path(&self, reference: TypeRef, scope: Scope) -> TokenStream {
+    fn type_path(&self, reference: TypeRef, scope: Scope) -> String {
         let def = self.workflow.type_def(reference);
-        if let Some(replacement) = self.replacement(reference.step, def) {
-            return replacement;
+        if let Some(replacement) = self.replacement(def) {
+            return replacement.to_owned();
         }
         let name = self.type_name(&def.ident);
-        let module = ident(&self.workflow.steps[reference.step].name.ident);
-        match scope {
-            Scope::Workflow => quote!(#module::#name),
-            Scope::Step(step) if step == reference.step => quote!(#name),
-            Scope::Step(_) => quote!(super::#module::#name),
+        match (scope, def.home) {
+            (Scope::Workflow, Home::Workflow) => name,
+            (Scope::Step(_), Home::Workflow) => format!("super::{name}"),
+            (Scope::Step(step), Home::Step(home)) if step == home => name,
+            (scope, Home::Step(home)) => {
+                let module = &self.workflow.steps[home].name.ident;
+                match scope {
+                    Scope::Workflow => format!("{module}::{name}"),
+                    Scope::Step(_) => format!("super::{module}::{name}"),
+                }
+            }
         }
     }
 
     /// The name of a type as it is generated.
-    fn type_name(&self, name: &str) -> Ident {
-        match self.options.type_prefix.as_str() {
-            "" => ident(name),
-            prefix => format_ident!("{prefix}{}", name.trim_start_matches("r#")),
+    fn type_name(&self, name: &str) -> String {
+        match self.options.type_prefix {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}{}", name.trim_start_matches("r#")),
         }
     }
 
     /// The user's type that takes the place of a generated one.
-    fn replacement(&self, step: usize, def: &TypeDef) -> Option<TokenStream> {
-        let name = self.type_name(&def.ident).to_string();
-        let path = type_path(self.workflow, Scope::Step(step), &name);
-        let changes = &self.options.overrides;
+    fn replacement<'a>(&'a self, def: &'a TypeDef) -> Option<&'a str> {
+        if self.options.overrides.is_empty() {
+            return def.replacement.as_deref();
+        }
+        let name = self.type_name(&def.ident);
+        let path = type_path(self.workflow, Scope::of(def.home), &name);
+        let mut changes = self.options.overrides.iter().rev();
         changes
-            .iter()
-            .rev()
             .find_map(|change| match &change.change {
-                Change::Replace(ty) if change.is_for(&path) => ty.parse().ok(),
+                Change::Replace(ty) if change.is_for(&path) => Some(ty.as_str()),
                 _ => None,
             })
+            .or(def.replacement.as_deref())
     }
 
     /// The attributes that a type gets on top, without derives that it has anyway.
-    fn attributes(&self, scope: Scope, name: &Ident, derived: &[&str]) -> TokenStream {
+    fn attributes(&self, scope: Scope, name: &str, derived: &str) -> Vec<String> {
         if self.options.overrides.is_empty() {
-            return TokenStream::new();
+            return Vec::new();
         }
-        let path = type_path(self.workflow, scope, &name.to_string());
-        let mut seen: Vec<String> = derived.iter().map(|&name| name.to_owned()).collect();
-        let mut traits = Vec::new();
-        let mut attributes = TokenStream::new();
+        let path = type_path(self.workflow, scope, name);
+        let mut seen: Vec<String> = derived.split(", ").map(str::to_owned).collect();
+        let mut traits: Vec<&str> = Vec::new();
+        let mut attributes = Vec::new();
         for change in self.options.overrides.iter().filter(|c| c.is_for(&path)) {
             match &change.change {
                 Change::Derive(wanted) => {
@@ -225,16 +214,18 @@ impl Emitter<'_> {
                         let last = name.rsplit("::").next().unwrap_or(name).trim();
                         if !seen.iter().any(|known| known == last) {
                             seen.push(last.to_owned());
-                            traits.extend(name.parse::<TokenStream>().ok());
+                            traits.push(name);
                         }
                     }
                 }
-                Change::Attribute(text) => attributes.extend(text.parse::<TokenStream>().ok()),
+                Change::Attribute(text) => attributes.push(text.clone()),
                 Change::Replace(_) => {}
             }
         }
-        let derive = (!traits.is_empty()).then(|| quote!(#[derive(#(#traits),*)]));
-        quote!(#derive #attributes)
+        if !traits.is_empty() {
+            attributes.insert(0, format!("#[derive({})]", traits.join(", ")));
+        }
+        attributes
     }
 
     /// Whether values of a type are copied rather than cloned.
@@ -254,18 +245,18 @@ enum Scope {
     Step(usize),
 }
 
-/// A string literal, raw where quotes would otherwise have to be escaped.
-fn string(text: &str) -> TokenStream {
-    let plain = Literal::string(text);
-    let readable = text.contains('"') && !text.contains("\"#") && !text.contains(['\n', '\r']);
-    let raw = readable.then(|| format!("r#\"{text}\"#").parse().ok());
-    raw.flatten().unwrap_or_else(|| quote!(#plain))
-}
+impl Scope {
+    fn of(home: Home) -> Self {
+        match home {
+            Home::Workflow => Self::Workflow,
+            Home::Step(step) => Self::Step(step),
+        }
+    }
 
-/// An identifier of the IR, which may be raw.
-fn ident(name: &str) -> Ident {
-    match name.strip_prefix("r#") {
-        Some(raw) => Ident::new_raw(raw, Span::call_site()),
-        None => format_ident!("{name}"),
+    fn home(self) -> Home {
+        match self {
+            Self::Workflow => Home::Workflow,
+            Self::Step(step) => Home::Step(step),
+        }
     }
 }

@@ -1,191 +1,167 @@
 //! The step functions and `run`.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
-
-use super::{Emitter, doc, expr, ident};
+use super::printer::Printer;
+use super::{Emitter, doc, expr};
 use crate::ir::{Binding, Piece, Plan, Step};
 
 /// The function that runs one step.
-pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
-    let name = ident(&step.name.ident);
+pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
+    let name = &step.name.ident;
     let fallback = format!("Runs step `{}`.", step.name.text);
-    let docs = doc::item(&fallback, &step.description, &step.source);
     let (input, output) = (emitter.type_name("Input"), emitter.type_name("Output"));
-    let errors = doc::errors(&format!(
+    out.blank();
+    out.docs(&doc::item(&fallback, &step.description, &step.source));
+    out.docs(&doc::errors(&format!(
         "If there is no reply, or none that is an `{output}`."
-    ));
-    let (allow, body) = if emitter.options.skeleton {
-        skeleton(&[ident("runner"), ident("input")])
-    } else {
-        (quote!(), quote!(runner.step::<#name::Step>(input).await))
-    };
-    quote! {
-        #docs
-        #errors
-        #allow
-        pub async fn #name<R: Runner>(
-            runner: &R,
-            input: &#name::#input,
-        ) -> Result<#name::#output, Error> {
-            #body
-        }
+    )));
+    if emitter.options.skeleton {
+        out.line("#[allow(clippy::unused_async)]");
     }
+    out.open(format_args!("pub async fn {name}<R: Runner>("));
+    out.line("runner: &R,");
+    out.line(format_args!("input: &{name}::{input},"));
+    out.close(format_args!(") -> Result<{name}::{output}, Error> {{"));
+    out.indent();
+    if emitter.options.skeleton {
+        skeleton("runner, input", out);
+    } else {
+        out.line(format_args!("runner.step::<{name}::Step>(input).await"));
+    }
+    out.close("}");
 }
 
 /// With more steps, `run_with` may be longer than people write functions.
 const FEW: usize = 5;
 
 /// `run` and `run_with`.
-pub(super) fn run(emitter: &Emitter<'_>) -> TokenStream {
+pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
     let workflow = emitter.workflow;
-    let docs = doc::item(
+    let runtime = &emitter.options.runtime;
+    let (inputs, outputs) = (emitter.type_name("Inputs"), emitter.type_name("Outputs"));
+    let errors = doc::errors("That of the first step that fails.");
+    let result = format!("Result<{outputs}, Error>");
+    out.blank();
+    out.docs(&doc::item(
         "Runs the workflow.",
         &workflow.description,
         &workflow.source,
-    );
-    let (inputs_type, outputs_type) = (emitter.type_name("Inputs"), emitter.type_name("Outputs"));
-    let errors = doc::errors("That of the first step that fails.");
-    let with_docs = doc::lines(&["Like [`run`], on a runner of the caller's."]);
-    let outputs: Vec<Ident> = workflow
-        .steps
-        .iter()
-        .map(|step| ident(&step.name.ident))
-        .collect();
-    let (allow, body) = if emitter.options.skeleton {
-        skeleton(&[ident("runner"), ident("inputs")])
+    ));
+    out.docs(&errors);
+    out.open(format_args!(
+        "pub async fn run(inputs: {inputs}) -> {result} {{"
+    ));
+    out.line(format_args!(
+        "run_with({runtime}::default_runner(), inputs).await"
+    ));
+    out.close("}");
+
+    out.blank();
+    out.line("/// Like [`run`], on a runner of the caller's.");
+    out.docs(&errors);
+    if emitter.options.skeleton {
+        out.line("#[allow(clippy::unused_async)]");
+    }
+    if workflow.steps.len() > FEW {
+        out.line("#[allow(clippy::too_many_lines)]");
+    }
+    out.open(format_args!(
+        "pub async fn run_with<R: Runner>(runner: &R, inputs: {inputs}) -> {result} {{"
+    ));
+    if emitter.options.skeleton {
+        skeleton("runner, inputs", out);
     } else {
         let statements = statements(emitter, &workflow.plan);
-        let unused = workflow
-            .inputs
-            .is_empty()
-            .then(|| quote!(let #inputs_type {} = inputs;));
-        let runtime = &emitter.options.runtime;
-        let helpers = emitter
-            .calls_helpers
-            .get()
-            .then(|| quote!(use #runtime::generated::expr;));
-        let body = quote! {
-            #helpers
-            #unused
-            #statements
-            Ok(#outputs_type { #(#outputs,)* })
-        };
-        (quote!(), body)
-    };
-    let runtime = &emitter.options.runtime;
-    let long = (outputs.len() > FEW).then(|| quote!(#[allow(clippy::too_many_lines)]));
-    quote! {
-        #docs
-        #errors
-        pub async fn run(inputs: #inputs_type) -> Result<#outputs_type, Error> {
-            run_with(#runtime::default_runner(), inputs).await
+        if emitter.calls_helpers.get() {
+            out.line(format_args!("use {runtime}::generated::expr;"));
         }
-
-        #with_docs
-        #errors
-        #allow
-        #long
-        pub async fn run_with<R: Runner>(runner: &R, inputs: #inputs_type) -> Result<#outputs_type, Error> {
-            #body
+        if workflow.inputs.is_empty() {
+            out.line(format_args!("let {inputs} {{}} = inputs;"));
         }
+        for statement in statements {
+            out.flow(statement);
+        }
+        let steps: Vec<&str> = workflow
+            .steps
+            .iter()
+            .map(|step| &*step.name.ident)
+            .collect();
+        out.flow(format_args!("Ok({outputs} {{ {} }})", steps.join(", ")));
     }
+    out.close("}");
 }
 
 /// The body of a function in a workflow that has errors: it type-checks and, behind
 /// the `compile_error!` beside it, is never run.
-fn skeleton(arguments: &[Ident]) -> (TokenStream, TokenStream) {
-    (
-        quote!(#[allow(clippy::unused_async)]),
-        quote! {
-            let _ = (#(#arguments,)*);
-            ::core::unreachable!("the workflow has errors")
-        },
-    )
+fn skeleton(arguments: &str, out: &mut Printer) {
+    out.line(format_args!("let _ = ({arguments});"));
+    out.line("::core::unreachable!(\"the workflow has errors\")");
 }
 
 /// Statements after which the outputs of all steps of a plan are in scope.
-fn statements(emitter: &Emitter<'_>, plan: &Plan) -> TokenStream {
+fn statements(emitter: &Emitter<'_>, plan: &Plan) -> Vec<String> {
     match plan {
-        Plan::Series(parts) => parts.iter().map(|part| statements(emitter, part)).collect(),
+        Plan::Series(parts) => parts
+            .iter()
+            .flat_map(|part| statements(emitter, part))
+            .collect(),
         Plan::Step(step) => {
             let (name, output) = (output(emitter, *step), call(emitter, *step));
-            quote!(let #name = #output;)
+            vec![format!("let {name} = {output};")]
         }
         Plan::Parallel(_) | Plan::Graph(_) => {
-            let pattern = pattern(emitter, plan);
-            let future = future(emitter, plan);
-            quote!(let #pattern = #future.await?;)
+            let (pattern, future) = (pattern(emitter, plan), future(emitter, plan));
+            vec![format!("let {pattern} = {future}.await?;")]
         }
     }
 }
 
 /// What binds the result of [`future`].
-fn pattern(emitter: &Emitter<'_>, plan: &Plan) -> TokenStream {
+fn pattern(emitter: &Emitter<'_>, plan: &Plan) -> String {
+    let pair = |a: &str, b: &str| format!("({a}, {b})");
     match plan {
-        Plan::Step(step) => {
-            let name = output(emitter, *step);
-            quote!(#name)
-        }
-        Plan::Series(parts) => {
-            let steps: Vec<Ident> = steps(parts).map(|step| output(emitter, step)).collect();
-            quote!((#(#steps),*))
-        }
-        Plan::Parallel(parts) => joined(
-            parts,
-            &|part| pattern(emitter, part),
-            &|a, b| quote!((#a, #b)),
-        ),
-        Plan::Graph(steps) => joined(
-            steps,
-            &|step| {
-                let name = output(emitter, *step);
-                quote!(#name)
-            },
-            &|a, b| quote!((#a, #b)),
-        ),
+        Plan::Step(step) => output(emitter, *step).to_owned(),
+        Plan::Series(parts) => tuple(emitter, parts),
+        Plan::Parallel(parts) => joined(parts, &|part| pattern(emitter, part), &pair),
+        Plan::Graph(steps) => joined(steps, &|step| output(emitter, *step).to_owned(), &pair),
     }
 }
 
+/// The outputs of all steps of a series.
+fn tuple(emitter: &Emitter<'_>, parts: &[Plan]) -> String {
+    let steps: Vec<&str> = steps(parts).map(|step| output(emitter, step)).collect();
+    format!("({})", steps.join(", "))
+}
+
 /// A future of the outputs of all steps of a plan, in the shape of [`pattern`].
-fn future(emitter: &Emitter<'_>, plan: &Plan) -> TokenStream {
+fn future(emitter: &Emitter<'_>, plan: &Plan) -> String {
     match plan {
         Plan::Step(step) if emitter.workflow.steps[*step].guard.is_none() => {
             started(emitter, *step)
         }
-        Plan::Step(step) => {
-            let output = call(emitter, *step);
-            quote!(async { Ok(#output) })
-        }
+        Plan::Step(step) => format!("async {{ Ok({}) }}", call(emitter, *step)),
         Plan::Series(parts) => {
-            let statements = statements(emitter, plan);
-            let steps: Vec<Ident> = steps(parts).map(|step| output(emitter, step)).collect();
-            quote! {
-                async {
-                    #statements
-                    Ok((#(#steps),*))
-                }
-            }
+            let statements = statements(emitter, plan).join(" ");
+            format!("async {{ {statements} Ok({}) }}", tuple(emitter, parts))
         }
-        Plan::Parallel(parts) => joined(
-            parts,
-            &|part| future(emitter, part),
-            &|a, b| quote!(runner.join(#a, #b)),
-        ),
+        Plan::Parallel(parts) => joined(parts, &|part| future(emitter, part), &join),
         Plan::Graph(steps) => graph(emitter, steps),
     }
 }
 
+fn join(a: &str, b: &str) -> String {
+    format!("runner.join({a}, {b})")
+}
+
 /// Steps that each start as soon as what they need is there: a slot hands on the
 /// output of each step that another one of them waits for.
-fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> TokenStream {
+fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> String {
     let needed: Vec<Vec<(usize, bool)>> = steps
         .iter()
         .map(|step| sources(&emitter.workflow.steps[*step], steps))
         .collect();
     let slot = |step: usize| {
-        let name = output(emitter, step).to_string();
-        format_ident!("{}_slot", name.trim_start_matches("r#"))
+        let name = output(emitter, step);
+        format!("{}_slot", name.trim_start_matches("r#"))
     };
     let shared: Vec<usize> = steps
         .iter()
@@ -195,58 +171,39 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> TokenStream {
             all.any(|(source, _)| source == step)
         })
         .collect();
-    let slots = shared.iter().map(|step| {
-        let slot = slot(*step);
-        quote!(let #slot = Slot::new();)
-    });
-    let blocks: Vec<TokenStream> = steps
+    let slots: Vec<String> = shared
+        .iter()
+        .map(|step| format!("let {} = Slot::new(); ", slot(*step)))
+        .collect();
+    let blocks: Vec<String> = steps
         .iter()
         .zip(&needed)
         .map(|(step, needed)| {
-            let call = call(emitter, *step);
-            let waits = needed.iter().map(|(source, used)| {
-                let (name, slot) = (output(emitter, *source), slot(*source));
-                if *used {
-                    quote!(let #name = #slot.wait().await;)
-                } else {
-                    quote!(#slot.wait().await;)
-                }
-            });
+            let waits: Vec<String> = needed
+                .iter()
+                .map(|(source, used)| {
+                    let slot = slot(*source);
+                    if *used {
+                        format!("let {} = {slot}.wait().await; ", output(emitter, *source))
+                    } else {
+                        format!("{slot}.wait().await; ")
+                    }
+                })
+                .collect();
+            let waits = waits.concat();
             if shared.contains(step) {
                 let (name, slot) = (output(emitter, *step), slot(*step));
-                quote! {
-                    async {
-                        #(#waits)*
-                        let #name = #call;
-                        #slot.fill(&#name);
-                        Ok(#name)
-                    }
-                }
+                let call = call(emitter, *step);
+                format!("async {{ {waits}let {name} = {call}; {slot}.fill(&{name}); Ok({name}) }}")
             } else if emitter.workflow.steps[*step].guard.is_none() {
-                let started = started(emitter, *step);
-                quote! {
-                    async {
-                        #(#waits)*
-                        #started.await
-                    }
-                }
+                format!("async {{ {waits}{}.await }}", started(emitter, *step))
             } else {
-                quote! {
-                    async {
-                        #(#waits)*
-                        Ok(#call)
-                    }
-                }
+                format!("async {{ {waits}Ok({}) }}", call(emitter, *step))
             }
         })
         .collect();
-    let all = joined(&blocks, &Clone::clone, &|a, b| quote!(runner.join(#a, #b)));
-    quote! {
-        async {
-            #(#slots)*
-            #all.await
-        }
-    }
+    let all = joined(&blocks, &Clone::clone, &join);
+    format!("async {{ {}{all}.await }}", slots.concat())
 }
 
 /// Which of `steps` a step waits for, and whether it takes values from it.
@@ -262,15 +219,15 @@ fn sources(step: &Step, steps: &[usize]) -> Vec<(usize, bool)> {
 /// Two by two, in a balanced tree: types nest only as deep as they must.
 fn joined<T>(
     parts: &[T],
-    leaf: &dyn Fn(&T) -> TokenStream,
-    join: &dyn Fn(TokenStream, TokenStream) -> TokenStream,
-) -> TokenStream {
+    leaf: &dyn Fn(&T) -> String,
+    join: &dyn Fn(&str, &str) -> String,
+) -> String {
     match parts {
-        [] => quote!(()),
+        [] => "()".to_owned(),
         [part] => leaf(part),
         parts => {
             let (left, right) = parts.split_at(parts.len().div_ceil(2));
-            join(joined(left, leaf, join), joined(right, leaf, join))
+            join(&joined(left, leaf, join), &joined(right, leaf, join))
         }
     }
 }
@@ -296,71 +253,73 @@ fn steps(parts: &[Plan]) -> impl Iterator<Item = usize> {
 }
 
 /// The local that holds a step's output.
-pub(super) fn output(emitter: &Emitter<'_>, step: usize) -> Ident {
-    ident(&emitter.workflow.steps[step].name.ident)
+pub(super) fn output<'a>(emitter: &Emitter<'a>, step: usize) -> &'a str {
+    &emitter.workflow.steps[step].name.ident
 }
 
-/// The output of a step, as a statement of an async block that returns a result: awaited, and in an
+/// The output of a step, as an expression in an async block that returns a result: awaited, and in an
 /// `Option` if the step has a condition.
-fn call(emitter: &Emitter<'_>, step: usize) -> TokenStream {
+fn call(emitter: &Emitter<'_>, step: usize) -> String {
     let started = started(emitter, step);
     let Some(guard) = &emitter.workflow.steps[step].guard else {
-        return quote!(#started.await?);
+        return format!("{started}.await?");
     };
     let tests = expr::tests(emitter, &guard.tests);
-    let ran: Vec<Ident> = guard
+    let ran: Vec<&str> = guard
         .ran
         .iter()
         .map(|step| output(emitter, *step))
         .collect();
-    match (ran.as_slice(), tests) {
-        ([], tests) => {
-            let tests = tests.unwrap_or_else(|| quote!(true));
-            quote! {
-                if #tests {
-                    Some(#started.await?)
-                } else {
-                    None
-                }
-            }
-        }
-        (ran, tests) => {
-            let tests = tests.map(|tests| quote!(if #tests));
-            let (values, patterns) = match ran {
-                [only] => (quote!(&#only), quote!(Some(#only))),
-                several => (quote!((#(&#several,)*)), quote!((#(Some(#several),)*))),
-            };
-            quote! {
-                match #values {
-                    #patterns #tests => Some(#started.await?),
-                    _ => None,
-                }
-            }
-        }
+    if ran.is_empty() {
+        let tests = tests.unwrap_or_else(|| "true".to_owned());
+        return format!("if {tests} {{ Some({started}.await?) }} else {{ None }}");
     }
+    let tests = tests.map_or_else(String::new, |tests| format!(" if {tests}"));
+    let each = |what: &dyn Fn(&str) -> String| -> String {
+        let all: Vec<String> = ran.iter().map(|name| what(name)).collect();
+        match all.as_slice() {
+            [only] => only.clone(),
+            several => format!("({})", several.join(", ")),
+        }
+    };
+    let values = each(&|name| format!("&{name}"));
+    let patterns = each(&|name| format!("Some({name})"));
+    format!("match {values} {{ {patterns}{tests} => Some({started}.await?), _ => None }}")
 }
 
 /// The call of a step's function, its input built in place.
-fn started(emitter: &Emitter<'_>, step: usize) -> TokenStream {
+fn started(emitter: &Emitter<'_>, step: usize) -> String {
     let name = output(emitter, step);
-    let fields = emitter.workflow.steps[step].inputs.iter().map(|input| {
-        let field = ident(&input.field.name.ident);
-        let value = match &input.binding {
-            Binding::Value(value) => expr::value(emitter, value),
-            Binding::Text(pieces) => text(emitter, pieces),
-        };
-        quote!(#field: #value)
-    });
+    let fields: Vec<String> = emitter.workflow.steps[step]
+        .inputs
+        .iter()
+        .map(|input| {
+            let value = match &input.binding {
+                Binding::Value(value) => expr::value(emitter, value),
+                Binding::Text(pieces) => text(emitter, pieces),
+            };
+            format!("{}: {value}", input.field.name.ident)
+        })
+        .collect();
     let input = emitter.type_name("Input");
-    quote!(#name(runner, &#name::#input { #(#fields,)* }))
+    match fields.as_slice() {
+        [] => format!("{name}(runner, &{name}::{input} {{}})"),
+        _ => format!(
+            "{name}(runner, &{name}::{input} {{ {} }})",
+            fields.join(", ")
+        ),
+    }
 }
 
-fn text(emitter: &Emitter<'_>, pieces: &[Piece]) -> TokenStream {
+fn text(emitter: &Emitter<'_>, pieces: &[Piece]) -> String {
     let helpers = expr::helpers(emitter);
-    let pieces = pieces.iter().map(|piece| match piece {
-        Piece::Literal(literal) => quote!(#literal),
-        Piece::Value(value) => expr::shown(emitter, value),
-    });
-    // Not `format!`: code in a macro call cannot be formatted.
-    quote!(#helpers::concat(&[#(#pieces,)*]))
+    let pieces: Vec<String> = pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Literal(literal) => super::printer::string(literal),
+            Piece::Value(value) => expr::shown(emitter, value),
+        })
+        .collect();
+    // Not `format!`: what is between braces would be code.
+    format!("{helpers}::concat(&[{}])", pieces.join(", "))
 }

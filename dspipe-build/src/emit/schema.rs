@@ -1,76 +1,222 @@
 //! JSON Schema of a reply, and types as people read them.
 
-use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 
-use crate::ir::{Field, Type, TypeDefKind, TypeKind, Workflow};
+use serde_json::{Value, json};
+
+use crate::ir::{Bounds, Field, Home, Type, TypeDef, TypeDefKind, TypeKind, TypeRef, Workflow};
 
 /// The schema of the object that holds these fields, on one line.
 pub(super) fn of_fields(workflow: &Workflow, fields: &[Field]) -> String {
-    object(workflow, fields).to_string()
+    let mut writer = Writer {
+        workflow,
+        definitions: Vec::new(),
+        open: Vec::new(),
+    };
+    let mut json = String::with_capacity(200 * fields.len());
+    writer.object(fields, &mut json);
+    if !writer.definitions.is_empty() {
+        key("$defs", &mut json);
+        json.push('{');
+        for (name, definition) in &writer.definitions {
+            key(name, &mut json);
+            json.push_str(definition);
+        }
+        json.push('}');
+    }
+    json.push('}');
+    json
 }
 
-fn object(workflow: &Workflow, fields: &[Field]) -> Value {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for field in fields {
-        let mut schema = of_type(workflow, &field.ty);
-        if let (Value::Object(schema), false) = (&mut schema, field.description.is_empty()) {
-            schema.insert("description".to_owned(), json!(field.description));
+/// Types are written where they are used, but for those that contain themselves.
+///
+/// A schema is text from the start, and open at its end while there may be more to say of it.
+struct Writer<'a> {
+    workflow: &'a Workflow,
+    definitions: Vec<(&'a str, String)>,
+    /// Recursive types that are being defined.
+    open: Vec<TypeRef>,
+}
+
+impl<'a> Writer<'a> {
+    fn object(&mut self, fields: &[Field], json: &mut String) {
+        json.push_str("{\"type\":\"object\",\"properties\":{");
+        for field in fields {
+            key(&field.name.text, json);
+            self.of_type(&field.ty, &field.description, json);
+            if let Some(default) = &field.default {
+                key("default", json);
+                // Writing to a string does not fail.
+                let _ = write!(json, "{default}");
+            }
+            json.push('}');
         }
-        properties.insert(field.name.text.clone(), schema);
-        if !matches!(field.ty.kind, TypeKind::Optional(_)) {
-            required.push(json!(field.name.text));
+        json.push('}');
+        key("required", json);
+        let required = fields.iter().filter(|field| {
+            field.default.is_none() && !matches!(field.ty.kind, TypeKind::Optional(_))
+        });
+        list(required, json, |field, json| quoted(&field.name.text, json));
+        key("additionalProperties", json);
+        json.push_str("false");
+    }
+
+    fn of_type(&mut self, ty: &Type, description: &str, json: &mut String) {
+        let mut meaning = String::new();
+        match &ty.kind {
+            TypeKind::String => json.push_str("{\"type\":\"string\""),
+            TypeKind::Integer => json.push_str("{\"type\":\"integer\""),
+            TypeKind::Number => json.push_str("{\"type\":\"number\""),
+            TypeKind::Boolean => json.push_str("{\"type\":\"boolean\""),
+            TypeKind::Any | TypeKind::Broken => json.push('{'),
+            TypeKind::Object => json.push_str("{\"type\":\"object\""),
+            TypeKind::List(item) => {
+                json.push_str("{\"type\":\"array\",\"items\":");
+                self.of_type(item, "", json);
+                json.push('}');
+            }
+            TypeKind::Map(value) => {
+                json.push_str("{\"type\":\"object\",\"additionalProperties\":");
+                self.of_type(value, "", json);
+                json.push('}');
+            }
+            TypeKind::Optional(inner) => {
+                json.push_str("{\"anyOf\":[");
+                self.of_type(inner, "", json);
+                json.push_str("},{\"type\":\"null\"}]");
+            }
+            TypeKind::Struct(reference)
+            | TypeKind::Enum(reference)
+            | TypeKind::Union(reference) => meaning = self.named(*reference, json),
+        }
+        limit(ty.bounds(), json);
+        let description = match (description, meaning.as_str()) {
+            (text, "") | ("", text) => text.to_owned(),
+            (text, meaning) if text == meaning => text.to_owned(),
+            (text, meaning) => format!("{text}. {meaning}"),
+        };
+        if !description.is_empty() {
+            key("description", json);
+            quoted(&description, json);
         }
     }
-    json!({
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    })
+
+    /// Writes a named type; what there is to say of it besides.
+    fn named(&mut self, reference: TypeRef, json: &mut String) -> String {
+        let def = self.workflow.type_def(reference);
+        if !def.recursive {
+            return self.definition(def, json);
+        }
+        let name = def.ident.trim_start_matches("r#");
+        let known = self.definitions.iter().any(|(known, _)| *known == name);
+        if !known && !self.open.contains(&reference) {
+            self.open.push(reference);
+            let mut definition = String::new();
+            let meaning = self.definition(def, &mut definition);
+            self.open.pop();
+            if !meaning.is_empty() {
+                key("description", &mut definition);
+                quoted(&meaning, &mut definition);
+            }
+            definition.push('}');
+            self.definitions.push((name, definition));
+        }
+        json.push_str("{\"$ref\":");
+        quoted(&format!("#/$defs/{name}"), json);
+        String::new()
+    }
+
+    fn definition(&mut self, def: &'a TypeDef, json: &mut String) -> String {
+        match &def.kind {
+            TypeDefKind::Struct(fields) => self.object(fields, json),
+            TypeDefKind::Enum(values) => {
+                json.push_str("{\"type\":\"string\",\"enum\":");
+                list(values.iter(), json, |value, json| {
+                    quoted(&value.name.text, json);
+                });
+                let meanings: Vec<String> = values
+                    .iter()
+                    .filter(|value| !value.description.is_empty())
+                    .map(|value| format!("{}: {}", value.name.text, value.description))
+                    .collect();
+                return meanings.join("; ");
+            }
+            TypeDefKind::Union(all) => {
+                json.push_str("{\"anyOf\":");
+                list(all.iter(), json, |one, json| {
+                    self.of_type(&one.ty, &one.description, json);
+                    json.push('}');
+                });
+            }
+        }
+        match def.home {
+            Home::Workflow => def.description.clone(),
+            Home::Step(_) => String::new(),
+        }
+    }
 }
 
-fn of_type(workflow: &Workflow, ty: &Type) -> Value {
-    let mut schema = match &ty.kind {
-        TypeKind::String => json!({"type": "string"}),
-        TypeKind::Integer => json!({"type": "integer"}),
-        TypeKind::Number => json!({"type": "number"}),
-        TypeKind::Boolean => json!({"type": "boolean"}),
-        TypeKind::Any | TypeKind::Broken => json!({}),
-        TypeKind::Object => json!({"type": "object"}),
-        TypeKind::List(item) => json!({"type": "array", "items": of_type(workflow, item)}),
-        TypeKind::Map(value) => {
-            json!({"type": "object", "additionalProperties": of_type(workflow, value)})
+/// A key of an object, after those that are there.
+fn key(name: &str, json: &mut String) {
+    if !json.ends_with('{') {
+        json.push(',');
+    }
+    quoted(name, json);
+    json.push(':');
+}
+
+fn list<T>(
+    items: impl Iterator<Item = T>,
+    json: &mut String,
+    mut write: impl FnMut(T, &mut String),
+) {
+    json.push('[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            json.push(',');
         }
-        TypeKind::Optional(inner) => {
-            json!({"anyOf": [of_type(workflow, inner), {"type": "null"}]})
-        }
-        TypeKind::Struct(reference) | TypeKind::Enum(reference) => {
-            match &workflow.type_def(*reference).kind {
-                TypeDefKind::Struct(fields) => object(workflow, fields),
-                TypeDefKind::Enum(values) => {
-                    let values: Vec<&str> = values.iter().map(|v| v.text.as_str()).collect();
-                    json!({"type": "string", "enum": values})
-                }
-            }
+        write(item, json);
+    }
+    json.push(']');
+}
+
+/// A text as JSON.
+fn quoted(text: &str, json: &mut String) {
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+    {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        let _ = write!(json, "{}", Value::from(text));
+    }
+}
+
+fn limit(bounds: &Bounds, json: &mut String) {
+    let mut limit = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            key(name, json);
+            let _ = write!(json, "{value}");
         }
     };
-    if let Value::Object(schema) = &mut schema {
-        let bounds = &ty.bounds;
-        let mut limit = |key: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                schema.insert(key.to_owned(), value);
-            }
-        };
-        limit("minimum", bounds.minimum.map(number));
-        limit("maximum", bounds.maximum.map(number));
-        limit("minLength", bounds.min_length.map(Value::from));
-        limit("maxLength", bounds.max_length.map(Value::from));
-        limit("minItems", bounds.min_items.map(Value::from));
-        limit("maxItems", bounds.max_items.map(Value::from));
-        limit("pattern", bounds.pattern.clone().map(Value::from));
+    if !bounds.numbers.is_empty() {
+        let numbers = bounds.numbers.iter().copied().map(number).collect();
+        limit("enum", Some(Value::Array(numbers)));
     }
-    schema
+    limit("const", bounds.boolean.map(Value::from));
+    limit("minimum", bounds.minimum.map(number));
+    limit("maximum", bounds.maximum.map(number));
+    limit("exclusiveMinimum", bounds.exclusive_minimum.map(number));
+    limit("exclusiveMaximum", bounds.exclusive_maximum.map(number));
+    limit("multipleOf", bounds.multiple_of.map(number));
+    limit("minLength", bounds.min_length.map(Value::from));
+    limit("maxLength", bounds.max_length.map(Value::from));
+    limit("minItems", bounds.min_items.map(Value::from));
+    limit("maxItems", bounds.max_items.map(Value::from));
+    limit("uniqueItems", bounds.unique_items.then_some(true.into()));
+    limit("pattern", bounds.pattern.clone().map(Value::from));
 }
 
 /// `5` rather than `5.0`: some servers take only whole numbers for integers.
@@ -85,46 +231,97 @@ fn number(limit: f64) -> Value {
 
 /// A type in words, for prompts: `list of string`, `"low" | "high"`.
 pub(super) fn describe(workflow: &Workflow, ty: &Type) -> String {
-    match &ty.kind {
-        TypeKind::String => "string".to_owned(),
-        TypeKind::Integer => "integer".to_owned(),
-        TypeKind::Number => "number".to_owned(),
-        TypeKind::Boolean => "boolean".to_owned(),
-        TypeKind::Any | TypeKind::Broken => "any JSON value".to_owned(),
-        TypeKind::Object => "object".to_owned(),
-        TypeKind::List(item) if item.kind == TypeKind::Any => "list".to_owned(),
-        TypeKind::List(item) => format!("list of {}", part(workflow, item)),
-        TypeKind::Map(value) => format!("map of names to {}", part(workflow, value)),
-        TypeKind::Optional(inner) => format!("{} or null", part(workflow, inner)),
-        TypeKind::Struct(reference) | TypeKind::Enum(reference) => {
-            match &workflow.type_def(*reference).kind {
-                TypeDefKind::Struct(fields) => {
-                    let fields: Vec<String> = fields
-                        .iter()
-                        .map(|field| {
-                            format!("\"{}\": {}", field.name.text, describe(workflow, &field.ty))
-                        })
-                        .collect();
-                    format!("{{{}}}", fields.join(", "))
-                }
-                TypeDefKind::Enum(values) => {
-                    let values: Vec<String> = values
-                        .iter()
-                        .map(|value| format!("{:?}", value.text))
-                        .collect();
-                    values.join(" | ")
-                }
+    Words {
+        workflow,
+        open: Vec::new(),
+    }
+    .ty(ty)
+}
+
+struct Words<'a> {
+    workflow: &'a Workflow,
+    /// Recursive types around the one that is being described.
+    open: Vec<TypeRef>,
+}
+
+impl Words<'_> {
+    fn ty(&mut self, ty: &Type) -> String {
+        match &ty.kind {
+            TypeKind::String => "string".to_owned(),
+            TypeKind::Integer | TypeKind::Number if !ty.bounds().numbers.is_empty() => {
+                numbers(ty.bounds())
             }
+            TypeKind::Integer => "integer".to_owned(),
+            TypeKind::Number => "number".to_owned(),
+            TypeKind::Boolean => match ty.bounds().boolean {
+                Some(value) => value.to_string(),
+                None => "boolean".to_owned(),
+            },
+            TypeKind::Any | TypeKind::Broken => "any JSON value".to_owned(),
+            TypeKind::Object => "object".to_owned(),
+            TypeKind::List(item) if item.kind == TypeKind::Any => "list".to_owned(),
+            TypeKind::List(item) => format!("list of {}", self.part(item)),
+            TypeKind::Map(value) => format!("map of names to {}", self.part(value)),
+            TypeKind::Optional(inner) => format!("{} or null", self.part(inner)),
+            TypeKind::Struct(reference)
+            | TypeKind::Enum(reference)
+            | TypeKind::Union(reference) => self.named(*reference),
+        }
+    }
+
+    fn named(&mut self, reference: TypeRef) -> String {
+        let def = self.workflow.type_def(reference);
+        let name = def.ident.trim_start_matches("r#");
+        if self.open.contains(&reference) {
+            return name.to_owned();
+        }
+        if def.recursive {
+            self.open.push(reference);
+        }
+        let text = match &def.kind {
+            TypeDefKind::Struct(fields) => {
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|field| format!("\"{}\": {}", field.name.text, self.ty(&field.ty)))
+                    .collect();
+                format!("{{{}}}", fields.join(", "))
+            }
+            TypeDefKind::Enum(values) => {
+                let values: Vec<String> = values
+                    .iter()
+                    .map(|value| match value.description.as_str() {
+                        "" => format!("{:?}", value.name.text),
+                        meaning => format!("{:?} ({meaning})", value.name.text),
+                    })
+                    .collect();
+                values.join(" | ")
+            }
+            TypeDefKind::Union(all) => {
+                let all: Vec<String> = all.iter().map(|one| self.part(&one.ty)).collect();
+                all.join(" or ")
+            }
+        };
+        if def.recursive {
+            self.open.pop();
+            // Named, so that what is inside of it can say so.
+            return format!("{name} = {text}");
+        }
+        text
+    }
+
+    /// A type inside another: in parentheses, if it could be taken apart wrongly.
+    fn part(&mut self, ty: &Type) -> String {
+        let text = self.ty(ty);
+        let alternatives = matches!(ty.kind, TypeKind::Union(_));
+        if text.contains(' ') && (alternatives || !text.starts_with('{')) {
+            format!("({text})")
+        } else {
+            text
         }
     }
 }
 
-/// A type inside another: in parentheses, if it could be taken apart wrongly.
-fn part(workflow: &Workflow, ty: &Type) -> String {
-    let text = describe(workflow, ty);
-    if text.contains(' ') && !text.starts_with('{') {
-        format!("({text})")
-    } else {
-        text
-    }
+fn numbers(bounds: &Bounds) -> String {
+    let all: Vec<String> = bounds.numbers.iter().map(ToString::to_string).collect();
+    all.join(" | ")
 }

@@ -3,297 +3,381 @@
 //! The impls are written out instead of derived: they cost rustc about a quarter of
 //! serde's derives, and the reader reports every bad field of a reply, not the first.
 
-use proc_macro2::{Ident, Literal, TokenStream};
-use quote::quote;
-
-use super::{Emitter, Scope, doc, ident};
-use crate::ir::{Bounds, Field, Name, Type, TypeDef, TypeDefKind, TypeKind};
+use super::printer::{Printer, float, string};
+use super::{Emitter, Scope, doc};
+use crate::ir::{Alternative, Bounds, Field, Name, Type, TypeDef, TypeDefKind, TypeKind, Variant};
 
 /// What is derived for every struct and every enum, and need not be asked for.
-const STRUCT_DERIVES: [&str; 3] = ["Clone", "Debug", "PartialEq"];
-const ENUM_DERIVES: [&str; 6] = ["Clone", "Copy", "Debug", "PartialEq", "Eq", "Hash"];
+const STRUCT_DERIVES: &str = "Clone, Debug, PartialEq";
+const ENUM_DERIVES: &str = "Clone, Copy, Debug, PartialEq, Eq, Hash";
 
 /// `Inputs`: what the workflow takes.
-pub(super) fn inputs(emitter: &Emitter<'_>) -> TokenStream {
-    let fields: Vec<&Field> = emitter
-        .workflow
-        .inputs
-        .iter()
-        .map(|input| &input.field)
-        .collect();
-    let docs = doc::lines(&["What the workflow takes."]);
-    record(
-        emitter,
-        Scope::Workflow,
-        &emitter.type_name("Inputs"),
-        &docs,
-        &fields,
-    )
+pub(super) fn inputs(emitter: &Emitter<'_>, out: &mut Printer) {
+    let inputs = emitter.workflow.inputs.iter().map(|input| &input.field);
+    let head = Head {
+        scope: Scope::Workflow,
+        name: emitter.type_name("Inputs"),
+        docs: doc::lines(&["What the workflow takes."]),
+    };
+    record(emitter, &head, inputs, out);
 }
 
 /// `Outputs`: what each step gave.
-pub(super) fn outputs(emitter: &Emitter<'_>) -> TokenStream {
-    let docs = doc::lines(&["What each step gave."]);
+pub(super) fn outputs(emitter: &Emitter<'_>, out: &mut Printer) {
+    let output = emitter.type_name("Output");
     let members: Vec<Member> = emitter
         .workflow
         .steps
         .iter()
-        .map(|step| {
-            let module = ident(&step.name.ident);
-            let output = emitter.type_name("Output");
-            Member {
-                name: &step.name,
-                ident: module.clone(),
-                docs: doc::output(step),
-                ty: quote!(#module::#output),
-                optional: step.guard.is_some(),
-                checks: None,
-            }
+        .map(|step| Member {
+            name: &step.name,
+            docs: doc::output(step),
+            ty: format!("{}::{output}", step.name.ident),
+            optional: step.guard.is_some(),
+            default: None,
+            checks: Vec::new(),
         })
         .collect();
-    structure(
-        emitter,
-        Scope::Workflow,
-        &emitter.type_name("Outputs"),
-        &docs,
-        &members,
-    )
+    let head = Head {
+        scope: Scope::Workflow,
+        name: emitter.type_name("Outputs"),
+        docs: doc::lines(&["What each step gave."]),
+    };
+    structure(emitter, &head, &members, out);
 }
 
-/// A type of a step.
-pub(super) fn definition(emitter: &Emitter<'_>, step: usize, def: &TypeDef) -> TokenStream {
-    if emitter.replacement(step, def).is_some() {
-        return TokenStream::new();
+/// The name of a type, and what stands above it.
+pub(super) struct Head {
+    pub(super) scope: Scope,
+    pub(super) name: String,
+    pub(super) docs: Vec<String>,
+}
+
+/// A type of a step, or one with a name of its own.
+pub(super) fn definition(emitter: &Emitter<'_>, scope: Scope, def: &TypeDef, out: &mut Printer) {
+    if emitter.replacement(def).is_some() {
+        return;
     }
-    let name = emitter.type_name(&def.ident);
+    let fallback = match &def.kind {
+        TypeDefKind::Struct(_) => "An object.",
+        TypeDefKind::Enum(_) => "One of a fixed set of values.",
+        TypeDefKind::Union(_) => "One of several types.",
+    };
+    let head = Head {
+        scope,
+        name: emitter.type_name(&def.ident),
+        docs: doc::item(fallback, &def.description, &def.source),
+    };
     match &def.kind {
-        TypeDefKind::Struct(fields) => {
-            let docs = doc::item("An object.", &def.description, &def.source);
-            let fields: Vec<&Field> = fields.iter().collect();
-            record(emitter, Scope::Step(step), &name, &docs, &fields)
-        }
-        TypeDefKind::Enum(values) => {
-            let docs = doc::item(
-                "One of a fixed set of values.",
-                &def.description,
-                &def.source,
-            );
-            enumeration(emitter, Scope::Step(step), &name, &docs, values)
-        }
+        TypeDefKind::Struct(fields) => record(emitter, &head, fields.iter(), out),
+        TypeDefKind::Enum(values) => enumeration(emitter, &head, values, out),
+        TypeDefKind::Union(all) => union(emitter, &head, all, out),
     }
 }
 
 /// A struct of fields.
-pub(super) fn record(
+pub(super) fn record<'f>(
     emitter: &Emitter<'_>,
-    scope: Scope,
-    name: &Ident,
-    docs: &TokenStream,
-    fields: &[&Field],
-) -> TokenStream {
+    head: &Head,
+    fields: impl Iterator<Item = &'f Field>,
+    out: &mut Printer,
+) {
     let members: Vec<Member> = fields
-        .iter()
         .map(|field| {
             let (ty, optional) = match &field.ty.kind {
                 TypeKind::Optional(inner) => (&**inner, true),
                 _ => (&field.ty, false),
             };
+            let default = field.default.as_ref();
             Member {
                 name: &field.name,
-                ident: ident(&field.name.ident),
                 docs: doc::field(&field.name.text, &field.description),
-                ty: emitter.ty(ty, scope),
+                ty: boxed(emitter.ty(ty, head.scope), field.boxed),
                 optional,
+                default: default.map(|value| string(&value.to_string())),
                 checks: checks(ty),
             }
         })
         .collect();
-    structure(emitter, scope, name, docs, &members)
+    structure(emitter, head, &members, out);
 }
 
 /// A field of a struct, ready to be written.
 struct Member<'a> {
     name: &'a Name,
-    ident: Ident,
-    docs: TokenStream,
+    docs: Vec<String>,
     /// Without the `Option` of an optional field.
-    ty: TokenStream,
+    ty: String,
     optional: bool,
+    /// JSON that stands for it where it is absent.
+    default: Option<String>,
     /// What to do with a value that was read, as statements on `at` and `value`.
-    checks: Option<TokenStream>,
+    checks: Vec<String>,
 }
 
-fn structure(
-    emitter: &Emitter<'_>,
-    scope: Scope,
-    name: &Ident,
-    docs: &TokenStream,
-    members: &[Member<'_>],
-) -> TokenStream {
-    let text = name.to_string();
-    let count = Literal::usize_unsuffixed(members.len());
-    let declared = members.iter().map(|member| {
-        let Member {
-            ident, docs, ty, ..
-        } = member;
-        let ty = if member.optional {
-            quote!(Option<#ty>)
+fn boxed(ty: String, boxed: bool) -> String {
+    if boxed { format!("Box<{ty}>") } else { ty }
+}
+
+fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &mut Printer) {
+    let name = &head.name;
+    declare(emitter, head, STRUCT_DERIVES, out);
+    out.open(format_args!("pub struct {name} {{"));
+    for member in members {
+        let (ident, ty) = (&member.name.ident, &member.ty);
+        out.docs(&member.docs);
+        out.line(&if member.optional {
+            format!("pub {ident}: Option<{ty}>,")
         } else {
-            quote!(#ty)
-        };
-        quote!(#docs pub #ident: #ty)
-    });
-    let reads = members.iter().map(|member| {
-        let (ident, key) = (&member.ident, &member.name.text);
-        let method = if member.optional {
-            quote!(optional)
-        } else {
-            quote!(required)
-        };
+            format!("pub {ident}: {ty},")
+        });
+    }
+    out.close("}");
+
+    read(members, name, out);
+
+    out.blank();
+    out.open(format_args!("impl Serialize for {name} {{"));
+    out.open(SERIALIZE);
+    let mutable = if members.is_empty() { "" } else { "mut " };
+    let text = string(name.trim_start_matches("r#"));
+    let count = members.len();
+    out.line(format_args!(
+        "let {mutable}object = serializer.serialize_struct({text}, {count})?;"
+    ));
+    for Member { name, .. } in members {
+        let (ident, key) = (&name.ident, string(&name.text));
+        out.flow(format_args!(
+            "object.serialize_field({key}, &self.{ident})?;"
+        ));
+    }
+    out.line("object.end()");
+    out.close("}");
+    out.close("}");
+    deserialize(emitter, name, out);
+}
+
+const SERIALIZE: &str =
+    "fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {";
+
+/// `Read` of a struct. Named like this, no field can hide the reader itself.
+fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
+    open_read(name, out);
+    match members {
+        [] => out.line("from.object()?;"),
+        _ => out.line("let mut __object = from.object()?;"),
+    }
+    for member in members {
+        let (ident, key) = (&member.name.ident, string(&member.name.text));
         // The checks that follow do not say which type they are for.
-        let ty = member.checks.is_some().then_some(&member.ty);
-        let ty = ty.map(|ty| quote!(::<#ty>));
-        quote!(let #ident = __object.#method #ty (#key);)
-    });
-    let checked = members.iter().filter_map(|member| {
-        let (ident, key) = (&member.ident, &member.name.text);
-        let checks = member.checks.as_ref()?;
-        let checks = if member.optional {
-            quote!(at.some(value, |at, value| { #checks });)
-        } else {
-            quote!(#checks)
+        let ty = match member.checks.as_slice() {
+            [] => String::new(),
+            _ => format!("::<{}>", member.ty),
         };
-        Some(quote!(__object.check(#key, &#ident, |at, value| { #checks });))
-    });
-    let built = members.iter().map(|member| {
-        let ident = &member.ident;
-        quote!(#ident: #ident?)
-    });
-    let writes = members.iter().map(|member| {
-        let (ident, key) = (&member.ident, &member.name.text);
-        quote!(object.serialize_field(#key, &self.#ident)?;)
-    });
-    let mutable = (!members.is_empty()).then(|| quote!(mut));
-    // Named like this, no field can hide the reader itself.
-    let object = match members {
-        [] => quote!(from.object()?;),
-        _ => quote!(let mut __object = from.object()?;),
-    };
-    let deserialize = deserialize(emitter, name);
-    let attributes = emitter.attributes(scope, name, &STRUCT_DERIVES);
-    quote! {
-        #docs
-        #[derive(Clone, Debug, PartialEq)]
-        #attributes
-        pub struct #name {
-            #(#declared,)*
-        }
-
-        impl Read for #name {
-            fn read(from: Reader<'_>) -> Option<Self> {
-                #object
-                #(#reads)*
-                #(#checked)*
-                Some(Self { #(#built,)* })
+        out.flow(&match (&member.default, member.optional) {
+            (Some(default), _) => {
+                format!("let {ident} = __object.or_default{ty}({key}, {default});")
             }
-        }
+            (None, true) => format!("let {ident} = __object.optional{ty}({key});"),
+            (None, false) => format!("let {ident} = __object.required{ty}({key});"),
+        });
+    }
+    for member in members.iter().filter(|member| !member.checks.is_empty()) {
+        let (ident, key) = (&member.name.ident, string(&member.name.text));
+        let checks = closure(&member.checks);
+        let checks = if member.optional && member.default.is_none() {
+            format!("|at, value| at.some(value, {checks})")
+        } else {
+            checks
+        };
+        out.flow(format_args!("__object.check({key}, &{ident}, {checks});"));
+    }
+    let built: Vec<String> = members
+        .iter()
+        .map(|Member { name, .. }| format!("{0}: {0}?", name.ident))
+        .collect();
+    match built.as_slice() {
+        [] => out.line("Some(Self {})"),
+        _ => out.flow(format_args!("Some(Self {{ {} }})", built.join(", "))),
+    }
+    out.close("}");
+    out.close("}");
+}
 
-        impl Serialize for #name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let #mutable object = serializer.serialize_struct(#text, #count)?;
-                #(#writes)*
-                object.end()
-            }
-        }
+fn open_read(name: &str, out: &mut Printer) {
+    out.blank();
+    out.open(format_args!("impl Read for {name} {{"));
+    out.open("fn read(from: Reader<'_>) -> Option<Self> {");
+}
 
-        #deserialize
+/// Docs, derives and attributes.
+fn declare(emitter: &Emitter<'_>, head: &Head, derives: &str, out: &mut Printer) {
+    out.blank();
+    out.docs(&head.docs);
+    out.line(format_args!("#[derive({derives})]"));
+    for attribute in emitter.attributes(head.scope, &head.name, derives) {
+        out.line(attribute);
     }
 }
 
-fn enumeration(
-    emitter: &Emitter<'_>,
-    scope: Scope,
-    name: &Ident,
-    docs: &TokenStream,
-    values: &[Name],
-) -> TokenStream {
-    let variants: Vec<Ident> = values.iter().map(|value| ident(&value.ident)).collect();
-    let texts: Vec<&str> = values.iter().map(|value| value.text.as_str()).collect();
-    let variant_docs = values
-        .iter()
-        .map(|value| doc::lines(&[&format!("`{}`", value.text.replace('`', "'"))]));
-    let count = Literal::usize_unsuffixed(values.len());
-    let deserialize = deserialize(emitter, name);
-    let attributes = emitter.attributes(scope, name, &ENUM_DERIVES);
-    quote! {
-        #docs
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #attributes
-        pub enum #name {
-            #(#variant_docs #variants,)*
-        }
-
-        impl #name {
-            /// Every value, in the order of the workflow file.
-            pub const ALL: [Self; #count] = [#(Self::#variants,)*];
-
-            /// The value as it is written in the workflow file and in JSON.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    #(Self::#variants => #texts,)*
-                }
-            }
-        }
-
-        impl Display for #name {
-            fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl Read for #name {
-            fn read(from: Reader<'_>) -> Option<Self> {
-                from.one_of(&[#((#texts, Self::#variants),)*])
-            }
-        }
-
-        impl Serialize for #name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        #deserialize
+fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut Printer) {
+    let name = &head.name;
+    declare(emitter, head, ENUM_DERIVES, out);
+    out.open(format_args!("pub enum {name} {{"));
+    for Variant { name, description } in values {
+        out.docs(&doc::variant(&name.text, description));
+        out.line(format_args!("{},", name.ident));
     }
+    out.close("}");
+
+    out.blank();
+    out.open(format_args!("impl {name} {{"));
+    out.line("/// Every value, in the order of the workflow file.");
+    let variants = |each: &dyn Fn(&Variant) -> String| -> String {
+        let all: Vec<String> = values.iter().map(each).collect();
+        all.join(", ")
+    };
+    let all = variants(&|value| format!("Self::{}", value.name.ident));
+    out.flow(format_args!(
+        "pub const ALL: [Self; {}] = [{all}];",
+        values.len()
+    ));
+    out.blank();
+    out.line("/// The value as it is written in the workflow file and in JSON.");
+    out.line("#[must_use]");
+    out.open("pub const fn as_str(self) -> &'static str {");
+    out.open("match self {");
+    for Variant { name, .. } in values {
+        out.line(format_args!(
+            "Self::{} => {},",
+            name.ident,
+            string(&name.text)
+        ));
+    }
+    out.close("}");
+    out.close("}");
+    out.close("}");
+
+    out.blank();
+    out.open(format_args!("impl Display for {name} {{"));
+    out.open("fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {");
+    out.line("f.write_str(self.as_str())");
+    out.close("}");
+    out.close("}");
+
+    open_read(name, out);
+    let pairs =
+        variants(&|value| format!("({}, Self::{})", string(&value.name.text), value.name.ident));
+    out.flow(format_args!("from.one_of(&[{pairs}])"));
+    out.close("}");
+    out.close("}");
+
+    out.blank();
+    out.open(format_args!("impl Serialize for {name} {{"));
+    out.open(SERIALIZE);
+    out.line("serializer.serialize_str(self.as_str())");
+    out.close("}");
+    out.close("}");
+    deserialize(emitter, name, out);
+}
+
+fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Printer) {
+    let name = &head.name;
+    declare(emitter, head, STRUCT_DERIVES, out);
+    out.open(format_args!("pub enum {name} {{"));
+    let types: Vec<String> = all
+        .iter()
+        .map(|one| boxed(emitter.ty(&one.ty, head.scope), one.boxed))
+        .collect();
+    for (one, ty) in all.iter().zip(&types) {
+        out.docs(&doc::variant(
+            &emitter.ty(&one.ty, head.scope),
+            &one.description,
+        ));
+        out.line(format_args!("{}({ty}),", one.ident));
+    }
+    out.close("}");
+
+    open_read(name, out);
+    let reads: Vec<String> = all
+        .iter()
+        .zip(&types)
+        .map(|(one, ty)| {
+            let ident = &one.ident;
+            let read = match checks(&one.ty).as_slice() {
+                [] => format!("<{ty} as Read>::read(from)"),
+                checks => format!("from.checked::<{ty}>({})", closure(checks)),
+            };
+            format!("({}, |from| {read}.map(Self::{ident}))", string(ident))
+        })
+        .collect();
+    out.flow(format_args!("from.alternatives(&[{}])", reads.join(", ")));
+    out.close("}");
+    out.close("}");
+
+    out.blank();
+    out.open(format_args!("impl Serialize for {name} {{"));
+    out.open(SERIALIZE);
+    out.open("match self {");
+    for one in all {
+        out.line(format_args!(
+            "Self::{}(value) => value.serialize(serializer),",
+            one.ident
+        ));
+    }
+    out.close("}");
+    out.close("}");
+    out.close("}");
+    deserialize(emitter, name, out);
 }
 
 /// `Deserialize` through the reader: the same errors, all of them.
-fn deserialize(emitter: &Emitter<'_>, name: &Ident) -> TokenStream {
+fn deserialize(emitter: &Emitter<'_>, name: &str, out: &mut Printer) {
     let runtime = &emitter.options.runtime;
-    quote! {
-        impl<'de> Deserialize<'de> for #name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                #runtime::generated::deserialize(deserializer)
-            }
-        }
+    out.blank();
+    out.open(format_args!("impl<'de> Deserialize<'de> for {name} {{"));
+    out.open("fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {");
+    out.line(format_args!(
+        "{runtime}::generated::deserialize(deserializer)"
+    ));
+    out.close("}");
+    out.close("}");
+}
+
+/// A closure of statements on `at` and `value`.
+fn closure(statements: &[String]) -> String {
+    match statements {
+        [only] if !only.starts_with("static ") => format!("|at, value| {only}"),
+        several => format!("|at, value| {{ {}; }}", several.join("; ")),
     }
 }
 
 /// Statements that hold `value` against the limits of its type, reporting to `at`.
-fn checks(ty: &Type) -> Option<TokenStream> {
+fn checks(ty: &Type) -> Vec<String> {
     let Bounds {
         minimum,
         maximum,
+        exclusive_minimum,
+        exclusive_maximum,
+        multiple_of,
+        numbers: choices,
+        boolean,
         min_length,
         max_length,
         min_items,
         max_items,
+        unique_items,
         pattern,
-    } = &ty.bounds;
-    let numbers = [("minimum", minimum), ("maximum", maximum)]
-        .into_iter()
-        .filter_map(|(method, limit)| Some((method, Literal::f64_unsuffixed((*limit)?))));
+    } = ty.bounds();
+    let numbers = [
+        ("minimum", minimum),
+        ("maximum", maximum),
+        ("exclusive_minimum", exclusive_minimum),
+        ("exclusive_maximum", exclusive_maximum),
+        ("multiple_of", multiple_of),
+    ]
+    .into_iter()
+    .filter_map(|(method, limit)| Some((method, float((*limit)?))));
     let sizes = [
         ("min_length", min_length),
         ("max_length", max_length),
@@ -301,31 +385,40 @@ fn checks(ty: &Type) -> Option<TokenStream> {
         ("max_items", max_items),
     ]
     .into_iter()
-    .filter_map(|(method, limit)| Some((method, Literal::u32_unsuffixed((*limit)?))));
-    let mut statements: Vec<TokenStream> = numbers
+    .filter_map(|(method, limit)| Some((method, (*limit)?.to_string())));
+    let mut statements: Vec<String> = numbers
         .chain(sizes)
-        .map(|(method, limit)| {
-            let method = ident(method);
-            quote!(at.#method(value, #limit);)
-        })
+        .map(|(method, limit)| format!("at.{method}(value, {limit})"))
         .collect();
+    if !choices.is_empty() {
+        let choices: Vec<String> = choices.iter().map(|number| float(*number)).collect();
+        statements.push(format!("at.numbers(value, &[{}])", choices.join(", ")));
+    }
+    if let Some(boolean) = boolean {
+        statements.push(format!("at.boolean(value, {boolean})"));
+    }
+    if *unique_items {
+        statements.push("at.unique_items(value)".to_owned());
+    }
     if let Some(pattern) = pattern {
-        let pattern = super::string(pattern);
-        statements.push(quote! {
-            {
-                static PATTERN: expr::Pattern = expr::Pattern::new(#pattern);
-                at.pattern(value, &PATTERN);
-            }
-        });
+        let pattern = string(pattern);
+        statements.push(format!(
+            "static PATTERN: expr::Pattern = expr::Pattern::new({pattern}); \
+             at.pattern(value, &PATTERN)"
+        ));
+        // A static stands first, and only once in a block.
+        statements.rotate_right(1);
     }
     let nested = match &ty.kind {
-        TypeKind::List(item) => checks(item).map(|inner| (quote!(each), inner)),
-        TypeKind::Map(value) => checks(value).map(|inner| (quote!(each_entry), inner)),
-        TypeKind::Optional(inner) => checks(inner).map(|inner| (quote!(some), inner)),
+        TypeKind::List(item) => Some(("each", checks(item))),
+        TypeKind::Map(value) => Some(("each_entry", checks(value))),
+        TypeKind::Optional(inner) => Some(("some", checks(inner))),
         _ => None,
     };
-    if let Some((method, inner)) = nested {
-        statements.push(quote!(at.#method(value, |at, value| { #inner });));
+    if let Some((method, inner)) = nested
+        && !inner.is_empty()
+    {
+        statements.push(format!("at.{method}(value, {})", closure(&inner)));
     }
-    (!statements.is_empty()).then(|| quote!(#(#statements)*))
+    statements
 }

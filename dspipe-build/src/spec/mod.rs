@@ -11,13 +11,15 @@ mod schema;
 mod settings;
 mod signature;
 mod step;
+mod types;
 
 pub(crate) use condition::Condition;
 pub(crate) use example::Example;
-pub(crate) use schema::{Additional, Bounds, Property, Schema};
+pub(crate) use schema::{Additional, Bounds, Choice, Property, Schema};
 pub(crate) use settings::DspyConfig;
 pub(crate) use signature::{Field, Signature};
 pub(crate) use step::{Lm, Step, StepType};
+pub(crate) use types::NamedSchema;
 
 use crate::diag::{Code, Diagnostics};
 use crate::source::{Span, Spanned};
@@ -32,6 +34,8 @@ pub(crate) struct Workflow {
     pub(crate) dspy_config: DspyConfig,
     /// Constants that templates and conditions name.
     pub(crate) global_vars: Vec<(Spanned<String>, Node)>,
+    /// `types:` of the file.
+    pub(crate) types: Vec<NamedSchema>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -40,15 +44,22 @@ impl Workflow {
     pub(crate) fn read(root: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut file = MapReader::new(root, "the file", diagnostics)?;
         let entry = file.entry("workflow");
+        let mut types = types::read(&mut file, diagnostics);
         file.finish(diagnostics);
         let Some((span, node)) = entry else {
+            let help = match types.as_slice() {
+                [] => "everything belongs under one `workflow:` key",
+                _ => {
+                    "a file of types only is referred to by `$ref`; keep it outside of the directory of workflows"
+                }
+            };
             diagnostics
                 .error(
                     Code::MissingKey,
                     start_of(root),
                     "the file has no `workflow`",
                 )
-                .help("everything belongs under one `workflow:` key");
+                .help(help);
             return None;
         };
         let mut map = MapReader::new(node, "the workflow", diagnostics)?;
@@ -66,6 +77,7 @@ impl Workflow {
             .optional("global_vars")
             .map(|node| global_vars(node, diagnostics))
             .unwrap_or_default();
+        types.extend(types::read(&mut map, diagnostics));
         let steps = map
             .required("steps", diagnostics)
             .and_then(|node| {
@@ -88,6 +100,7 @@ impl Workflow {
             lm,
             dspy_config,
             global_vars,
+            types,
             steps,
         })
     }

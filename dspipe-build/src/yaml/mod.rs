@@ -6,6 +6,6 @@ mod parse;
 mod read;
 
 pub(crate) use locate::{locate_part, locate_placeholder};
-pub(crate) use node::{Key, Kind, Node};
+pub(crate) use node::{Key, Kind, Node, core_float, core_integer};
 pub(crate) use parse::parse;
 pub(crate) use read::{MapReader, boolean, integer, list, number, size, text};

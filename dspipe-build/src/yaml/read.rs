@@ -72,6 +72,11 @@ impl<'n> MapReader<'n> {
         Some((key.span, node))
     }
 
+    /// Whether a key is there that nobody asked for yet.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, _)| k.text == key)
+    }
+
     /// The value of a key that must be there.
     pub(crate) fn required(
         &mut self,

@@ -11,6 +11,10 @@ use super::LmName;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LmError {
+    /// The reply is not recorded, or the recording cannot be used.
+    #[cfg(feature = "cassettes")]
+    #[error(transparent)]
+    Cassette(#[from] crate::cassette::CassetteError),
     /// `DSPIPE_LM` or a name in the code is not `provider/model`.
     #[error(transparent)]
     Name(#[from] super::NameError),

@@ -116,7 +116,7 @@ pub struct OutputSchema {
 }
 
 /// How to sample. `None` leaves a setting to the provider.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Params {
     /// The sampling temperature.
     pub temperature: Option<f64>,
@@ -124,10 +124,19 @@ pub struct Params {
     pub max_tokens: Option<u32>,
     /// The seed of the sampler, for providers that have one.
     pub seed: Option<u64>,
+    /// Which of several replies to one request is wanted, from 0. Providers are not told; recordings are
+    /// told apart by it.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub repetition: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_first(repetition: &u32) -> bool {
+    *repetition == 0
 }
 
 /// What an LM replied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// The text.
     pub text: String,
@@ -140,7 +149,7 @@ pub struct Reply {
 }
 
 /// Why a reply ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
     /// The LM was done.
@@ -148,6 +157,7 @@ pub enum Finish {
     /// `max_tokens` or the context was reached.
     Length,
     /// Something else, or unknown.
+    #[default]
     Other,
 }
 

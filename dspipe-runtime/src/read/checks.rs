@@ -1,6 +1,8 @@
 //! The limits of a type that JSON's own types do not have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
 
 use crate::expr::Pattern;
 
@@ -63,6 +65,46 @@ impl<'a> Checks<'a> {
         }
     }
 
+    /// The number is above the limit.
+    pub fn exclusive_minimum<N: Number>(&mut self, value: &N, limit: f64) {
+        let found = value.to_f64();
+        if found <= limit {
+            self.errors.record(Kind::NotAbove { limit, found });
+        }
+    }
+
+    /// The number is below the limit.
+    pub fn exclusive_maximum<N: Number>(&mut self, value: &N, limit: f64) {
+        let found = value.to_f64();
+        if found >= limit {
+            self.errors.record(Kind::NotBelow { limit, found });
+        }
+    }
+
+    /// The number is a multiple of another, rounding aside: 0.3 is one of 0.1.
+    pub fn multiple_of<N: Number>(&mut self, value: &N, step: f64) {
+        let found = value.to_f64();
+        let times = found / step;
+        if (times - times.round()).abs() > 1e-9 * times.abs().max(1.0) {
+            self.errors.record(Kind::NotMultiple { step, found });
+        }
+    }
+
+    /// The number is one of these.
+    pub fn numbers<N: Number>(&mut self, value: &N, choices: &'static [f64]) {
+        let found = value.to_f64();
+        if !choices.contains(&found) {
+            self.errors.record(Kind::NotANumberOf { choices, found });
+        }
+    }
+
+    /// The boolean is this one.
+    pub fn boolean(&mut self, value: &bool, expected: bool) {
+        if *value != expected {
+            self.errors.record(Kind::NotThis { expected });
+        }
+    }
+
     /// The text has at least so many characters.
     pub fn min_length(&mut self, value: &str, limit: u32) {
         let found = value.chars().count();
@@ -100,6 +142,19 @@ impl<'a> Checks<'a> {
         let found = value.len();
         if found > size(limit) {
             self.errors.record(Kind::TooManyItems { limit, found });
+        }
+    }
+
+    /// No two items are equal.
+    pub fn unique_items<T: Serialize>(&mut self, value: &[T]) {
+        let mut seen: HashMap<String, usize> = HashMap::with_capacity(value.len());
+        for (again, item) in value.iter().enumerate() {
+            // Generated types always serialize.
+            let text = serde_json::to_string(item).unwrap_or_default();
+            if let Some(first) = seen.insert(text, again) {
+                self.errors.record(Kind::Repeated { first, again });
+                return;
+            }
         }
     }
 

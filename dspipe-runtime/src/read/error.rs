@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::json::Json;
+
 /// Why a text could not be read as the type that was wanted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -124,24 +126,50 @@ pub enum FieldErrorKind {
     },
     /// The number is not above a limit.
     NotAbove {
-        /// What it must be above.
+        /// The limit.
         limit: f64,
         /// What it is.
         found: f64,
     },
     /// The number is not below a limit.
     NotBelow {
-        /// What it must be below.
+        /// The limit.
         limit: f64,
         /// What it is.
         found: f64,
     },
-    /// The number is not a multiple of another.
+    /// The number is no multiple of another.
     NotMultiple {
         /// The other.
-        of: f64,
+        step: f64,
         /// What it is.
         found: f64,
+    },
+    /// The number is not one of a fixed set.
+    NotANumberOf {
+        /// The numbers.
+        choices: &'static [f64],
+        /// What it is.
+        found: f64,
+    },
+    /// The boolean is the other one.
+    NotThis {
+        /// What it must be.
+        expected: bool,
+    },
+    /// Two items of the list are equal.
+    Repeated {
+        /// The index of the first.
+        first: usize,
+        /// The index of the second.
+        again: usize,
+    },
+    /// It is of none of several types.
+    NoAlternative {
+        /// Their names.
+        names: Vec<&'static str>,
+        /// What it is, shortened.
+        found: String,
     },
     /// The text is too short.
     TooShort {
@@ -175,11 +203,6 @@ pub enum FieldErrorKind {
         limit: u32,
         /// How many it has.
         found: usize,
-    },
-    /// Two items of the list are the same.
-    NotUnique {
-        /// The place of the later one, from 0.
-        index: usize,
     },
     /// The object has too few entries.
     TooFewEntries {
@@ -229,13 +252,24 @@ impl fmt::Display for FieldErrorKind {
                 write!(f, "must be at most {limit}, but is {found}")
             }
             Self::NotAbove { limit, found } => {
-                write!(f, "must be above {limit}, but is {found}")
+                write!(f, "must be more than {limit}, but is {found}")
             }
             Self::NotBelow { limit, found } => {
-                write!(f, "must be below {limit}, but is {found}")
+                write!(f, "must be less than {limit}, but is {found}")
             }
-            Self::NotMultiple { of, found } => {
-                write!(f, "must be a multiple of {of}, but is {found}")
+            Self::NotMultiple { step, found } => {
+                write!(f, "must be a multiple of {step}, but is {found}")
+            }
+            Self::NotANumberOf { choices, found } => {
+                write!(f, "must be one of {}, but is {found}", Separated(choices))
+            }
+            Self::NotThis { expected } => write!(f, "must be {expected}"),
+            Self::Repeated { first, again } => write!(
+                f,
+                "must have different items, but {first} and {again} (counted from 0) are the same"
+            ),
+            Self::NoAlternative { names, found } => {
+                write!(f, "must be one of {}, but is {found}", Separated(names))
             }
             Self::TooShort { limit, found } => {
                 write!(f, "must have at least {limit} characters, but has {found}")
@@ -252,12 +286,6 @@ impl fmt::Display for FieldErrorKind {
             Self::TooManyItems { limit, found } => {
                 write!(f, "must have at most {limit} items, but has {found}")
             }
-            Self::NotUnique { index } => {
-                write!(
-                    f,
-                    "must not have an item twice, but item {index} was there before"
-                )
-            }
             Self::TooFewEntries { limit, found } => {
                 write!(f, "must have at least {limit} entries, but has {found}")
             }
@@ -265,6 +293,18 @@ impl fmt::Display for FieldErrorKind {
                 write!(f, "must have at most {limit} entries, but has {found}")
             }
         }
+    }
+}
+
+struct Separated<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Separated<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, item) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{item}")?;
+        }
+        Ok(())
     }
 }
 
@@ -307,6 +347,10 @@ pub(super) enum Segment {
 pub(super) struct Errors {
     path: Vec<Segment>,
     found: Vec<FieldError>,
+    /// How many keys of objects nobody asked for.
+    ignored: usize,
+    /// The text that is read, where that is not a value.
+    pub(super) json: Json,
 }
 
 impl Errors {
@@ -343,11 +387,52 @@ impl Errors {
         None
     }
 
+    pub(super) fn no_alternative<T>(
+        &mut self,
+        names: Vec<&'static str>,
+        found: &Value,
+    ) -> Option<T> {
+        self.record(FieldErrorKind::NoAlternative {
+            names,
+            found: shown(found),
+        });
+        None
+    }
+
+    pub(super) fn ignore(&mut self, keys: usize) {
+        self.ignored += keys;
+    }
+
+    pub(super) fn ignored(&self) -> usize {
+        self.ignored
+    }
+
+    pub(super) fn found(&self) -> &[FieldError] {
+        &self.found
+    }
+
+    /// Errors of a part that is read on trial.
+    pub(super) fn trial<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, Self) {
+        let mut trial = Self {
+            path: std::mem::take(&mut self.path),
+            ..Self::default()
+        };
+        let value = read(&mut trial);
+        self.path = std::mem::take(&mut trial.path);
+        (value, trial)
+    }
+
+    /// Takes over what a trial has found.
+    pub(super) fn adopt(&mut self, trial: Self) {
+        self.found.extend(trial.found);
+        self.ignored += trial.ignored;
+    }
+
     pub(super) fn into_found(self) -> Vec<FieldError> {
         self.found
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         path(&self.path)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::parse::{Strictness, parse, schema_of};
 use super::repair::Repair;
-use super::{Read, ReadError, read_json, read_value};
+use super::{Read, ReadError, read_clean, read_value};
 
 /// Reads a reply: as JSON that is right as it is; or else as what its schema asks for, with all that
 /// had to be repaired.
@@ -13,13 +13,12 @@ pub(crate) fn read_reply<T: Read>(
     schema: &'static str,
     text: &str,
 ) -> Result<(T, Vec<Repair>), ReadError> {
-    let clean = match read_json(text) {
-        Ok(value) => return Ok((value, Vec::new())),
-        Err(error) => error,
-    };
-    // Schemas of compiled signatures are always understood.
+    if let Some(value) = read_clean(text) {
+        return Ok((value, Vec::new()));
+    }
     let Ok(schema) = schema_of(schema) else {
-        return Err(clean);
+        // Schemas of compiled signatures are understood; others are read without being repaired.
+        return Ok((super::read_json(text)?, Vec::new()));
     };
     let parsed = parse(&schema, text, Strictness::Lenient)?;
     Ok((read_value(parsed.value)?, parsed.repairs))

@@ -1,5 +1,7 @@
 //! The limits of a type, held against the value that was read.
 
+use std::collections::HashMap;
+
 use serde_json::{Number, Value};
 
 use super::Coercer;
@@ -31,7 +33,7 @@ impl Coercer<'_> {
             let times = found / of;
             // Decimal fractions are not exact in binary.
             if (times - times.round()).abs() > 1e-9 * times.abs().max(1.0) {
-                self.error(Error::NotMultiple { of, found });
+                self.error(Error::NotMultiple { step: of, found });
             }
         }
     }
@@ -65,10 +67,10 @@ impl Coercer<'_> {
             self.error(Error::TooManyItems { limit, found });
         }
         if ty.unique {
-            let mut seen = std::collections::HashSet::new();
-            for (index, item) in items.iter().enumerate() {
-                if !seen.insert(item.to_string()) {
-                    self.error(Error::NotUnique { index });
+            let mut seen = HashMap::new();
+            for (again, item) in items.iter().enumerate() {
+                if let Some(first) = seen.insert(item.to_string(), again) {
+                    self.error(Error::Repeated { first, again });
                 }
             }
         }
