@@ -104,15 +104,23 @@ fn read(case: &Case) -> String {
     text
 }
 
-#[test]
-fn replies_are_read_as_the_cases_say() {
+/// All cases, by file.
+fn all() -> Vec<(String, Vec<Case>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replies");
-    let mut count = 0;
-    let mut wrong = String::new();
-    for file in fs::read_dir(directory).unwrap() {
+    let files = fs::read_dir(directory).unwrap().map(|file| {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        for case in cases(&fs::read_to_string(&path).unwrap()) {
+        (name, cases(&fs::read_to_string(&path).unwrap()))
+    });
+    files.collect()
+}
+
+#[test]
+fn replies_are_read_as_the_cases_say() {
+    let mut count = 0;
+    let mut wrong = String::new();
+    for (name, cases) in all() {
+        for case in cases {
             count += 1;
             let found = read(&case);
             if found != case.expected {
@@ -126,5 +134,24 @@ fn replies_are_read_as_the_cases_say() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(count > 200, "only {count} cases were found");
+    assert!(count > 500, "only {count} cases were found");
+}
+
+/// Every reply, cut at every character, gives what the schema asks for or an error.
+#[test]
+fn a_cut_reply_gives_nothing_that_was_not_asked_for() {
+    for (_, cases) in all() {
+        for case in cases {
+            let schema = Schema::parse(&case.schema).unwrap();
+            for (end, _) in case.reply.char_indices() {
+                let cut = &case.reply[..end];
+                let Ok(parsed) = parse(&schema, cut, Strictness::Lenient) else {
+                    continue;
+                };
+                let again = parse(&schema, &parsed.value.to_string(), Strictness::Strict);
+                let again = again.map(|again| again.value);
+                assert_eq!(again, Ok(parsed.value), "{cut}");
+            }
+        }
+    }
 }

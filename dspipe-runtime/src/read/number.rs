@@ -24,8 +24,8 @@ pub(super) enum Reading {
 /// `45%` is 0.45 where the maximum is at most 1, and 45 everywhere else. `8/10` is 0.8, but 8 where only whole
 /// numbers up to 10 are asked for.
 pub(super) fn read(text: &str, ty: &NumberType) -> Reading {
-    let text = text.trim();
-    let readings = readings(text, ty);
+    let text: String = text.trim().chars().map(narrow).collect();
+    let readings = readings(&text, ty);
     if let ([one, other], true) = (
         &readings[..],
         ty.integer && text.contains('.') && !text.contains(','),
@@ -59,6 +59,16 @@ pub(super) fn read(text: &str, ty: &NumberType) -> Reading {
             let other = fits.remove(1);
             Reading::Either(fits.remove(0), other)
         }
+    }
+}
+
+/// The narrow form of digits and signs that East Asian scripts write wide.
+fn narrow(c: char) -> char {
+    match c {
+        '０'..='９' | '．' | '，' | '％' | '－' | '＋' | '／' | '＄' => {
+            char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c)
+        }
+        _ => c,
     }
 }
 

@@ -56,6 +56,12 @@ impl Parsed {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Leniently, numbers may be written with separators, units and currencies. `45%` is 0.45 where the type has a
+/// maximum of at most 1, and 45 everywhere else; `8/10` is 0.8, and 8 for an integer of at most 10. `1,234` is 1234
+/// for an integer, and an error for a number, which it could be in two ways, unless its limits leave only one.
+/// Keys that are not asked for are dropped, where the schema does not say `additionalProperties`, too; strictly,
+/// they are kept there.
+///
 /// # Errors
 /// [`ReadError::Fields`] with everything that is wrong in the candidate that comes nearest, or
 /// [`ReadError::Syntax`] or [`ReadError::NoObject`] if there is none.
@@ -174,7 +180,7 @@ impl Parser<'_> {
         for candidate in json.into_iter().chain(fields) {
             read.push(self.read(candidate));
         }
-        let wants_list = several.is_some() && self.schema.is_list(self.schema.root());
+        let wants_list = several.is_some() && self.schema.wants_list();
         if wants_list && let Some(all) = several.map(|all| self.read(all)) {
             // Several objects are the items of a list, not each a list of one.
             if all.outcome.fits() {

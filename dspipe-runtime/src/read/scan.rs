@@ -235,11 +235,20 @@ impl<'t> Scanner<'t> {
             if self.strict {
                 return;
             }
+            let from = self.at;
+            if trimmed.starts_with("\\n")
+                || trimmed.starts_with("\\t")
+                || trimmed.starts_with("\\r")
+            {
+                // White space that was escaped with all the rest.
+                self.at += 2;
+                self.note(Kind::Encoded, from);
+                continue;
+            }
             let length = comment(trimmed);
             if length == 0 {
                 return;
             }
-            let from = self.at;
             self.at += length;
             self.note(Kind::Comment, from);
         }

@@ -206,6 +206,15 @@ impl Schema {
         found
     }
 
+    /// Whether what is asked for is a list, or an object with nothing but one.
+    pub(super) fn wants_list(&self) -> bool {
+        let only = || match &self.get(self.root).shape {
+            Shape::Object(object) => object.only(),
+            _ => None,
+        };
+        self.is_list(self.root) || only().is_some_and(|property| self.is_list(property.ty))
+    }
+
     /// Whether a type, or a part of it, is a list.
     pub(super) fn is_list(&self, id: TypeId) -> bool {
         match &self.get(id).shape {

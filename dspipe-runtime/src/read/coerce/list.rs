@@ -16,7 +16,7 @@ const SHORT: usize = 3;
 impl Coercer<'_> {
     pub(super) fn list(&mut self, node: &Node, ty: &ListType) -> Option<Value> {
         match &node.kind {
-            NodeKind::List(items) => self.items(items, ty),
+            NodeKind::List(items) => self.whole_list(node, items, ty),
             _ if self.strict => self.no_list(node),
             NodeKind::Text(text) => {
                 let inside = self.embedded(node, text, |this, inner| {
@@ -57,6 +57,30 @@ impl Coercer<'_> {
             NodeKind::Null | NodeKind::Nothing(_) => self.no_list(node),
             NodeKind::Boolean(_) | NodeKind::Number(..) => self.list_of_one(node, ty),
         }
+    }
+
+    fn whole_list(&mut self, node: &Node, items: &[Node], ty: &ListType) -> Option<Value> {
+        let of_lists = ty
+            .items
+            .is_some_and(|id| matches!(self.schema.get(id).shape, Shape::List(_)));
+        let flat = items.len() > 1
+            && ty.first.is_empty()
+            && !items
+                .iter()
+                .any(|item| matches!(item.kind, NodeKind::List(_) | NodeKind::Text(_)));
+        if !(of_lists && flat) || self.strict {
+            return self.items(items, ty);
+        }
+        // One list of all, or a list of each.
+        let plain = node.to_value();
+        let each: Value = items
+            .iter()
+            .map(|item| Value::Array(vec![item.to_value()]))
+            .collect();
+        self.ambiguous(vec![
+            shown_whole(&Value::Array(vec![plain])),
+            shown_whole(&each),
+        ])
     }
 
     fn no_list(&mut self, node: &Node) -> Option<Value> {
@@ -114,13 +138,26 @@ impl Coercer<'_> {
             self.repair(RepairKind::List, node, format!("{} lines", lines.len()));
             return self.liberty(|this| this.items(&lines, ty));
         }
-        if is_reply && text.text.contains('\n') {
-            // Prose, not an item.
+        let lines: Vec<&str> = text
+            .text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        if lines.is_empty() || is_reply && lines.len() > 1 {
+            // Nothing, or prose, and no item.
             return self.no_list(node);
         }
         let item = ty.items.map(|id| &self.schema.get(id).shape);
         let parts = parts(&text.text);
         let wants_text = matches!(item, Some(Shape::Text(_) | Shape::Any));
+        if lines.len() > 1 && wants_text {
+            let whole = Value::Array(vec![Value::from(text.text.trim())]);
+            let split = lines
+                .into_iter()
+                .map(|line| Value::from(line.trim()))
+                .collect();
+            return self.ambiguous(vec![shown_whole(&whole), shown_whole(&split)]);
+        }
         if parts.len() > 1 && wants_text {
             let short = parts
                 .iter()
@@ -132,10 +169,6 @@ impl Coercer<'_> {
                 return self.ambiguous(vec![shown_whole(&whole), shown_whole(&split)]);
             }
         } else if parts.len() > 1 {
-            let one = self.attempt(|this| this.list_of_one(node, ty));
-            if one.is_some() {
-                return one;
-            }
             let nodes: Vec<Node> = parts
                 .iter()
                 .map(|part| Node {
@@ -149,7 +182,21 @@ impl Coercer<'_> {
                     cut: false,
                 })
                 .collect();
+            let split = self.attempt(|this| this.liberty(|this| this.items(&nodes, ty)));
+            let repairs = self.repairs.len();
+            let one = self.attempt(|this| this.list_of_one(node, ty));
+            if let (Some(one), Some(split)) = (&one, &split) {
+                // `1,5`
+                return self.ambiguous(vec![shown_whole(one), shown_whole(split)]);
+            }
+            if one.is_some() {
+                return one;
+            }
+            self.repairs.truncate(repairs);
             self.repair(RepairKind::List, node, format!("{} parts", nodes.len()));
+            if split.is_some() {
+                return split;
+            }
             return self.liberty(|this| this.items(&nodes, ty));
         }
         self.list_of_one(node, ty)

@@ -295,6 +295,16 @@ impl Coercer<'_> {
         }
         match &found[..] {
             [] => {
+                let holds_objects = ty.only().is_some_and(|property| {
+                    let schema = self.schema;
+                    !schema.objects(property.ty).is_empty() || schema.is_list(property.ty)
+                });
+                if holds_objects {
+                    let value = self.attempt(|this| this.bare(node, ty));
+                    if value.is_some() {
+                        return value;
+                    }
+                }
                 // Nothing of what was asked for: each missing field is an error.
                 let missing = Places {
                     of: vec![Vec::new(); ty.properties.len()],

@@ -24,6 +24,10 @@ impl Coercer<'_> {
         );
         let number = match &node.kind {
             NodeKind::Number(number, _) => number.clone(),
+            // Digits that were cut off may be missing.
+            NodeKind::Text(text) if text.cut && text.form == Form::Bare => {
+                return self.wrong(expected, node);
+            }
             NodeKind::Text(text) if !self.strict => match number::read(&text.text, ty) {
                 Reading::One(number) => {
                     self.repair(

@@ -227,21 +227,23 @@ impl<'t> Scanner<'t> {
             (_, '}') if self.objects > 0 => self.is_structural(here + 1, open),
             // One too many.
             (_, ']' | '}') => open == 0,
-            (Place::Object, ',' | ';') => {
-                let after = skip_comments(&after[1..], true)
+            (Place::Object, ',' | ';' | '，' | '、') => {
+                let after = skip_comments(&after[next.len_utf8()..], true)
                     .trim_start_matches([',', ' ', '\n', '\t', '\r']);
                 if after.is_empty() || after.starts_with(['}', ']']) {
                     return true;
                 }
                 let key = self.here(after, window);
                 // In an object that is written in the text, only a key of the schema tells its end.
-                self.key_seen(key)
-                    .is_some_and(|key| open == 0 || self.keys.knows(key))
+                self.is_cut_key(key)
+                    || self
+                        .key_seen(key)
+                        .is_some_and(|key| open == 0 || self.keys.knows(key))
                     || after.starts_with("...")
                     || open == 0 && (self.long_key(key) || self.known_key(key))
             }
-            (Place::List, ',' | ';') => {
-                let after = skip_comments(&after[1..], true);
+            (Place::List, ',' | ';' | '，' | '、') => {
+                let after = skip_comments(&after[next.len_utf8()..], true);
                 let mut following = after.chars();
                 match following.next() {
                     None | Some(']' | '}' | '[' | '{' | '-' | '0'..='9' | ',') => true,
@@ -301,13 +303,25 @@ impl<'t> Scanner<'t> {
         self.key_at(at + window.len() - after.len())
     }
 
-    /// A key of the schema in quotation marks, though no colon follows.
+    /// A key that the end of the reply cuts off.
+    fn is_cut_key(&self, at: usize) -> bool {
+        let window = window(self.text, at);
+        at + window.len() == self.text.len()
+            && window
+                .strip_prefix('"')
+                .is_some_and(|key| !key.contains(['"', ':', '\n', '}', ']']))
+    }
+
+    /// A key of the schema, though a mark or the colon behind it is missing.
     fn known_key(&self, at: usize) -> bool {
-        let quoted = || {
-            let inner = window(self.text, at).strip_prefix('"')?;
-            Some(&inner[..inner.find('"')?])
-        };
-        quoted().is_some_and(|key| self.keys.knows(key))
+        let window = window(self.text, at);
+        let inner = window.strip_prefix('"').unwrap_or(window);
+        let end = inner.find(|c: char| !is_key_char(c)).unwrap_or(inner.len());
+        let opened = inner.len() < window.len();
+        let closed = inner[end..].starts_with('"');
+        let after = inner[end..].trim_start_matches(['"', ' ']);
+        self.keys.knows(&inner[..end])
+            && (opened && closed || (opened || closed) && after.starts_with(':'))
     }
 
     /// A key that is longer than it is looked ahead otherwise.

@@ -60,6 +60,7 @@ impl Scanner<'_> {
                     open += 1;
                     false
                 }
+                ')' if open == 0 => number(self.span_text(start..self.at).trim_end()).is_some(),
                 ')' => {
                     open = open.saturating_sub(1);
                     false
@@ -102,6 +103,10 @@ impl Scanner<'_> {
             return true;
         }
         let window = window(self.text, self.at + comma.len_utf8());
+        if number(so_far.trim_end()).is_some() && !window.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return true;
+        }
         let mut after = window.trim_start();
         while comment(after) > 0 {
             after = after[comment(after)..].trim_start();
@@ -226,12 +231,14 @@ pub(in crate::read) fn loose_number(raw: &str, is_last: bool) -> Option<Number> 
     if before == '_' {
         return None;
     }
+    if is_last
+        && (plain.ends_with(['.', 'e', 'E']) || plain.ends_with("e+") || plain.ends_with("e-"))
+    {
+        // Cut off inside: what it would have been is unknown.
+        return None;
+    }
     if plain.ends_with('.') {
         plain.push('0');
-    }
-    if is_last && (plain.ends_with(['e', 'E']) || plain.ends_with("e+") || plain.ends_with("e-")) {
-        // Cut off before the exponent: what it would have been is unknown.
-        return None;
     }
     // Zeros in front.
     let start = sign.len();
