@@ -152,7 +152,7 @@ fn parse_prints_the_value_and_the_repairs() {
         String::from_utf8_lossy(&output.stderr),
         "repair: 0..6: text around the answer (penalty 1)\n\
          repair: 7..11 `mood`: texts without quotation marks (penalty 1)\n\
-         repair: 13..19 `mood`: other quotation marks (penalty 1)\n\
+         repair: 13..14 `mood`: other quotation marks (penalty 1)\n\
          repair: 13..19 `mood`: a choice written otherwise: \"calm\" for \"Calm\" (penalty 3)\n\
          repair: 30..35 `score`: a number written otherwise: 0.45 for \"45%\" (penalty 3)\n"
     );
