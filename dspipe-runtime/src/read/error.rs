@@ -1,8 +1,11 @@
 //! What can be wrong with a reply.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
+
+use super::json::Json;
 
 /// Why a text could not be read as the type that was wanted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -89,14 +92,21 @@ pub enum FieldErrorKind {
     /// It is something else.
     WrongKind {
         /// What it must be, as in `a list`.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// What it is, shortened.
         found: String,
     },
+    /// It can be read in more than one way.
+    Ambiguous {
+        /// The readings, shortened.
+        readings: Vec<String>,
+    },
+    /// A key was not asked for.
+    Unexpected,
     /// It is not one of a fixed set of values.
     NotOneOf {
         /// The values.
-        choices: Vec<&'static str>,
+        choices: Vec<Cow<'static, str>>,
         /// What it is, shortened.
         found: String,
     },
@@ -178,7 +188,7 @@ pub enum FieldErrorKind {
     /// The text does not match a regular expression.
     NoMatch {
         /// The regular expression.
-        pattern: &'static str,
+        pattern: Cow<'static, str>,
     },
     /// The list is too short.
     TooFewItems {
@@ -194,6 +204,20 @@ pub enum FieldErrorKind {
         /// How many it has.
         found: usize,
     },
+    /// The object has too few entries.
+    TooFewEntries {
+        /// The smallest number of entries.
+        limit: u32,
+        /// How many it has.
+        found: usize,
+    },
+    /// The object has too many entries.
+    TooManyEntries {
+        /// The largest number of entries.
+        limit: u32,
+        /// How many it has.
+        found: usize,
+    },
 }
 
 impl fmt::Display for FieldErrorKind {
@@ -201,6 +225,15 @@ impl fmt::Display for FieldErrorKind {
         match self {
             Self::Missing => f.write_str("is missing"),
             Self::WrongKind { expected, found } => write!(f, "must be {expected}, but is {found}"),
+            Self::Ambiguous { readings } => {
+                f.write_str("can be read as ")?;
+                for (index, reading) in readings.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { " or as " };
+                    write!(f, "{separator}{reading}")?;
+                }
+                Ok(())
+            }
+            Self::Unexpected => f.write_str("is not asked for"),
             Self::NotOneOf { choices, found } => {
                 f.write_str("must be ")?;
                 if choices.len() > 1 {
@@ -253,6 +286,12 @@ impl fmt::Display for FieldErrorKind {
             Self::TooManyItems { limit, found } => {
                 write!(f, "must have at most {limit} items, but has {found}")
             }
+            Self::TooFewEntries { limit, found } => {
+                write!(f, "must have at least {limit} entries, but has {found}")
+            }
+            Self::TooManyEntries { limit, found } => {
+                write!(f, "must have at most {limit} entries, but has {found}")
+            }
         }
     }
 }
@@ -281,7 +320,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::String => "a string",
             Self::Integer => "an integer",
@@ -294,9 +333,11 @@ impl Kind {
 }
 
 /// A part of the path to a value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Segment {
     Field(&'static str),
+    /// A property of a schema.
+    Name(String),
     Key(String),
     Index(usize),
 }
@@ -308,6 +349,8 @@ pub(super) struct Errors {
     found: Vec<FieldError>,
     /// How many keys of objects nobody asked for.
     ignored: usize,
+    /// The text that is read, where that is not a value.
+    pub(super) json: Json,
 }
 
 impl Errors {
@@ -330,7 +373,7 @@ impl Errors {
 
     pub(super) fn wrong_kind<T>(&mut self, expected: Kind, found: &Value) -> Option<T> {
         self.record(FieldErrorKind::WrongKind {
-            expected: expected.text(),
+            expected: Cow::Borrowed(expected.text()),
             found: shown(found),
         });
         None
@@ -338,7 +381,7 @@ impl Errors {
 
     pub(super) fn not_one_of<T>(&mut self, choices: Vec<&'static str>, found: &Value) -> Option<T> {
         self.record(FieldErrorKind::NotOneOf {
-            choices,
+            choices: choices.into_iter().map(Cow::Borrowed).collect(),
             found: shown(found),
         });
         None
@@ -390,20 +433,26 @@ impl Errors {
     }
 
     pub(super) fn path(&self) -> String {
-        use fmt::Write;
-        let mut path = String::new();
-        for segment in &self.path {
-            let dot = if path.is_empty() { "" } else { "." };
-            // Writing to a string does not fail.
-            let _ = match segment {
-                Segment::Field(name) => write!(path, "{dot}{name}"),
-                Segment::Key(key) if is_plain(key) => write!(path, "{dot}{key}"),
-                Segment::Key(key) => write!(path, "[{key:?}]"),
-                Segment::Index(index) => write!(path, "[{index}]"),
-            };
-        }
-        path
+        path(&self.path)
     }
+}
+
+/// A path as messages show it.
+pub(super) fn path(segments: &[Segment]) -> String {
+    use fmt::Write;
+    let mut path = String::new();
+    for segment in segments {
+        let dot = if path.is_empty() { "" } else { "." };
+        // Writing to a string does not fail.
+        let _ = match segment {
+            Segment::Field(name) => write!(path, "{dot}{name}"),
+            Segment::Name(name) => write!(path, "{dot}{name}"),
+            Segment::Key(key) if is_plain(key) => write!(path, "{dot}{key}"),
+            Segment::Key(key) => write!(path, "[{key:?}]"),
+            Segment::Index(index) => write!(path, "[{index}]"),
+        };
+    }
+    path
 }
 
 fn is_plain(key: &str) -> bool {
@@ -416,7 +465,7 @@ fn is_plain(key: &str) -> bool {
 const LONGEST: usize = 60;
 
 /// A value as a message shows it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(items) => match items.len() {
             1 => "a list of 1 item".to_owned(),
