@@ -259,7 +259,7 @@ async fn a_step_costs_what_its_replies_cost_if_their_price_is_known() {
     assert_eq!(cost(prices.clone(), good).await, one);
     let twice = Some(Money::from_dollars(0.001_422));
     assert_eq!(
-        cost(prices.clone(), |_, _| Answer::reply("no")).await,
+        cost(prices.clone(), |_, _| Answer::reply("well")).await,
         twice
     );
     let refused = cost(prices.clone(), |_, _| Answer::failure(400, "no")).await;
