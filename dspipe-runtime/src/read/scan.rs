@@ -599,6 +599,11 @@ impl<'t> Scanner<'t> {
         let (key, after) = match text::closing(first) {
             Some(close) => {
                 let inner = &rest[first.len_utf8()..];
+                // One mark too many.
+                let inner = inner
+                    .strip_prefix('"')
+                    .filter(|_| first == '"')
+                    .unwrap_or(inner);
                 let end = inner.find(|c| text::closes(c, close) || c == '\n')?;
                 let mark = inner[end..].chars().next()?;
                 if mark == '\n' || end == 0 {

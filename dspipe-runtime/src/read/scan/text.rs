@@ -135,6 +135,20 @@ impl<'t> Scanner<'t> {
                         cut: false,
                     };
                 }
+                if marks % 2 == 0 && self.rest().starts_with(c) && !closes_twice(c) {
+                    // `"text""`: one mark too many.
+                    let back = self.at;
+                    self.bump(c);
+                    if self.is_closing(close, place, open) {
+                        self.note(Kind::Quotes, back);
+                        return Text {
+                            text,
+                            form: Form::Quoted,
+                            cut: false,
+                        };
+                    }
+                    self.at = back;
+                }
                 if open == 0 && self.was_closed(at, &mut text, place) {
                     return Text {
                         text,
@@ -559,8 +573,19 @@ impl<'t> Scanner<'t> {
             let text = self.quoted('"', Place::Object);
             return (!text.cut && !self.failed).then_some(text.text);
         }
-        let opens_long = rest.starts_with("\"\"\"")
-            || rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
+        let doubled = rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
+        let closed = window(self.text, start);
+        let closed = doubled
+            && closed[2..]
+                .find('"')
+                .is_some_and(|end| closed[2 + end..].starts_with("\"\""));
+        if doubled && !closed {
+            // `""key"`: one mark too many.
+            self.bump(first);
+            self.note(Kind::Quotes, start);
+            return self.quoted_key(start + 1, first, '"');
+        }
+        let opens_long = rest.starts_with("\"\"\"") || doubled;
         if opens_long || rest.starts_with("\\\"") {
             let text = self.one_text(Place::Object)?;
             return (!text.cut).then_some(text.text);
@@ -629,7 +654,17 @@ impl<'t> Scanner<'t> {
                 Some('\\') => self.escape(&mut key),
                 Some(c) if closes(c, close) => {
                     self.bump(c);
-                    let after = skip_comments(window(self.text, self.at), true);
+                    let mut after = skip_comments(window(self.text, self.at), true);
+                    if after
+                        .strip_prefix('"')
+                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                    {
+                        // `"key"":`
+                        let from = self.at;
+                        self.bump('"');
+                        self.note(Kind::Quotes, from);
+                        after = &after[1..].trim_start();
+                    }
                     if after.starts_with([':', '=', '：']) || after.starts_with("->") {
                         return Some(key);
                     }
@@ -685,6 +720,11 @@ impl<'t> Scanner<'t> {
         self.note(Kind::Quotes, start);
         Some(key.trim().to_owned())
     }
+}
+
+/// Whether two of a mark are a mark of their own.
+fn closes_twice(c: char) -> bool {
+    c == '`'
 }
 
 fn closing_marks(c: char) -> bool {
