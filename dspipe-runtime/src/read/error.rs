@@ -103,6 +103,11 @@ pub enum FieldErrorKind {
     },
     /// A key was not asked for.
     Unexpected,
+    /// Something follows it that belongs nowhere, so that something else may be missing.
+    Misplaced {
+        /// What follows, shortened.
+        found: String,
+    },
     /// It is not one of a fixed set of values.
     NotOneOf {
         /// The values.
@@ -234,6 +239,7 @@ impl fmt::Display for FieldErrorKind {
                 Ok(())
             }
             Self::Unexpected => f.write_str("is not asked for"),
+            Self::Misplaced { found } => write!(f, "is followed by what belongs nowhere: {found}"),
             Self::NotOneOf { choices, found } => {
                 f.write_str("must be ")?;
                 if choices.len() > 1 {

@@ -212,8 +212,38 @@ impl Parser<'_> {
     }
 
     fn read(&self, candidate: Candidate) -> Read {
-        let outcome = self.coerced(&candidate.node);
+        let mut outcome = self.coerced(&candidate.node);
+        if let Some((position, found)) = self.misplaced(&candidate) {
+            let position = candidate.node.path_at(position);
+            outcome.errors.push(FieldError {
+                path: path(&position),
+                kind: FieldErrorKind::Misplaced {
+                    found: shown_whole(&Value::from(found.trim())),
+                },
+            });
+        }
         Read { candidate, outcome }
+    }
+
+    /// Values that were passed over, where a bracket too many or too few let them fall out of the answer.
+    fn misplaced(&self, candidate: &Candidate) -> Option<(usize, &str)> {
+        let skipped = candidate
+            .slips
+            .iter()
+            .filter(|slip| slip.kind == RepairKind::Skipped)
+            .filter_map(|slip| Some((slip.span.start, self.reply.get(slip.span.clone())?)));
+        let mut values = skipped.filter(|(_, text)| {
+            text.trim_start().starts_with(['{', '[', '"']) && !text.contains(':')
+        });
+        let fallen = || {
+            let after = self.reply.get(candidate.range.end..)?.trim_start();
+            let value = after.strip_prefix(',')?.trim_start();
+            let opened = value.matches(['{', '[']).count();
+            let closed = value.matches(['}', ']']).count();
+            (value.starts_with(['{', '[', '"']) && closed > opened)
+                .then_some((candidate.range.end, value))
+        };
+        values.next().or_else(fallen)
     }
 
     /// The objects of a reply as one list: one on each line, or one after the other.

@@ -318,6 +318,13 @@ impl<'t> Scanner<'t> {
                     }
                     return Some(false);
                 }
+                Some(']') if self.lists > 0 && self.item_follows() => {
+                    // The wrong bracket: another object of the list follows.
+                    let from = self.at;
+                    self.bump(']');
+                    self.note(Kind::Bracket, from);
+                    return Some(false);
+                }
                 Some(']') if self.lists > 0 => {
                     // The list around it is closed.
                     self.note(Kind::Bracket, self.at);
@@ -385,6 +392,14 @@ impl<'t> Scanner<'t> {
         }
     }
 
+    /// Whether an object follows the bracket and the comma here.
+    fn item_follows(&self) -> bool {
+        let after = window(self.text, self.at + 1).trim_start();
+        after
+            .strip_prefix(',')
+            .is_some_and(|after| after.trim_start().starts_with('{'))
+    }
+
     /// Whether a brace opens a set, as in Python: `{"a", "b"}`.
     fn is_set(&self) -> bool {
         if self.strict {
@@ -445,6 +460,13 @@ impl<'t> Scanner<'t> {
                 }
                 Some(c) if c == close || c == ']' => {
                     self.bump(c);
+                    return Some(false);
+                }
+                Some('}') if self.objects > 0 && goes_on(&self.rest()[1..]) => {
+                    // The wrong bracket: another key of the object around the list follows.
+                    let from = self.at;
+                    self.bump('}');
+                    self.note(Kind::Bracket, from);
                     return Some(false);
                 }
                 Some('}') if self.objects > 0 => {
@@ -599,6 +621,11 @@ impl<'t> Scanner<'t> {
         let (key, after) = match text::closing(first) {
             Some(close) => {
                 let inner = &rest[first.len_utf8()..];
+                // One mark too many.
+                let inner = inner
+                    .strip_prefix('"')
+                    .filter(|_| first == '"')
+                    .unwrap_or(inner);
                 let end = inner.find(|c| text::closes(c, close) || c == '\n')?;
                 let mark = inner[end..].chars().next()?;
                 if mark == '\n' || end == 0 {

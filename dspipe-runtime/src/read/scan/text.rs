@@ -94,12 +94,7 @@ impl<'t> Scanner<'t> {
             self.at += open.len_utf8();
             self.note(Kind::Quotes, start);
         }
-        let mut text = self.quoted(close, place);
-        // `""value"`: one mark too many.
-        if !self.strict && open == '"' && text.text.len() > 1 && text.text.rfind('"') == Some(0) {
-            text.text.remove(0);
-        }
-        Some(text)
+        Some(self.quoted(close, place))
     }
 
     /// What stands between quotation marks, after the first.
@@ -129,11 +124,29 @@ impl<'t> Scanner<'t> {
             } else if closes(c, close) {
                 self.bump(c);
                 if self.strict || self.is_closing(close, place, open) {
+                    if marks == 1 && last.is_some_and(|(first, _)| first == 0) && text.len() > 1 {
+                        // `""value"`: one mark too many.
+                        text.remove(0);
+                    }
                     return Text {
                         text,
                         form: Form::Quoted,
                         cut: false,
                     };
+                }
+                if marks % 2 == 0 && self.rest().starts_with(c) && !closes_twice(c) {
+                    // `"text""`: one mark too many.
+                    let back = self.at;
+                    self.bump(c);
+                    if self.is_closing(close, place, open) {
+                        self.note(Kind::Quotes, back);
+                        return Text {
+                            text,
+                            form: Form::Quoted,
+                            cut: false,
+                        };
+                    }
+                    self.at = back;
                 }
                 if open == 0 && self.was_closed(at, &mut text, place) {
                     return Text {
@@ -240,7 +253,8 @@ impl<'t> Scanner<'t> {
                         .key_seen(key)
                         .is_some_and(|key| open == 0 || self.keys.knows(key))
                     || after.starts_with("...")
-                    || open == 0 && (self.long_key(key) || self.known_key(key))
+                    || open == 0
+                        && (self.long_key(key) || self.known_key(key) || self.ends_list(key))
             }
             (Place::List, ',' | ';' | '，' | '、') => {
                 let after = skip_comments(&after[next.len_utf8()..], true);
@@ -303,6 +317,39 @@ impl<'t> Scanner<'t> {
         self.key_at(at + window.len() - after.len())
     }
 
+    /// Whether a whole text in quotation marks stands at a position of a list.
+    fn is_whole_text(&self, at: usize) -> bool {
+        let inside = || {
+            let (_, after) = window(self.text, at)
+                .strip_prefix('"')?
+                .split_once(['"', '\n'])?;
+            Some(after.trim_start().starts_with([',', ']']))
+        };
+        inside().unwrap_or(false)
+    }
+
+    /// Whether texts and the end of a list follow, though no list is open: its first bracket is missing.
+    fn ends_list(&self, at: usize) -> bool {
+        let mut rest = window(self.text, at);
+        loop {
+            let text = rest
+                .trim_start()
+                .strip_prefix('"')
+                .and_then(|inner| inner.split_once(['"', '\n']));
+            let Some((_, after)) = text else {
+                return false;
+            };
+            let after = after.trim_start();
+            if after.starts_with(']') {
+                return self.lists == 0;
+            }
+            let Some(after) = after.strip_prefix(',') else {
+                return false;
+            };
+            rest = after;
+        }
+    }
+
     /// A key that the end of the reply cuts off.
     fn is_cut_key(&self, at: usize) -> bool {
         let window = window(self.text, at);
@@ -334,15 +381,14 @@ impl<'t> Scanner<'t> {
 
     /// Whether the text ended before the last comma or line: `"a": "text, "b": 1`. Puts it right.
     fn was_closed(&mut self, at: usize, text: &mut String, place: Place) -> bool {
-        if place != Place::Object {
-            return false;
-        }
-        let Some(key) = self.key_seen(at) else {
-            return false;
-        };
         let trimmed = text.trim_end();
         let by_line = text[trimmed.len()..].contains('\n');
-        if !self.keys.knows(key) || !(trimmed.ends_with(',') || by_line) {
+        let known = match place {
+            Place::Top => false,
+            Place::Object => self.key_seen(at).is_some_and(|key| self.keys.knows(key)),
+            Place::List => trimmed.ends_with(',') && self.is_whole_text(at),
+        };
+        if !known || !(trimmed.ends_with(',') || by_line) {
             return false;
         }
         let trimmed = trimmed.strip_suffix(',').unwrap_or(trimmed).trim_end();
@@ -559,8 +605,19 @@ impl<'t> Scanner<'t> {
             let text = self.quoted('"', Place::Object);
             return (!text.cut && !self.failed).then_some(text.text);
         }
-        let opens_long = rest.starts_with("\"\"\"")
-            || rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
+        let doubled = rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
+        let closed = window(self.text, start);
+        let closed = doubled
+            && closed[2..]
+                .find('"')
+                .is_some_and(|end| closed[2 + end..].starts_with("\"\""));
+        if doubled && !closed {
+            // `""key"`: one mark too many.
+            self.bump(first);
+            self.note(Kind::Quotes, start);
+            return self.quoted_key(start + 1, first, '"');
+        }
+        let opens_long = rest.starts_with("\"\"\"") || doubled;
         if opens_long || rest.starts_with("\\\"") {
             let text = self.one_text(Place::Object)?;
             return (!text.cut).then_some(text.text);
@@ -629,7 +686,17 @@ impl<'t> Scanner<'t> {
                 Some('\\') => self.escape(&mut key),
                 Some(c) if closes(c, close) => {
                     self.bump(c);
-                    let after = skip_comments(window(self.text, self.at), true);
+                    let mut after = skip_comments(window(self.text, self.at), true);
+                    if after
+                        .strip_prefix('"')
+                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                    {
+                        // `"key"":`
+                        let from = self.at;
+                        self.bump('"');
+                        self.note(Kind::Quotes, from);
+                        after = &after[1..].trim_start();
+                    }
                     if after.starts_with([':', '=', '：']) || after.starts_with("->") {
                         return Some(key);
                     }
@@ -685,6 +752,11 @@ impl<'t> Scanner<'t> {
         self.note(Kind::Quotes, start);
         Some(key.trim().to_owned())
     }
+}
+
+/// Whether two of a mark are a mark of their own.
+fn closes_twice(c: char) -> bool {
+    c == '`'
 }
 
 fn closing_marks(c: char) -> bool {
