@@ -1,4 +1,6 @@
-//! `cargo dspipe`: check workflows and look at the Rust they become.
+//! `cargo dspipe`: check workflows, look at the Rust they become, and see how replies are read.
+
+mod parse;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,19 @@ enum Command {
         /// The code of a diagnostic, such as E004.
         code: Code,
     },
+    /// Read a reply of an LM, from standard input, as what a JSON Schema asks for.
+    ///
+    /// Prints the value as JSON on standard output, and what had to be repaired on standard error, one
+    /// repair a line with the bytes of the reply that it is about. Exit code: 0 if the reply could be read,
+    /// 1 if not, with everything that is wrong on standard error, 2 when called wrongly.
+    Parse {
+        /// A file with the JSON Schema.
+        #[arg(long)]
+        schema: PathBuf,
+        /// Take nothing but JSON that is right as it is.
+        #[arg(long)]
+        strict: bool,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -59,11 +74,16 @@ fn main() -> ExitCode {
         Command::Expand { file } => expand(&file),
         Command::Schema => schema(),
         Command::Explain { code } => explain(code),
+        Command::Parse { schema, strict } => parse::run(&schema, strict),
     };
     match result {
         Ok(code) => code,
         Err(Failure::Load(error)) => {
             eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Call(message)) => {
+            eprintln!("error: {message}");
             ExitCode::from(2)
         }
         // Whoever reads the output has stopped: nothing is wrong with that.
@@ -79,6 +99,8 @@ fn main() -> ExitCode {
 
 enum Failure {
     Load(dspipe_build::Error),
+    /// It was called wrongly, or its input cannot be read.
+    Call(String),
     Output(std::io::Error),
 }
 

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cargo-dspipe"))
@@ -114,4 +115,72 @@ fn schema_prints_the_committed_one() {
     assert_eq!(printed.status.code(), Some(0));
     let committed = include_bytes!("../../schema/dspipe.schema.json");
     assert_eq!(printed.stdout, committed);
+}
+
+const SCHEMA: &str = r#"{"type": "object", "required": ["mood", "score"], "properties": {
+    "score": {"type": "number", "maximum": 1},
+    "mood": {"enum": ["calm", "angry"]}
+}}"#;
+
+fn parse(schema: &str, strict: bool, reply: &[u8]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("schema.json");
+    std::fs::write(&path, schema).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cargo-dspipe"))
+        .args(["dspipe", "parse", "--schema"])
+        .arg(&path)
+        .args(strict.then_some("--strict"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Who is called wrongly does not read it.
+    let _ = child.stdin.take().unwrap().write_all(reply);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn parse_prints_the_value_and_the_repairs() {
+    let output = parse(SCHEMA, false, b"Sure: {mood: 'Calm', \"score\": \"45%\"}");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "{\"score\":0.45,\"mood\":\"calm\"}\n"
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "repair: 0..6: text around the answer (penalty 1)\n\
+         repair: 7..11 `mood`: texts without quotation marks (penalty 1)\n\
+         repair: 13..14 `mood`: other quotation marks (penalty 1)\n\
+         repair: 13..19 `mood`: a choice written otherwise: \"calm\" for \"Calm\" (penalty 3)\n\
+         repair: 30..35 `score`: a number written otherwise: 0.45 for \"45%\" (penalty 3)\n"
+    );
+}
+
+#[test]
+fn parse_exits_by_whose_fault_it_is() {
+    let clean = b"{\"mood\": \"calm\", \"score\": 0.5}";
+    assert_eq!(parse(SCHEMA, true, clean).status.code(), Some(0));
+    let damaged = parse(SCHEMA, true, b"{mood: 'calm'}");
+    assert_eq!(damaged.status.code(), Some(1));
+    let wrong = parse(SCHEMA, false, b"{\"mood\": \"blue\", \"score\": 2}");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(wrong.stdout.is_empty());
+    assert_eq!(
+        String::from_utf8_lossy(&wrong.stderr),
+        "error: `score` must be at most 1, but is 2\n\
+         error: `mood` must be one of \"calm\", \"angry\", but is \"blue\"\n"
+    );
+    assert_eq!(parse(SCHEMA, false, b"\xff").status.code(), Some(1));
+    for schema in ["{", "[]", "{\"type\": \"text\"}", "{\"if\": {}}"] {
+        assert_eq!(
+            parse(schema, false, clean).status.code(),
+            Some(2),
+            "{schema}"
+        );
+    }
+    let nowhere = run(&["parse", "--schema", "nowhere.json"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert_eq!(run(&["parse"]).status.code(), Some(2));
 }

@@ -110,9 +110,8 @@ use proc_macro::TokenStream;
 /// A field has any type that is `Serialize`, `Deserialize` and `JsonSchema` (of schemars
 /// 1). A generated type is if `JsonSchema` is derived for it, by `derive = "JsonSchema"`
 /// above or `Config::derive` of `dspipe_build`. The limits that schemars' attributes set,
-/// such as `range` and `length`, are in the schema that is sent. Every field of a reply
-/// that cannot be read is reported with its path; inside of a field whose type serde
-/// reads, that is the first one.
+/// such as `range` and `length`, are in the schema that is sent, and replies are held to
+/// them. Every field of a reply that is not as it must be is reported with its path.
 ///
 /// - `name`: the name of the step; the struct's own in snake case otherwise. The name of
 ///   the workflow is the path of the module.
@@ -120,7 +119,8 @@ use proc_macro::TokenStream;
 ///   reply. They are what a workflow file says of a step.
 /// - `runtime`: as above.
 ///
-/// A field is renamed by `#[serde(rename = "…")]`; other attributes of serde go on types
+/// `#[input(sensitive)]` and `#[output(sensitive)]` keep the values of a field out of
+/// recordings of executions. A field is renamed by `#[serde(rename = "…")]`; other attributes of serde go on types
 /// of your own. Generics and borrowed fields are refused: an LM is sent one schema and
 /// one description of each field, and what it answers belongs to nobody else.
 #[proc_macro_attribute]

@@ -15,7 +15,7 @@ use crate::lm::{
     Reply, Request, Retry, Usage,
 };
 use crate::prompt;
-use crate::read::{ReadError, Repair, read_reply};
+use crate::read::{ReadError, Repair, RepairKind, read_reply};
 use crate::signature::{Signature, SignatureDef};
 use crate::trace::{Observer, StepReport};
 
@@ -299,8 +299,8 @@ impl Call<'_> {
             (Some(sum), Some(cost)) => Some(sum + cost),
             _ => None,
         };
-        let read = read_reply(&reply.text);
-        let is_whole = matches!(&read, Ok((_, repairs)) if !repairs.contains(&Repair::Unfinished));
+        let read = read_reply(self.def.output_schema, &reply.text);
+        let is_whole = matches!(&read, Ok((_, repairs)) if !is_cut(repairs));
         if reply.finish == Finish::Length && !is_whole {
             // Asking again would be cut off again.
             return Err(self.failed(LmError::Truncated {
@@ -365,4 +365,10 @@ fn schema_name(step: &str) -> String {
 pub fn default_runner() -> &'static LocalRunner {
     static RUNNER: LazyLock<LocalRunner> = LazyLock::new(LocalRunner::from_env);
     &RUNNER
+}
+
+fn is_cut(repairs: &[Repair]) -> bool {
+    repairs
+        .iter()
+        .any(|repair| repair.kind == RepairKind::Unfinished)
 }

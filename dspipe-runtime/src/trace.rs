@@ -31,7 +31,7 @@ pub struct StepReport {
     pub usage: Usage,
     /// What the replies cost; `None` if a price is not known.
     pub cost: Option<Money>,
-    /// What had to be repaired in the form of the last reply.
+    /// What had to be repaired in the last reply.
     pub repairs: Vec<Repair>,
     /// Whether the step gave its output.
     pub succeeded: bool,
@@ -138,8 +138,11 @@ fn note(report: &StepReport) -> String {
         notes.push(format!("{} replies", report.replies));
     }
     if !report.repairs.is_empty() {
-        let repairs: Vec<String> = report.repairs.iter().map(ToString::to_string).collect();
-        notes.push(format!("repaired: {}", repairs.join(", ")));
+        let mut kinds: Vec<_> = report.repairs.iter().map(|repair| repair.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+        notes.push(format!("repaired: {}", kinds.join(", ")));
     }
     notes.join("; ")
 }
@@ -166,7 +169,12 @@ mod tests {
             },
             cost: Some(Money::default()),
             repairs: if replies == 2 {
-                vec![Repair::Comma]
+                vec![Repair {
+                    kind: crate::read::RepairKind::Comma,
+                    span: 3..4,
+                    path: String::new(),
+                    note: String::new(),
+                }]
             } else {
                 Vec::new()
             },

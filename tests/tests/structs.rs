@@ -48,7 +48,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Triage {
     /// What the customer wrote.
-    #[input]
+    #[input(sensitive)]
     pub text: String,
     /// What is known
     /// of them.
@@ -125,7 +125,7 @@ async fn every_bad_field_is_told_with_its_path() {
         if count == 0 {
             reply["urgency"] = json!(300);
             reply["kind"] = json!("praise");
-            reply["broken"][0]["count"] = json!("two");
+            reply["broken"][0]["count"] = json!("many");
             reply.as_object_mut().unwrap().remove("type");
         }
         Answer::reply(&reply.to_string())
@@ -136,6 +136,23 @@ async fn every_bad_field_is_told_with_its_path() {
     assert_eq!(output.urgency, 4);
     let received = server.received();
     insta::assert_snapshot!(received[1].last_message());
+}
+
+#[tokio::test]
+async fn limits_of_schemars_hold_for_replies() {
+    let server = Server::start(|count, _| {
+        let mut reply = answer();
+        if count == 0 {
+            reply["urgency"] = json!(9);
+            reply["broken"][0]["name"] = json!("x");
+        }
+        Answer::reply(&reply.to_string())
+    })
+    .await
+    .unwrap();
+    let output = Triage::run_with(&runner(&server), input()).await.unwrap();
+    assert_eq!(output.urgency, 4);
+    insta::assert_snapshot!(server.received()[1].last_message());
 }
 
 #[test]
@@ -161,6 +178,8 @@ fn what_is_known_of_a_signature() {
         "Sort a support ticket\nand say how urgent it is."
     );
     assert_eq!(def.inputs[1].description, "What is known of them.");
+    assert!(def.inputs[0].sensitive && !def.inputs[1].sensitive);
+    assert!(def.input_schema.contains(r#""required":["text","parts"]"#));
     assert_eq!(def.outputs[1].ty, "\"question\" | \"complaint\"");
     assert!(std::ptr::eq(def, Triage::def()));
 }

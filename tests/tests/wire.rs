@@ -191,7 +191,7 @@ async fn a_failed_step_cancels_the_ones_beside_it_and_dropping_a_run_closes_its_
 async fn a_reply_that_cannot_be_used_goes_back_once_with_all_errors() {
     let bad = json!({
         "result": {"kind": "HIGH", "parts": []},
-        "dashed-name": "yes",
+        "dashed-name": "perhaps",
         "anything": 1,
     });
     let bad_text = bad.to_string();
@@ -224,7 +224,7 @@ async fn a_reply_that_cannot_be_used_goes_back_once_with_all_errors() {
             json!({"role": "user", "content": "This answer cannot be used:\n\
                 - `result.kind` must be one of \"low\", \"very high\", \"1\", but is \"HIGH\"\n\
                 - `result.parts` must have at least 1 items, but has 0\n\
-                - `dashed-name` must be true or false, but is \"yes\"\n\
+                - `dashed-name` must be true or false, but is \"perhaps\"\n\
                 Answer again with the whole JSON object, these mistakes corrected."}),
         ]
     );
@@ -259,7 +259,7 @@ async fn a_step_costs_what_its_replies_cost_if_their_price_is_known() {
     assert_eq!(cost(prices.clone(), good).await, one);
     let twice = Some(Money::from_dollars(0.001_422));
     assert_eq!(
-        cost(prices.clone(), |_, _| Answer::reply("no")).await,
+        cost(prices.clone(), |_, _| Answer::reply("well")).await,
         twice
     );
     let refused = cost(prices.clone(), |_, _| Answer::failure(400, "no")).await;

@@ -43,6 +43,7 @@ pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
     types::inputs(&emitter, &mut out);
     types::outputs(&emitter, &mut out);
     run::run(&emitter, &mut out);
+    metadata::implementation(&emitter, &mut out);
     emitter.definitions(Scope::Workflow, &mut out);
     for (index, step) in workflow.steps.iter().enumerate() {
         emitter.step(index, step, &mut out);
@@ -138,7 +139,7 @@ impl Emitter<'_> {
         let gives = head("Output", format!("What `{name}` gives."));
         types::record(self, &gives, step.outputs.iter(), out);
         if self.has_schema(scope, &gives.name) {
-            let schema = schema::of_fields(self.workflow, &step.outputs);
+            let schema = schema::of_fields(self.workflow, step.outputs.iter());
             types::json_schema(self, &gives.name, &schema, out);
         }
         self.definitions(scope, out);

@@ -140,6 +140,19 @@ pub(super) fn is_mark(attribute: &Attribute) -> bool {
     attribute.path().is_ident("input") || attribute.path().is_ident("output")
 }
 
+/// Whether a mark says so: `#[input(sensitive)]`.
+pub(super) fn is_sensitive(mark: &Attribute) -> Result<bool, Mistake> {
+    match &mark.meta {
+        Meta::Path(_) => Ok(false),
+        Meta::List(list) if list.tokens.to_string() == "sensitive" => Ok(true),
+        _ => {
+            let message = "only `sensitive` can be said of a field here";
+            Err(Mistake::new(mark.path().span(), message)
+                .help("`#[input(sensitive)]` keeps its values out of recordings of executions"))
+        }
+    }
+}
+
 /// Whether only the derive of schemars knows the attribute.
 pub(super) fn is_of_schema(attribute: &Attribute) -> bool {
     attribute.path().is_ident("serde") || attribute.path().is_ident("schemars")

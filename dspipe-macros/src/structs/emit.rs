@@ -87,11 +87,13 @@ fn definition(signature: &Signature, settings: &Settings) -> TokenStream {
     let fields = |fields: &[Field]| -> TokenStream {
         let fields = fields.iter().map(|field| {
             let (name, ty, description) = (&field.name, &field.ty, &field.description);
+            let sensitive = field.sensitive;
             quote! {
                 #runtime::FieldDef {
                     name: #name,
                     ty: ::core::stringify!(#ty),
                     description: #description,
+                    sensitive: #sensitive,
                 }
             }
         });
@@ -110,8 +112,10 @@ fn definition(signature: &Signature, settings: &Settings) -> TokenStream {
             instructions: #instructions,
             inputs: #inputs,
             outputs: #outputs,
+            input_schema: "{}",
             output_schema: "{}",
             demos: &[],
+            optimized: &[],
             lm: #lm,
             temperature: #temperature,
             max_tokens: #max_tokens,
@@ -176,7 +180,7 @@ fn record(
                 #[allow(unused_imports)]
                 use #generated::structs::{ByReader as _, BySerde as _};
                 #[allow(unused_mut, unused_variables)]
-                let mut __object = from.object()?;
+                let mut __object = #generated::structs::object(from)?;
                 #(#reads)*
                 ::core::option::Option::Some(Self { #(#idents: #idents?,)* })
             }

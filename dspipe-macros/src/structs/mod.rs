@@ -34,6 +34,8 @@ struct Field {
     name: String,
     /// The doc comment's text.
     description: String,
+    /// `#[input(sensitive)]`.
+    sensitive: bool,
 }
 
 /// What the arguments say.

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{
-    ConstParam, Data, DeriveInput, Fields, FieldsNamed, GenericParam, Meta, Type, TypeParam,
-};
+use syn::{ConstParam, Data, DeriveInput, Fields, FieldsNamed, GenericParam, Type, TypeParam};
 
 use super::{Field, Signature, attributes};
 use crate::mistake::Mistake;
@@ -147,13 +145,14 @@ fn container(item: &DeriveInput, mistakes: &mut Vec<Mistake>) {
 /// A field and where its name is written. `None`: rustc will not have it either.
 fn field(written: &syn::Field, mistakes: &mut Vec<Mistake>) -> Option<(Field, Span)> {
     let ident = written.ident.clone()?;
+    let mut sensitive = false;
     for attribute in &written.attrs {
         let path = attribute.path();
-        if attributes::is_mark(attribute) && !matches!(attribute.meta, Meta::Path(_)) {
-            mistakes.push(Mistake::new(
-                attribute.span(),
-                "this attribute takes no arguments",
-            ));
+        if attributes::is_mark(attribute) {
+            match attributes::is_sensitive(attribute) {
+                Ok(yes) => sensitive |= yes,
+                Err(mistake) => mistakes.push(mistake),
+            }
         }
         if path.is_ident("cfg") || path.is_ident("cfg_attr") {
             mistakes.push(
@@ -179,6 +178,7 @@ fn field(written: &syn::Field, mistakes: &mut Vec<Mistake>) -> Option<(Field, Sp
         attributes: kept.cloned().collect(),
         name,
         description: attributes::doc(&written.attrs).join(" ").trim().to_owned(),
+        sensitive,
     };
     Some((field, span))
 }

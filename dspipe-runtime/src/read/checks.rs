@@ -124,7 +124,7 @@ impl<'a> Checks<'a> {
     /// The text matches somewhere.
     pub fn pattern(&mut self, value: &str, pattern: &Pattern) {
         if !pattern.matches(value) {
-            let pattern = pattern.as_str();
+            let pattern = pattern.as_str().into();
             self.errors.record(Kind::NoMatch { pattern });
         }
     }

@@ -4,12 +4,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 use serde_path_to_error as path;
 
-use super::Reader;
-use super::error::{Errors, FieldErrorKind, MAX_EXACT, Segment};
+use super::error::{Errors, FieldErrorKind, Segment};
+use super::reader::Source;
+use super::{MAX_EXACT, Reader};
 
 /// Reads a value by its type's `Deserialize`.
 pub(crate) fn deserialize<T: DeserializeOwned>(from: Reader<'_>) -> Option<T> {
-    let (value, errors) = from.value();
+    let (value, errors) = match from.value() {
+        Source::Text(json) => return json.value(),
+        Source::Value(value, errors) => (value, errors),
+    };
     let error = match path::deserialize(&value) {
         Ok(value) => return Some(value),
         Err(error) => error,

@@ -1,8 +1,11 @@
 //! What can be wrong with a reply.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
+
+use super::json::Json;
 
 /// Why a text could not be read as the type that was wanted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -89,14 +92,26 @@ pub enum FieldErrorKind {
     /// It is something else.
     WrongKind {
         /// What it must be, as in `a list`.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// What it is, shortened.
+        found: String,
+    },
+    /// It can be read in more than one way.
+    Ambiguous {
+        /// The readings, shortened.
+        readings: Vec<String>,
+    },
+    /// A key was not asked for.
+    Unexpected,
+    /// Something follows it that belongs nowhere, so that something else may be missing.
+    Misplaced {
+        /// What follows, shortened.
         found: String,
     },
     /// It is not one of a fixed set of values.
     NotOneOf {
         /// The values.
-        choices: Vec<&'static str>,
+        choices: Vec<Cow<'static, str>>,
         /// What it is, shortened.
         found: String,
     },
@@ -178,7 +193,7 @@ pub enum FieldErrorKind {
     /// The text does not match a regular expression.
     NoMatch {
         /// The regular expression.
-        pattern: &'static str,
+        pattern: Cow<'static, str>,
     },
     /// The list is too short.
     TooFewItems {
@@ -190,6 +205,20 @@ pub enum FieldErrorKind {
     /// The list is too long.
     TooManyItems {
         /// The largest number of items.
+        limit: u32,
+        /// How many it has.
+        found: usize,
+    },
+    /// The object has too few entries.
+    TooFewEntries {
+        /// The smallest number of entries.
+        limit: u32,
+        /// How many it has.
+        found: usize,
+    },
+    /// The object has too many entries.
+    TooManyEntries {
+        /// The largest number of entries.
         limit: u32,
         /// How many it has.
         found: usize,
@@ -206,6 +235,16 @@ impl fmt::Display for FieldErrorKind {
         match self {
             Self::Missing => f.write_str("is missing"),
             Self::WrongKind { expected, found } => write!(f, "must be {expected}, but is {found}"),
+            Self::Ambiguous { readings } => {
+                f.write_str("can be read as ")?;
+                for (index, reading) in readings.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { " or as " };
+                    write!(f, "{separator}{reading}")?;
+                }
+                Ok(())
+            }
+            Self::Unexpected => f.write_str("is not asked for"),
+            Self::Misplaced { found } => write!(f, "is followed by what belongs nowhere: {found}"),
             Self::NotOneOf { choices, found } => {
                 f.write_str("must be ")?;
                 if choices.len() > 1 {
@@ -258,13 +297,16 @@ impl fmt::Display for FieldErrorKind {
             Self::TooManyItems { limit, found } => {
                 write!(f, "must have at most {limit} items, but has {found}")
             }
+            Self::TooFewEntries { limit, found } => {
+                write!(f, "must have at least {limit} entries, but has {found}")
+            }
+            Self::TooManyEntries { limit, found } => {
+                write!(f, "must have at most {limit} entries, but has {found}")
+            }
             Self::Refused { reason } => write!(f, "cannot be taken: {reason}"),
         }
     }
 }
-
-/// Up to here a 64-bit float holds every whole number.
-pub(super) const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 struct Separated<'a, T>(&'a [T]);
 
@@ -290,7 +332,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::String => "a string",
             Self::Integer => "an integer",
@@ -303,9 +345,11 @@ impl Kind {
 }
 
 /// A part of the path to a value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Segment {
     Field(&'static str),
+    /// A property of a schema.
+    Name(String),
     Key(String),
     Index(usize),
 }
@@ -317,6 +361,8 @@ pub(super) struct Errors {
     found: Vec<FieldError>,
     /// How many keys of objects nobody asked for.
     ignored: usize,
+    /// The text that is read, where that is not a value.
+    pub(super) json: Json,
 }
 
 impl Errors {
@@ -339,7 +385,7 @@ impl Errors {
 
     pub(super) fn wrong_kind<T>(&mut self, expected: Kind, found: &Value) -> Option<T> {
         self.record(FieldErrorKind::WrongKind {
-            expected: expected.text(),
+            expected: Cow::Borrowed(expected.text()),
             found: shown(found),
         });
         None
@@ -347,7 +393,7 @@ impl Errors {
 
     pub(super) fn not_one_of<T>(&mut self, choices: Vec<&'static str>, found: &Value) -> Option<T> {
         self.record(FieldErrorKind::NotOneOf {
-            choices,
+            choices: choices.into_iter().map(Cow::Borrowed).collect(),
             found: shown(found),
         });
         None
@@ -399,20 +445,26 @@ impl Errors {
     }
 
     pub(super) fn path(&self) -> String {
-        use fmt::Write;
-        let mut path = String::new();
-        for segment in &self.path {
-            let dot = if path.is_empty() { "" } else { "." };
-            // Writing to a string does not fail.
-            let _ = match segment {
-                Segment::Field(name) => write!(path, "{dot}{name}"),
-                Segment::Key(key) if is_plain(key) => write!(path, "{dot}{key}"),
-                Segment::Key(key) => write!(path, "[{key:?}]"),
-                Segment::Index(index) => write!(path, "[{index}]"),
-            };
-        }
-        path
+        path(&self.path)
     }
+}
+
+/// A path as messages show it.
+pub(super) fn path(segments: &[Segment]) -> String {
+    use fmt::Write;
+    let mut path = String::new();
+    for segment in segments {
+        let dot = if path.is_empty() { "" } else { "." };
+        // Writing to a string does not fail.
+        let _ = match segment {
+            Segment::Field(name) => write!(path, "{dot}{name}"),
+            Segment::Name(name) => write!(path, "{dot}{name}"),
+            Segment::Key(key) if is_plain(key) => write!(path, "{dot}{key}"),
+            Segment::Key(key) => write!(path, "[{key:?}]"),
+            Segment::Index(index) => write!(path, "[{index}]"),
+        };
+    }
+    path
 }
 
 fn is_plain(key: &str) -> bool {
@@ -425,7 +477,7 @@ fn is_plain(key: &str) -> bool {
 const LONGEST: usize = 60;
 
 /// A value as a message shows it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(items) => match items.len() {
             1 => "a list of 1 item".to_owned(),

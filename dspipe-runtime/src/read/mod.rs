@@ -3,13 +3,24 @@
 //! The compiler writes an implementation of [`Read`] for each generated type. A reader goes
 //! on after an error, so that one pass finds all of them and the LM can be told all at once.
 
+mod candidates;
 mod checks;
+mod coerce;
 #[cfg(feature = "structs")]
 mod deserialize;
+mod embedded;
 mod error;
+mod fold;
+mod json;
+mod layout;
+mod number;
+mod parse;
 mod reader;
 mod repair;
 mod reply;
+mod scan;
+mod schema;
+mod tree;
 
 use std::collections::BTreeMap;
 
@@ -19,11 +30,14 @@ pub use checks::{Checks, Number};
 #[cfg(feature = "structs")]
 pub(crate) use deserialize::deserialize;
 pub use error::{FieldError, FieldErrorKind, ReadError};
+pub use parse::{Parsed, Strictness, parse};
 pub use reader::{Alternative, ObjectReader, Reader};
-pub use repair::Repair;
+pub use repair::{Repair, RepairKind};
 pub(crate) use reply::read_reply;
+pub use schema::{Schema, SchemaError};
 
-use error::{Kind, MAX_EXACT};
+use error::Kind;
+use reader::Source;
 
 /// A type that can be read from JSON.
 pub trait Read: Sized {
@@ -37,7 +51,19 @@ pub trait Read: Sized {
 /// [`ReadError::Syntax`] if it is not JSON, [`ReadError::Fields`] with every field that is missing, of
 /// another type, or out of its limits.
 pub fn read_json<T: Read>(text: &str) -> Result<T, ReadError> {
-    read_value(serde_json::from_str(text).map_err(|error| ReadError::syntax(&error))?)
+    match read_clean(text) {
+        Some(value) => Ok(value),
+        None => read_value(serde_json::from_str(text).map_err(|error| ReadError::syntax(&error))?),
+    }
+}
+
+/// Reads a JSON text that is right as it is, at once into the type. `None` tells only that it is not, or
+/// that an object in it has a key twice.
+pub(crate) fn read_clean<T: Read>(text: &str) -> Option<T> {
+    let mut errors = error::Errors::default();
+    errors.json = json::Json::new(text);
+    let value = T::read(Reader::of_text(&mut errors))?;
+    (errors.json.is_complete() && errors.found().is_empty()).then_some(value)
 }
 
 /// Reads a JSON value.
@@ -54,27 +80,35 @@ pub fn read_value<T: Read>(value: Value) -> Result<T, ReadError> {
 }
 
 impl Read for String {
+    #[inline]
     fn read(from: Reader<'_>) -> Option<Self> {
         match from.value() {
-            (Value::String(text), _) => Some(text),
-            (other, errors) => errors.wrong_kind(Kind::String, &other),
+            Source::Text(json) => json.text(),
+            Source::Value(Value::String(text), _) => Some(text),
+            Source::Value(other, errors) => errors.wrong_kind(Kind::String, &other),
         }
     }
 }
 
 impl Read for bool {
+    #[inline]
     fn read(from: Reader<'_>) -> Option<Self> {
         match from.value() {
-            (Value::Bool(value), _) => Some(value),
-            (other, errors) => errors.wrong_kind(Kind::Boolean, &other),
+            Source::Text(json) => json.boolean(),
+            Source::Value(Value::Bool(value), _) => Some(value),
+            Source::Value(other, errors) => errors.wrong_kind(Kind::Boolean, &other),
         }
     }
 }
 
 impl Read for i64 {
     /// Takes `3` and, as JSON Schema does, `3.0`.
+    #[inline]
     fn read(from: Reader<'_>) -> Option<Self> {
-        let (value, errors) = from.value();
+        let (value, errors) = match from.value() {
+            Source::Text(json) => return json.integer(),
+            Source::Value(value, errors) => (value, errors),
+        };
         let Value::Number(number) = &value else {
             return errors.wrong_kind(Kind::Integer, &value);
         };
@@ -95,33 +129,43 @@ impl Read for i64 {
     }
 }
 
+/// Up to here a 64-bit float holds every whole number.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
 impl Read for f64 {
+    #[inline]
     fn read(from: Reader<'_>) -> Option<Self> {
-        let (value, errors) = from.value();
-        match value.as_f64() {
-            Some(number) => Some(number),
-            None => errors.wrong_kind(Kind::Number, &value),
+        match from.value() {
+            Source::Text(json) => json.float(),
+            Source::Value(value, errors) => match value.as_f64() {
+                Some(number) => Some(number),
+                None => errors.wrong_kind(Kind::Number, &value),
+            },
         }
     }
 }
 
 impl Read for Value {
     fn read(from: Reader<'_>) -> Option<Self> {
-        Some(from.value().0)
+        match from.value() {
+            Source::Text(json) => json.value(),
+            Source::Value(value, _) => Some(value),
+        }
     }
 }
 
 impl Read for Map<String, Value> {
     fn read(from: Reader<'_>) -> Option<Self> {
         match from.value() {
-            (Value::Object(map), _) => Some(map),
-            (other, errors) => errors.wrong_kind(Kind::Object, &other),
+            Source::Text(json) => json.value(),
+            Source::Value(Value::Object(map), _) => Some(map),
+            Source::Value(other, errors) => errors.wrong_kind(Kind::Object, &other),
         }
     }
 }
 
 impl<T: Read> Read for Option<T> {
-    fn read(from: Reader<'_>) -> Option<Self> {
+    fn read(mut from: Reader<'_>) -> Option<Self> {
         if from.is_null() {
             Some(None)
         } else {
@@ -148,5 +192,7 @@ impl<T: Read> Read for BTreeMap<String, T> {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

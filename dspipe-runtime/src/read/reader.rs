@@ -5,54 +5,105 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{Errors, Kind, Segment};
+use super::json::Json;
 use super::{Checks, Read};
 
 /// A value that is to be read.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    value: Value,
+    /// `None`: the value is the next one in the text.
+    value: Option<Value>,
     errors: &'a mut Errors,
+}
+
+/// Where a value comes from.
+pub(super) enum Source<'a> {
+    Value(Value, &'a mut Errors),
+    /// Here nothing is recorded of what is wrong: who finds it reads again, with values.
+    Text(&'a mut Json),
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(value: Value, errors: &'a mut Errors) -> Self {
-        Self { value, errors }
+        Self {
+            value: Some(value),
+            errors,
+        }
     }
 
-    pub(super) fn value(self) -> (Value, &'a mut Errors) {
-        (self.value, self.errors)
+    /// For the next value in the text.
+    pub(super) fn of_text(errors: &'a mut Errors) -> Self {
+        Self {
+            value: None,
+            errors,
+        }
     }
 
-    pub(super) fn is_null(&self) -> bool {
-        self.value.is_null()
+    pub(super) fn value(self) -> Source<'a> {
+        match self.value {
+            Some(value) => Source::Value(value, self.errors),
+            None => Source::Text(&mut self.errors.json),
+        }
+    }
+
+    /// Whether it is null; in a text, it is taken then.
+    pub(super) fn is_null(&mut self) -> bool {
+        match &self.value {
+            Some(value) => value.is_null(),
+            None => self.errors.json.null(),
+        }
     }
 
     /// The value as an object. Keys that nobody asks for are ignored.
     pub fn object(self) -> Option<ObjectReader<'a>> {
-        match self.value {
-            Value::Object(map) => Some(ObjectReader {
-                map,
-                errors: self.errors,
-            }),
-            other => self.errors.wrong_kind(Kind::Object, &other),
+        let fields = match self.value {
+            None => {
+                self.errors.json.open(b'{')?;
+                Fields::Text {
+                    mark: self.errors.json.mark(),
+                    ended: false,
+                }
+            }
+            Some(Value::Object(map)) => Fields::Map(map),
+            Some(other) => return self.errors.wrong_kind(Kind::Object, &other),
+        };
+        Some(ObjectReader {
+            fields,
+            errors: self.errors,
+        })
+    }
+
+    /// As [`object`](Self::object), but not out of a text: a reply is then read by its schema, which holds it to
+    /// the limits that types of the user's have only there.
+    #[cfg(feature = "structs")]
+    pub(crate) fn object_of_value(self) -> Option<ObjectReader<'a>> {
+        match &self.value {
+            Some(_) => self.object(),
+            None => self.errors.json.fail(),
         }
     }
 
     /// The value as one of a fixed set of strings.
     pub fn one_of<T: Copy>(self, choices: &[(&'static str, T)]) -> Option<T> {
-        let found = self.value.as_str();
+        let Some(value) = self.value else {
+            return self.errors.json.one_of(choices);
+        };
+        let found = value.as_str();
         match choices.iter().find(|(text, _)| found == Some(text)) {
             Some((_, choice)) => Some(*choice),
             None => {
                 let choices = choices.iter().map(|(text, _)| *text).collect();
-                self.errors.not_one_of(choices, &self.value)
+                self.errors.not_one_of(choices, &value)
             }
         }
     }
 
     /// The value as the type, and held against limits if it can be read.
     pub fn checked<T: Read>(self, check: impl FnOnce(&mut Checks<'_>, &T)) -> Option<T> {
-        let value = T::read(Reader::new(self.value, &mut *self.errors))?;
+        let value = T::read(Reader {
+            value: self.value,
+            errors: &mut *self.errors,
+        })?;
         check(&mut Checks::new(self.errors), &value);
         Some(value)
     }
@@ -60,10 +111,14 @@ impl<'a> Reader<'a> {
     /// The value as one of several types: of those that it fits, the one that leaves the fewest keys unread,
     /// of these the first. Where none fits, what keeps it from the closest one is recorded.
     pub fn alternatives<T>(self, all: &[Alternative<T>]) -> Option<T> {
+        let value = match self.value {
+            Some(value) => value,
+            None => self.errors.json.value()?,
+        };
         let mut best: Option<(T, Errors)> = None;
         let mut closest: Option<Errors> = None;
         for (_, read) in all {
-            let value = self.value.clone();
+            let value = value.clone();
             let (read, trial) = self.errors.trial(|errors| read(Reader::new(value, errors)));
             match read {
                 Some(value) if trial.found().is_empty() => {
@@ -98,12 +153,14 @@ impl<'a> Reader<'a> {
             return None;
         }
         let names = all.iter().map(|(name, _)| *name).collect();
-        self.errors.no_alternative(names, &self.value)
+        self.errors.no_alternative(names, &value)
     }
 
     pub(super) fn items<T: Read>(self) -> Option<Vec<T>> {
-        let Value::Array(items) = self.value else {
-            return self.errors.wrong_kind(Kind::List, &self.value);
+        let items = match self.value {
+            None => return next_items(self.errors),
+            Some(Value::Array(items)) => items,
+            Some(other) => return self.errors.wrong_kind(Kind::List, &other),
         };
         let mut read = Some(Vec::with_capacity(items.len()));
         for (index, item) in items.into_iter().enumerate() {
@@ -116,8 +173,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn entries<T: Read>(self) -> Option<BTreeMap<String, T>> {
-        let Value::Object(map) = self.value else {
-            return self.errors.wrong_kind(Kind::Object, &self.value);
+        let map = match self.value {
+            None => return next_entries(self.errors),
+            Some(Value::Object(map)) => map,
+            Some(other) => return self.errors.wrong_kind(Kind::Object, &other),
         };
         let mut read = Some(BTreeMap::new());
         for (key, value) in map {
@@ -130,6 +189,29 @@ impl<'a> Reader<'a> {
         }
         read
     }
+}
+
+fn next_items<T: Read>(errors: &mut Errors) -> Option<Vec<T>> {
+    errors.json.open(b'[')?;
+    let mut items = Vec::new();
+    while errors.json.more(b']', items.is_empty())? {
+        items.push(T::read(Reader::of_text(errors))?);
+    }
+    Some(items)
+}
+
+fn next_entries<T: Read>(errors: &mut Errors) -> Option<BTreeMap<String, T>> {
+    errors.json.open(b'{')?;
+    let mut entries = BTreeMap::new();
+    while errors.json.more(b'}', entries.is_empty())? {
+        let key = errors.json.key()?;
+        let value = T::read(Reader::of_text(errors))?;
+        if entries.insert(key, value).is_some() {
+            // Twice: which one is meant?
+            return errors.json.fail();
+        }
+    }
+    Some(entries)
 }
 
 /// The name of an alternative, and how to read it.
@@ -145,59 +227,99 @@ fn push<W, T>(whole: Option<W>, part: Option<T>, add: impl FnOnce(&mut W, T)) ->
 /// The fields of an object that is to be read.
 #[derive(Debug)]
 pub struct ObjectReader<'a> {
-    map: Map<String, Value>,
+    fields: Fields,
     errors: &'a mut Errors,
+}
+
+#[derive(Debug)]
+enum Fields {
+    Map(Map<String, Value>),
+    /// In the text: where its keys begin among those that are known, and whether all of them are.
+    Text {
+        mark: usize,
+        ended: bool,
+    },
 }
 
 impl Drop for ObjectReader<'_> {
     fn drop(&mut self) {
-        self.errors.ignore(self.map.len());
+        match &self.fields {
+            Fields::Map(map) => self.errors.ignore(map.len()),
+            Fields::Text { mark, ended } => self.errors.json.finish(*mark, *ended),
+        }
     }
 }
 
 impl ObjectReader<'_> {
+    /// Reads a field; the outer `None` means that something is wrong, the inner one that it is not there.
+    fn field<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(Reader<'_>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match &mut self.fields {
+            Fields::Map(map) => match map.swap_remove(key) {
+                None => Some(None),
+                Some(value) => self
+                    .errors
+                    .within(Segment::Field(key), |errors| {
+                        read(Reader::new(value, errors))
+                    })
+                    .map(Some),
+            },
+            Fields::Text { mark, ended } => {
+                let json = &mut self.errors.json;
+                if json.failed() {
+                    return None;
+                }
+                let Some(back) = json.field(*mark, key, ended)? else {
+                    return Some(None);
+                };
+                let value = read(Reader::of_text(self.errors))?;
+                if let Some(back) = back {
+                    self.errors.json.go_to(back);
+                }
+                Some(Some(value))
+            }
+        }
+    }
+
     /// A field that must be there.
     pub fn required<T: Read>(&mut self, key: &'static str) -> Option<T> {
-        let value = self.map.swap_remove(key);
-        self.errors
-            .within(Segment::Field(key), |errors| match value {
-                Some(value) => T::read(Reader::new(value, errors)),
-                None => errors.missing(),
-            })
+        match self.field(key, T::read)? {
+            Some(value) => Some(value),
+            None => match self.fields {
+                Fields::Text { .. } => self.errors.json.fail(),
+                Fields::Map(_) => self.errors.within(Segment::Field(key), Errors::missing),
+            },
+        }
     }
 
     /// A field that may be absent or null. The outer `None` means that an error was recorded.
     pub fn optional<T: Read>(&mut self, key: &'static str) -> Option<Option<T>> {
-        match self.map.swap_remove(key) {
-            None => Some(None),
-            Some(value) => self.errors.within(Segment::Field(key), |errors| {
-                Option::read(Reader::new(value, errors))
-            }),
-        }
+        self.field(key, Option::<T>::read).map(Option::flatten)
     }
 
-    /// A field that may be absent if its type takes null.
+    /// A field that is null where it is absent, if its type takes that.
     #[cfg(feature = "structs")]
-    pub(crate) fn field<T>(
+    pub(crate) fn or_null<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(Reader<'_>) -> Option<T>,
+        read: impl Fn(Reader<'_>) -> Option<T>,
     ) -> Option<T> {
-        let value = self.map.swap_remove(key);
-        self.errors
-            .within(Segment::Field(key), |errors| match value {
-                Some(value) => read(Reader::new(value, errors)),
-                None => read(Reader::new(Value::Null, &mut Errors::default()))
-                    .or_else(|| errors.missing()),
-            })
+        if let Some(value) = self.field(key, &read)? {
+            return Some(value);
+        }
+        read(Reader::new(Value::Null, &mut Errors::default()))
+            .or_else(|| self.errors.within(Segment::Field(key), Errors::missing))
     }
 
     /// A field for which a default stands where it is absent or null; `default` is JSON.
     pub fn or_default<T: Read>(&mut self, key: &'static str, default: &'static str) -> Option<T> {
-        let value = match self.map.swap_remove(key) {
-            None | Some(Value::Null) => serde_json::from_str(default).unwrap_or_default(),
-            Some(value) => value,
-        };
+        if let Some(value) = self.optional(key)? {
+            return Some(value);
+        }
+        let value = serde_json::from_str(default).unwrap_or_default();
         self.errors.within(Segment::Field(key), |errors| {
             T::read(Reader::new(value, errors))
         })

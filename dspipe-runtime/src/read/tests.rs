@@ -66,6 +66,18 @@ impl Read for Ticket {
     }
 }
 
+const SCHEMA: &str = r#"{"type":"object","properties":{
+    "urgency":{"type":"string","enum":["low","high"]},
+    "title":{"type":"string","minLength":2,"maxLength":5},
+    "tags":{"type":"array","items":{"type":"string","maxLength":3,"pattern":"^[a-z]"},"minItems":1,"maxItems":2},
+    "score":{"type":"number","minimum":0,"maximum":1},
+    "counts":{"type":"object","additionalProperties":{"type":"integer","maximum":9}}
+},"required":["urgency","title","tags","counts"],"additionalProperties":false}"#;
+
+fn read_ticket(reply: &str) -> Result<(Ticket, Vec<Repair>), ReadError> {
+    read_reply(SCHEMA, reply)
+}
+
 fn whole() -> Value {
     json!({"urgency": "high", "title": "Düse", "tags": ["a"], "score": 0.5, "counts": {"x": 1}})
 }
@@ -201,23 +213,28 @@ fn a_reply_may_have_a_fence_and_prose_around_the_answer() {
         format!("Sure! Here is {{the}} answer:\n{json}\nAnything else? {{}}"),
         format!("{{\"wrong\": 1}} or rather {json}"),
     ] {
-        assert!(read_reply::<Ticket>(&reply).is_ok(), "{reply}");
+        assert!(read_ticket(&reply).is_ok(), "{reply}");
     }
 }
 
 #[test]
 fn slips_of_the_form_are_repaired_and_told() {
     let reply = "{'urgency': 'low', title: 'abc', tags: ['a',], counts: {x: 1}}";
-    let (ticket, repairs) = read_reply::<Ticket>(reply).unwrap();
+    let (ticket, repairs) = read_ticket(reply).unwrap();
     assert_eq!(ticket.counts["x"], 1);
-    assert_eq!(repairs, [Repair::Quotes, Repair::Unquoted, Repair::Comma]);
-    let (_, repairs) = read_reply::<Ticket>(&whole().to_string()).unwrap();
+    let kinds: std::collections::BTreeSet<RepairKind> =
+        repairs.iter().map(|repair| repair.kind).collect();
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        [RepairKind::Quotes, RepairKind::Unquoted, RepairKind::Comma]
+    );
+    let (_, repairs) = read_ticket(&whole().to_string()).unwrap();
     assert_eq!(repairs, []);
 }
 
 #[test]
 fn a_reply_without_the_answer_says_what_is_missing() {
-    let read = |text| read_reply::<Ticket>(text).unwrap_err();
+    let read = |text| read_ticket(text).unwrap_err();
     assert_eq!(read("I do not know."), ReadError::NoObject);
     assert_eq!(read(""), ReadError::NoObject);
     // Cut off: the inner object is not the answer.
@@ -241,7 +258,7 @@ fn a_reply_without_the_answer_says_what_is_missing() {
 proptest! {
     #[test]
     fn no_reply_makes_the_reader_panic(reply in ".*") {
-        let _ = read_reply::<Ticket>(&reply);
+        let _ = read_ticket(&reply);
     }
 
     #[test]
@@ -251,7 +268,7 @@ proptest! {
         let mut value = whole();
         value["urgency"] = json!(urgency);
         let reply = format!("{before}{value}{after}");
-        prop_assert!(read_reply::<Ticket>(&reply).is_ok());
+        prop_assert!(read_ticket(&reply).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub use schemars;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::read::{self, ObjectReader, Read};
+use crate::read::{self, ObjectReader, Read, Reader};
 use crate::signature::{FieldDef, SignatureDef};
 
 /// Completes what the macro knows about a signature by what its types say. To be called once for each: the
@@ -24,6 +24,7 @@ where
     SignatureDef {
         inputs: with_types(known.inputs, &inputs),
         outputs: with_types(known.outputs, &outputs),
+        input_schema: inputs.to_string().leak(),
         output_schema: outputs.to_string().leak(),
         ..*known
     }
@@ -53,6 +54,11 @@ pub fn parsed(text: &str, generator: &mut schemars::SchemaGenerator) -> schemars
     schema.try_into().unwrap_or_default()
 }
 
+/// The object that the fields are read from.
+pub fn object(from: Reader<'_>) -> Option<ObjectReader<'_>> {
+    from.object_of_value()
+}
+
 /// The type of a field that is to be read: by its reader, if it has one (which finds all errors), and
 /// else by its `Deserialize`.
 ///
@@ -73,7 +79,7 @@ pub trait ByReader<T> {
 
 impl<T: Read> ByReader<T> for Field<T> {
     fn read_field(&self, object: &mut ObjectReader<'_>, key: &'static str) -> Option<T> {
-        object.field(key, T::read)
+        object.or_null(key, T::read)
     }
 }
 
@@ -91,6 +97,6 @@ impl<T> BySerde<T> for &Field<T> {
     where
         T: DeserializeOwned,
     {
-        object.field(key, read::deserialize)
+        object.or_null(key, read::deserialize)
     }
 }

@@ -2,11 +2,12 @@
 //! a rival or a limit that is measured in the same run.
 //!
 //! ```text
-//! cargo run --release -p dspipe-bench [-- --quick] [generate] [rustc] [rebuild]
+//! cargo run --release -p dspipe-bench [-- --quick] [generate] [rustc] [rebuild] [parse]
 //! ```
 
 mod corpus;
 mod generate;
+mod parse;
 mod rebuild;
 mod rustc;
 
@@ -26,7 +27,7 @@ fn main() -> Outcome {
         return Ok(dspipe_build::compile("workflows")?);
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let parts = ["generate", "rustc", "rebuild"];
+    let parts = ["generate", "rustc", "rebuild", "parse"];
     let named: Vec<&str> = arguments
         .iter()
         .map(String::as_str)
@@ -44,6 +45,9 @@ fn main() -> Outcome {
     }
     if wanted("rebuild") {
         rebuild::run(quick)?;
+    }
+    if wanted("parse") {
+        parse::run(quick)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 #[test]
 fn every_part_prints_figures() {
     let output = Command::new(env!("CARGO_BIN_EXE_dspipe-bench"))
-        .args(["--quick", "generate", "rebuild"])
+        .args(["--quick", "generate", "rebuild", "parse"])
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -17,6 +17,8 @@ fn every_part_prints_figures() {
         "generate.steps_per_second",
         "generate.cost_per_step_at_4_times_the_workflows",
         "generate.cost_per_step_at_4_times_the_steps",
+        "parse.clean",
+        "parse.damaged_speed",
     ] {
         assert!(printed.contains(name), "{name} is not in:\n{printed}");
     }

@@ -1,0 +1,335 @@
+//! Where in a reply the answer can be.
+
+use std::ops::Range;
+
+use super::coerce::unfenced;
+use super::layout::{self, Names, key_line};
+use super::scan::{self, Scanned, Shared};
+use super::schema::Schema;
+use super::tree::{Form, Node, NodeKind, Slip, Text};
+
+/// Something in a reply that can be the answer.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) node: Node,
+    pub(super) slips: Vec<Slip>,
+    /// The part of the reply that it takes up.
+    pub(super) range: Range<usize>,
+    pub(super) place: Place,
+}
+
+/// Where a candidate stands; the earlier, the likelier it is meant as the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// It is the whole reply.
+    Whole,
+    /// In a fence.
+    Fence,
+    /// Among other text.
+    Prose,
+    /// The text without anything that marks it.
+    Bare,
+}
+
+/// A reply, taken apart.
+#[derive(Debug)]
+pub(super) struct Reply<'t> {
+    text: &'t str,
+    /// Reasoning before the answer.
+    pub(super) thinking: Vec<Range<usize>>,
+    /// Whether the reasoning does not end, so that the answer can only be the last of it.
+    unclosed: bool,
+    /// JSON, or something like it, outside the reasoning.
+    pub(super) json: Vec<Candidate>,
+}
+
+/// Tags of reasoning.
+const THINKING: [&str; 8] = [
+    "think",
+    "thinking",
+    "thought",
+    "thoughts",
+    "reasoning",
+    "reflection",
+    "scratchpad",
+    "analysis",
+];
+
+impl<'t> Reply<'t> {
+    /// `lists` tells whether brackets are looked at, besides braces.
+    pub(super) fn new(text: &'t str, schema: &Schema, shared: &Shared, lists: bool) -> Self {
+        let mut reply = Self {
+            text,
+            thinking: Vec::new(),
+            unclosed: false,
+            json: Vec::new(),
+        };
+        reply.find(schema, shared, lists);
+        reply
+    }
+
+    fn find(&mut self, schema: &Schema, shared: &Shared, lists: bool) {
+        let keys = schema.keys();
+        let names = Names::all(schema.objects(schema.root()).into_iter());
+        let text = self.text;
+        let mut at = 0;
+        let mut fenced = false;
+        let wants_list = schema.is_list(schema.root());
+        shared.step(text.len());
+        while let Some(found) = text[at..].find(['{', '[', '`', '<', '\\', '"']) {
+            let here = at + found;
+            let rest = &text[here..];
+            at = here + 1;
+            match rest.as_bytes()[0] {
+                b'`' if rest.starts_with("```") => {
+                    fenced = !fenced;
+                    at = here + rest.len() - rest.trim_start_matches('`').len();
+                }
+                b'<' => {
+                    if let Some(next) = self.reasoning(here, &names) {
+                        at = next;
+                    }
+                }
+                b'[' if layout::marker(rest).is_some() => {
+                    at = here + layout::marker(rest).map_or(1, |(_, length)| length);
+                }
+                b'[' if !lists => {}
+                b'{' | b'[' => match scan::value_at(text, here, 0, keys, shared) {
+                    Some(scanned) => {
+                        at = scanned.end.max(at);
+                        self.add(here, scanned, fenced, wants_list);
+                    }
+                    None => at = at.max(shared.too_deep.take()),
+                },
+                b'"' if self.begins_line(here)
+                    && self.json.is_empty()
+                    && let Some(scanned) = scan::entries_at(text, here, keys, shared) =>
+                {
+                    at = scanned.end.max(at);
+                    self.add(here, scanned, fenced, wants_list);
+                }
+                b'"' if text[..here].trim().is_empty() => {
+                    // The whole reply as a text.
+                    if let Some(scanned) = scan::value_at(text, here, 0, keys, shared) {
+                        let closed = matches!(&scanned.node.kind, NodeKind::Text(text) if !text.cut)
+                            || rest.starts_with("\"{\\\"");
+                        if closed && text[scanned.end..].trim().is_empty() {
+                            at = scanned.end.max(at);
+                            self.add(here, scanned, fenced, wants_list);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn begins_line(&self, at: usize) -> bool {
+        let before = self.text[..at].trim_end_matches([' ', '\t']);
+        before.is_empty() || before.ends_with('\n')
+    }
+
+    fn add(&mut self, start: usize, scanned: Scanned, fenced: bool, wants_list: bool) {
+        let range = start..scanned.end;
+        if self.unclosed {
+            // Only what is last and stands apart is no part of the reasoning.
+            let after =
+                self.text[scanned.end..].trim_matches(|c: char| c.is_whitespace() || c == '`');
+            if !after.is_empty() || !self.begins_line(start) {
+                return;
+            }
+        }
+        let whole = self.text[..start].trim_matches(is_blank).is_empty()
+            && self.text[scanned.end..].trim_matches(is_blank).is_empty();
+        let place = match (whole, fenced) {
+            (true, _) => Place::Whole,
+            (_, true) => Place::Fence,
+            _ => Place::Prose,
+        };
+        // A bracket too many in front, or in prose, must not hide the objects behind it.
+        if let NodeKind::List(items) = &scanned.node.kind
+            && (scanned.node.cut || items.len() > 1)
+            && !wants_list
+        {
+            let objects = items
+                .iter()
+                .filter(|item| matches!(item.kind, NodeKind::Object(_)));
+            for item in objects {
+                let within = |slip: &&Slip| item.span.contains(&slip.span.start);
+                self.json.push(Candidate {
+                    node: item.clone(),
+                    slips: scanned.slips.iter().filter(within).cloned().collect(),
+                    range: item.span.clone(),
+                    place: Place::Prose,
+                });
+            }
+        }
+        self.json.push(Candidate {
+            node: scanned.node,
+            slips: scanned.slips,
+            range,
+            place,
+        });
+    }
+
+    /// Passes over reasoning that begins here, or takes what came before for reasoning if it ends here.
+    fn reasoning(&mut self, here: usize, names: &Names) -> Option<usize> {
+        let rest = &self.text[here..];
+        if rest.starts_with("<|channel|>final") {
+            // Harmony's name for the answer; what came before is none.
+            self.thinking.push(0..here);
+            self.json.clear();
+            return None;
+        }
+        let is_known = |name: &str| {
+            THINKING
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+                && !names.has(name)
+        };
+        if let Some(tag) = rest.strip_prefix("</") {
+            let end = tag.find('>')?;
+            if !is_known(tag[..end].trim()) {
+                return None;
+            }
+            // All before it, though its beginning is missing.
+            let end = here + 2 + end + 1;
+            self.thinking.push(0..end);
+            self.json.clear();
+            return Some(end);
+        }
+        let (name, length) = layout::opening_tag(rest)?;
+        if !is_known(name) {
+            return None;
+        }
+        let inner = here + length;
+        match layout::closing_tag(&self.text[inner..], name) {
+            Some((end, close)) => {
+                let end = inner + end + close;
+                self.thinking.push(here..end);
+                Some(end)
+            }
+            None => {
+                // The answer may follow without the closing tag.
+                self.thinking.push(here..inner);
+                self.unclosed = true;
+                None
+            }
+        }
+    }
+
+    /// What is not reasoning, if it is in one piece at the end.
+    pub(super) fn answer(&self) -> Range<usize> {
+        let start = self
+            .thinking
+            .iter()
+            .map(|range| range.end)
+            .max()
+            .unwrap_or(0);
+        start..self.text.len()
+    }
+
+    /// Fields in another layout than JSON, but for lines.
+    pub(super) fn fields(&self, schema: &Schema, shared: &Shared) -> Vec<Candidate> {
+        let names = Names::all(schema.objects(schema.root()).into_iter());
+        let range = self.answer();
+        let text = &self.text[range.clone()];
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let found = [
+            layout::markers(text, range.start, shared),
+            layout::tags(text, range.start, &names, shared),
+        ];
+        found
+            .into_iter()
+            .flatten()
+            .map(|inside| self.candidate(inside.node, inside.slips))
+            .collect()
+    }
+
+    /// Fields on lines. There are none where there is an object as JSON, but as the value of a line.
+    pub(super) fn lines(&self, schema: &Schema, shared: &Shared) -> Option<Candidate> {
+        let names = Names::all(schema.objects(schema.root()).into_iter());
+        let range = self.answer();
+        let text = unfenced(self.text[range.clone()].trim());
+        if names.is_empty() || self.unclosed || text.starts_with(['{', '[']) {
+            return None;
+        }
+        let inside_line = |candidate: &Candidate| {
+            let before = &self.text[..candidate.range.start];
+            let line = before.rfind('\n').map_or(0, |at| at + 1);
+            key_line(&before[line..]).is_some_and(|key| names.has(key.name))
+        };
+        if self.objects().any(|candidate| !inside_line(candidate)) {
+            return None;
+        }
+        let base = range.start + (self.text[range].find(text).unwrap_or(0));
+        let inside = layout::lines(text, base, &names, shared)?;
+        Some(self.candidate(inside.node, inside.slips))
+    }
+
+    /// The text itself as the answer. Nothing that looks like broken JSON is taken so.
+    pub(super) fn bare(&self, shared: &Shared) -> Option<Candidate> {
+        if self.unclosed {
+            return None;
+        }
+        let range = self.answer();
+        let text = self.text[range.clone()].trim();
+        let inner = unfenced(text).trim();
+        if inner.is_empty()
+            || inner.starts_with(['{', '['])
+            || self.objects().next().is_some()
+            || text.starts_with("```json")
+        {
+            return None;
+        }
+        let start =
+            range.start + (self.text[range].len() - self.text[self.answer()].trim_start().len());
+        let node = Node {
+            id: shared.id(),
+            span: start..start + text.len(),
+            kind: NodeKind::Text(Text {
+                text: text.to_owned(),
+                form: Form::Block,
+                cut: false,
+            }),
+            cut: false,
+        };
+        Some(Candidate {
+            range: node.span.clone(),
+            node,
+            slips: Vec::new(),
+            place: Place::Bare,
+        })
+    }
+
+    /// Objects with at least one entry.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &Candidate> {
+        self.json
+            .iter()
+            .filter(|candidate| match &candidate.node.kind {
+                NodeKind::Object(entries) => !entries.is_empty(),
+                NodeKind::List(items) => items
+                    .iter()
+                    .any(|item| matches!(item.kind, NodeKind::Object(_))),
+                _ => false,
+            })
+    }
+
+    fn candidate(&self, node: Node, slips: Vec<Slip>) -> Candidate {
+        let range = node.span.clone();
+        let whole =
+            self.text[..range.start].trim().is_empty() && self.text[range.end..].trim().is_empty();
+        Candidate {
+            node,
+            slips,
+            range,
+            place: if whole { Place::Whole } else { Place::Fence },
+        }
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}

@@ -1,0 +1,358 @@
+//! One of a fixed set of values, however it is written.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::{Coercer, shown_node, shown_whole};
+use crate::read::error::FieldErrorKind;
+use crate::read::fold::{fold, is_slip, words};
+use crate::read::number::{self, Reading};
+use crate::read::repair::RepairKind;
+use crate::read::schema::{Choice, NumberType};
+use crate::read::tree::{Node, NodeKind};
+
+/// What was found.
+enum Found<'c> {
+    One(&'c Value),
+    Several(Vec<&'c Value>),
+    None,
+}
+
+impl Coercer<'_> {
+    pub(super) fn choice(&mut self, node: &Node, choices: &[Choice]) -> Option<Value> {
+        let plain = node.to_value();
+        let exact = choices.iter().find(|choice| is_same(&choice.value, &plain));
+        if let NodeKind::Text(text) = &node.kind
+            && text.cut
+            && !self.strict
+        {
+            // `very` may have been on its way to `very high`.
+            let longer: Vec<&Value> = choices
+                .iter()
+                .map(|choice| &choice.value)
+                .filter(|value| {
+                    value
+                        .as_str()
+                        .is_some_and(|choice| choice.starts_with(&text.text))
+                })
+                .collect();
+            if exact.is_some() && longer.len() > 1 {
+                return self.ambiguous(longer.into_iter().map(shown_whole).collect());
+            }
+        }
+        if exact.is_some() {
+            // A number that is the same may be written otherwise.
+            return Some(plain);
+        }
+        if self.strict {
+            return self.no_choice(node, choices);
+        }
+        let text = match &node.kind {
+            NodeKind::Text(text) => text.text.trim().to_owned(),
+            NodeKind::Number(..) | NodeKind::Boolean(_) | NodeKind::Null => plain.to_string(),
+            NodeKind::List(items) if items.len() == 1 => {
+                self.repair(RepairKind::Single, node, "the one item of the list");
+                return self.liberty(|this| this.choice(&items[0], choices));
+            }
+            _ => return self.no_choice(node, choices),
+        };
+        match find(&text, choices) {
+            Found::One(value) => {
+                let value = value.clone();
+                self.repair(
+                    RepairKind::Choice,
+                    node,
+                    format!("{} for {}", shown_whole(&value), shown_whole(&plain)),
+                );
+                Some(value)
+            }
+            Found::Several(values) => self.ambiguous(values.into_iter().map(shown_whole).collect()),
+            Found::None => self.no_choice(node, choices),
+        }
+    }
+
+    fn no_choice(&mut self, node: &Node, choices: &[Choice]) -> Option<Value> {
+        let choices = choices.iter().map(|choice| match &choice.value {
+            Value::String(text) => Cow::Owned(text.clone()),
+            other => Cow::Owned(other.to_string()),
+        });
+        self.error(FieldErrorKind::NotOneOf {
+            choices: choices.collect(),
+            found: shown_node(node),
+        });
+        None
+    }
+}
+
+/// Whether two values are the same in JSON Schema: 1 is 1.0.
+fn is_same(choice: &Value, value: &Value) -> bool {
+    match (choice, value) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || one.as_f64() == other.as_f64() && one.as_f64().is_some()
+        }
+        _ => choice == value,
+    }
+}
+
+fn find<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
+    // The value itself, but for case, accents and punctuation; a boolean or a number that was written as a text.
+    let folded = fold(text);
+    if folded.is_empty() {
+        return Found::None;
+    }
+    let by = |test: &dyn Fn(&Choice) -> bool| -> Vec<&'c Value> {
+        let found = choices.iter().filter(|choice| test(choice));
+        found.map(|choice| &choice.value).collect()
+    };
+    let same_case = by(&|choice| written(&choice.value).trim() == text);
+    if let Some(found) = decided(same_case) {
+        return found;
+    }
+    if let Some(found) = decided(by(&|choice| {
+        is_textual(&choice.value, text) && fold(&written(&choice.value)) == folded
+    })) {
+        return found;
+    }
+    if let Some(found) = decided(by(&|choice| means(&choice.value, &folded))) {
+        return found;
+    }
+    // What it is also called, alone or behind the value.
+    let described = by(&|choice| {
+        let value = fold(&written(&choice.value));
+        choice.names.iter().any(|name| {
+            let name = fold(name);
+            !name.is_empty()
+                && (name == folded
+                    || format!("{value}{name}") == folded
+                    || format!("{name}{value}") == folded)
+        })
+    });
+    if let Some(found) = decided(described) {
+        return found;
+    }
+    let numeric = choices.iter().all(|choice| choice.value.is_number());
+    if numeric && let Reading::One(number) = number::read(text, &NumberType::default()) {
+        let number = Value::Number(number);
+        if let Some(found) = decided(by(&|choice| is_same(&choice.value, &number))) {
+            return found;
+        }
+    }
+    match in_sentence(text, choices) {
+        Found::None => {}
+        found => return found,
+    }
+    decided(by(&|choice| {
+        choice.value.is_string() && is_slip(&folded, &fold(&written(&choice.value)))
+    }))
+    .unwrap_or(Found::None)
+}
+
+/// The one that was found, or several; `None` if none was.
+fn decided(mut values: Vec<&Value>) -> Option<Found<'_>> {
+    match values.len() {
+        0 => None,
+        1 => values.pop().map(Found::One),
+        _ => Some(Found::Several(values)),
+    }
+}
+
+/// Folding takes the sign and the decimal point from numbers.
+fn is_textual(choice: &Value, text: &str) -> bool {
+    match choice {
+        Value::Number(number) => {
+            number.to_string() == text.trim_matches(['"', '\'', '*', '`', '.', ' '])
+        }
+        Value::String(choice) => {
+            // `+1` and `-1`, `C` and `C++`: there, punctuation counts.
+            let symbols = |text: &str| {
+                text.chars()
+                    .filter(|c| matches!(c, '+' | '#' | '<' | '>' | '='))
+                    .count()
+            };
+            let signed = |text: &str| {
+                text.trim().starts_with('-')
+                    && text.trim()[1..].starts_with(|c: char| c.is_ascii_digit())
+            };
+            symbols(choice) == symbols(text) && signed(choice) == signed(text)
+        }
+        _ => true,
+    }
+}
+
+/// `true` for `yes`, and the like.
+fn means(choice: &Value, folded: &str) -> bool {
+    let value = fold(&written(choice));
+    matches!(
+        (value.as_str(), folded),
+        ("yes", "true") | ("no", "false") | ("true", "yes") | ("false", "no")
+    )
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The choices that are named in a sentence.
+fn in_sentence<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
+    let spoken = words(text);
+    let names: Vec<(usize, Vec<String>)> = choices
+        .iter()
+        .enumerate()
+        .map(|(index, choice)| {
+            let name = words(&written(&choice.value));
+            (index, name.into_iter().map(|(word, _)| word).collect())
+        })
+        .collect();
+    let mut found: Vec<usize> = Vec::new();
+    let mut at = 0;
+    while at < spoken.len() {
+        let mut longest: Option<(usize, usize)> = None;
+        for (index, name) in &names {
+            let length = matched(&spoken[at..], name);
+            let written = &choices[*index].value;
+            if length == 0 || !is_meant(text, &spoken[at..at + length], written) {
+                continue;
+            }
+            if longest.is_none_or(|(_, known)| length > known) {
+                longest = Some((*index, length));
+            }
+        }
+        match longest {
+            Some((index, length)) => {
+                if is_negated(text, &spoken, at) {
+                    return Found::None;
+                }
+                if !found.contains(&index) {
+                    found.push(index);
+                }
+                at += length;
+            }
+            None => at += 1,
+        }
+    }
+    decided(
+        found
+            .into_iter()
+            .map(|index| &choices[index].value)
+            .collect(),
+    )
+    .unwrap_or(Found::None)
+}
+
+/// How many of the words a name takes, written together or apart; 0 if they do not begin with it.
+fn matched(spoken: &[(String, std::ops::Range<usize>)], name: &[String]) -> usize {
+    if name.is_empty() {
+        return 0;
+    }
+    if spoken.len() >= name.len()
+        && spoken
+            .iter()
+            .zip(name)
+            .all(|((word, _), part)| word == part)
+    {
+        return name.len();
+    }
+    let whole = name.concat();
+    let mut taken = String::new();
+    for (count, (word, _)) in spoken.iter().enumerate().take(name.len().max(4)) {
+        taken.push_str(word);
+        if taken == whole && (count == 0 || name.len() == 1) {
+            // `VeryHigh` for `very high`; `not spam` for `NotSpam`.
+            return if count == 0 || has_humps(name) {
+                count + 1
+            } else {
+                0
+            };
+        }
+        if !whole.starts_with(&taken) {
+            return 0;
+        }
+    }
+    0
+}
+
+/// Whether a name may be several words written as one.
+fn has_humps(name: &[String]) -> bool {
+    name.iter().any(|part| part.len() > 5)
+}
+
+/// Whether words that are a choice stand for it: a single letter only as it is written, numbers only alone.
+fn is_meant(text: &str, spoken: &[(String, std::ops::Range<usize>)], choice: &Value) -> bool {
+    let (Some((_, first)), Some((_, last))) = (spoken.first(), spoken.last()) else {
+        return false;
+    };
+    let here = &text[first.start..last.end];
+    let before = text[..first.start].chars().next_back();
+    let after = &text[last.end..];
+    match choice {
+        Value::String(choice) if choice.chars().count() == 1 => {
+            here == choice && !matches!(before, Some('\'' | '’'))
+        }
+        Value::Number(_) => {
+            let decimal = after.starts_with(['.', ','])
+                && after[1..].starts_with(|c: char| c.is_ascii_digit());
+            !matches!(before, Some('.' | ',' | '-' | '−' | '/'))
+                && !decimal
+                && !after.starts_with('/')
+        }
+        Value::String(choice) => {
+            // `C` is not `C++`.
+            let next = after.chars().next();
+            !matches!(next, Some('+' | '#')) || choice.ends_with(['+', '#'])
+        }
+        _ => true,
+    }
+}
+
+/// Whether the word at an index stands behind a word that turns it round.
+pub(super) fn is_negated(
+    text: &str,
+    spoken: &[(String, std::ops::Range<usize>)],
+    at: usize,
+) -> bool {
+    const NEGATIONS: [&str; 24] = [
+        "not", "no", "never", "neither", "nor", "without", "isn", "wasn", "aren", "don", "doesn",
+        "didn", "cannot", "hardly", "isnt", "wasnt", "arent", "doesnt", "nicht", "kein", "keine",
+        "pas", "than", "except",
+    ];
+    let Some((_, range)) = spoken.get(at) else {
+        return false;
+    };
+    let mut end = range.start;
+    // Articles and adverbs may stand between, but no other clause.
+    for (word, range) in spoken[..at].iter().rev().take(4) {
+        if text[range.end..end].contains([',', '.', ';', ':', '!', '?', '\n', '—']) {
+            return false;
+        }
+        if NEGATIONS.contains(&word.as_str()) {
+            return true;
+        }
+        let passes = matches!(
+            word.as_str(),
+            "a" | "an"
+                | "the"
+                | "really"
+                | "very"
+                | "quite"
+                | "t"
+                | "be"
+                | "at"
+                | "all"
+                | "is"
+                | "to"
+                | "considered"
+                | "necessarily"
+                | "entirely"
+                | "just"
+        );
+        if !passes {
+            return false;
+        }
+        end = range.start;
+    }
+    false
+}

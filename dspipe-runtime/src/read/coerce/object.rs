@@ -1,0 +1,444 @@
+//! Objects: keys that are found though they are written otherwise, keys that are missing, and keys too many.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::{Coercer, shown_whole};
+use crate::read::error::{FieldErrorKind, Kind, Segment};
+use crate::read::fold::{fold, is_slip};
+use crate::read::repair::RepairKind;
+use crate::read::schema::{ObjectType, Others, Property, Shape, TypeId};
+use crate::read::tree::{Entry, Form, Node, NodeKind, Slip};
+
+impl Coercer<'_> {
+    pub(super) fn object(&mut self, node: &Node, id: TypeId, ty: &ObjectType) -> Option<Value> {
+        match &node.kind {
+            NodeKind::Object(entries) => self.entries(node, entries, id, ty),
+            _ if self.strict => self.no_object(node),
+            NodeKind::Text(text) => {
+                let inside = self.embedded(node, text, |this, inner| {
+                    let found = inner.object(ty)?;
+                    Some(this.liberty(|this| {
+                        if text.form == Form::Quoted {
+                            this.repair(RepairKind::Encoded, node, "");
+                        } else {
+                            this.take_slips(node, &found.slips);
+                        }
+                        this.object(&found.node, id, ty)
+                    }))
+                });
+                inside.unwrap_or_else(|| self.bare(node, ty))
+            }
+            NodeKind::List(items) => {
+                if let [item] = &items[..]
+                    && matches!(item.kind, NodeKind::Object(_))
+                {
+                    let one = self.attempt(|this| {
+                        this.repair(RepairKind::Single, node, "the one item of the list");
+                        this.liberty(|this| this.object(item, id, ty))
+                    });
+                    if one.is_some() {
+                        return one;
+                    }
+                }
+                self.bare(node, ty)
+            }
+            _ => self.bare(node, ty),
+        }
+    }
+
+    fn no_object<T>(&mut self, node: &Node) -> Option<T> {
+        self.wrong(Cow::Borrowed(Kind::Object.text()), node)
+    }
+
+    /// Slips in the form of something inside a text.
+    pub(super) fn take_slips(&mut self, node: &Node, slips: &[Slip]) {
+        if let Some(first) = slips.first() {
+            self.repair(first.kind, node, "");
+        }
+    }
+
+    /// The value of the one field, without the object around it. Only the whole answer is taken so.
+    fn bare(&mut self, node: &Node, ty: &ObjectType) -> Option<Value> {
+        let is_nothing = matches!(node.kind, NodeKind::Null | NodeKind::Nothing(_));
+        let Some(property) = ty.only().filter(|_| self.path.is_empty() && !is_nothing) else {
+            return self.no_object(node);
+        };
+        let value = self.liberty(|this| {
+            this.attempt(|this| {
+                this.within(Segment::Name(property.name.clone()), |this| {
+                    this.value(node, property.ty)
+                })
+            })
+        });
+        let Some(value) = value else {
+            return self.no_object(node);
+        };
+        self.repair(RepairKind::Bare, node, format!("as {:?}", property.name));
+        self.present += 1;
+        let map = Map::from_iter([(property.name.clone(), value)]);
+        Some(Value::Object(map))
+    }
+
+    fn entries(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        id: TypeId,
+        ty: &ObjectType,
+    ) -> Option<Value> {
+        let places = self.places(entries, ty)?;
+        let matched = places.of.iter().any(|found| !found.is_empty());
+        let only_own = !matches!(ty.others, Others::Of(_));
+        if !matched && only_own && !entries.is_empty() && !ty.properties.is_empty() && !self.strict
+        {
+            return self.wrapped(node, entries, id, ty);
+        }
+        self.own_entries(entries, &places, ty)
+    }
+
+    fn own_entries(
+        &mut self,
+        entries: &[Entry],
+        places: &Places,
+        ty: &ObjectType,
+    ) -> Option<Value> {
+        let mut map = Map::new();
+        let mut whole = true;
+        for (property, found) in ty.properties.iter().zip(&places.of) {
+            let value = self.within(Segment::Name(property.name.clone()), |this| {
+                this.property(property, entries, found)
+            });
+            match value {
+                Ok(Some(value)) => {
+                    map.insert(property.name.clone(), value);
+                }
+                Ok(None) => {}
+                Err(()) => whole = false,
+            }
+        }
+        for &other in &places.others {
+            whole &= self.other(&entries[other], entries, &places.others, ty, &mut map);
+        }
+        if !whole {
+            return None;
+        }
+        self.check_object(map.len(), ty);
+        Some(Value::Object(map))
+    }
+
+    /// A property's value; `Ok(None)` if it is absent and may be.
+    fn property(
+        &mut self,
+        property: &Property,
+        entries: &[Entry],
+        found: &[usize],
+    ) -> Result<Option<Value>, ()> {
+        let schema = self.schema;
+        let ty = schema.get(property.ty);
+        let Some(&first) = found.first() else {
+            return self.missing(property);
+        };
+        let mut entry = &entries[first];
+        if found.len() > 1 {
+            if self.strict {
+                // As serde_json does.
+                if let Some(&last) = found.last() {
+                    entry = &entries[last];
+                }
+            } else if let Some(other) = found
+                .iter()
+                .map(|at| &entries[*at])
+                .find(|other| other.node.to_value() != entry.node.to_value())
+            {
+                let readings = [entry, other].map(|entry| shown_whole(&entry.node.to_value()));
+                return self
+                    .ambiguous::<()>(readings.to_vec())
+                    .ok_or(())
+                    .map(|()| None);
+            } else {
+                self.repair_at(
+                    RepairKind::ExtraKey,
+                    entries[found[1]].key_span.clone(),
+                    "the same twice",
+                );
+            }
+        }
+        if entry.key != property.name {
+            self.repair_at(
+                RepairKind::Key,
+                entry.key_span.clone(),
+                format!("{:?} for {:?}", property.name, entry.key),
+            );
+        }
+        let is_null = matches!(entry.node.kind, NodeKind::Null | NodeKind::Nothing(_));
+        if is_null && !ty.nullable && !property.required && !self.strict {
+            self.repair(RepairKind::Null, &entry.node, "left out, as it is optional");
+            self.absent += 1;
+            return Ok(None);
+        }
+        self.present += 1;
+        self.value(&entry.node, property.ty).map(Some).ok_or(())
+    }
+
+    fn missing(&mut self, property: &Property) -> Result<Option<Value>, ()> {
+        if !property.required {
+            self.absent += 1;
+            return Ok(None);
+        }
+        let schema = self.schema;
+        let ty = schema.get(property.ty);
+        if !self.strict {
+            let known = match (&ty.default, &ty.shape) {
+                (Some(value), _) => Some((RepairKind::Default, value.clone())),
+                (None, Shape::Choice(choices)) if choices.len() == 1 && !ty.nullable => {
+                    Some((RepairKind::Default, choices[0].value.clone()))
+                }
+                (None, shape) if ty.nullable && !matches!(shape, Shape::Any) => {
+                    Some((RepairKind::Null, Value::Null))
+                }
+                _ => None,
+            };
+            if let Some((kind, value)) = known {
+                self.repair_at(
+                    kind,
+                    0..0,
+                    format!("{} as it is missing", shown_whole(&value)),
+                );
+                return Ok(Some(value));
+            }
+        }
+        self.error(FieldErrorKind::Missing);
+        Err(())
+    }
+
+    /// Takes in an entry that is no property; whether it could be read.
+    fn other(
+        &mut self,
+        entry: &Entry,
+        entries: &[Entry],
+        others: &[usize],
+        ty: &ObjectType,
+        map: &mut Map<String, Value>,
+    ) -> bool {
+        let key = || Segment::Key(entry.key.clone());
+        match ty.others {
+            Others::Of(of) => {
+                if map.contains_key(&entry.key) && !self.strict {
+                    let first = others
+                        .iter()
+                        .map(|at| &entries[*at])
+                        .find(|other| other.key == entry.key);
+                    let readings =
+                        first.map(|first| [first.node.to_value(), entry.node.to_value()]);
+                    return match readings {
+                        Some([one, other]) if one != other => self
+                            .within(key(), |this| {
+                                this.ambiguous::<()>(vec![shown_whole(&one), shown_whole(&other)])
+                            })
+                            .is_some(),
+                        _ => true,
+                    };
+                }
+                match self.within(key(), |this| this.value(&entry.node, of)) {
+                    Some(value) => {
+                        map.insert(entry.key.clone(), value);
+                        true
+                    }
+                    None => false,
+                }
+            }
+            Others::Unsaid if self.strict => {
+                map.insert(entry.key.clone(), entry.node.to_value());
+                true
+            }
+            Others::Forbidden if self.strict => {
+                self.within(key(), |this| this.error(FieldErrorKind::Unexpected));
+                false
+            }
+            Others::Unsaid | Others::Forbidden => {
+                self.within(key(), |this| {
+                    this.repair_at(RepairKind::ExtraKey, entry.key_span.clone(), "left out");
+                });
+                true
+            }
+        }
+    }
+
+    /// An object of which no key is known: the answer may be inside it.
+    fn wrapped(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        id: TypeId,
+        ty: &ObjectType,
+    ) -> Option<Value> {
+        let mut found: Vec<(&Entry, super::Outcome)> = Vec::new();
+        if self.path.is_empty() && self.liberties == 0 && !node.cut {
+            for entry in entries {
+                if !matches!(entry.node.kind, NodeKind::Object(_) | NodeKind::Text(_)) {
+                    continue;
+                }
+                if let NodeKind::Text(text) = &entry.node.kind
+                    && !text.text.trim_start().starts_with('{')
+                {
+                    continue;
+                }
+                let outcome = self.liberty(|this| Some(this.tried(&entry.node, id)));
+                if let Some(outcome) =
+                    outcome.filter(|outcome| outcome.fits() && outcome.present > 0)
+                {
+                    found.push((entry, (*outcome).clone()));
+                }
+            }
+        }
+        match &found[..] {
+            [] => {
+                let holds_objects = ty.only().is_some_and(|property| {
+                    let schema = self.schema;
+                    !schema.objects(property.ty).is_empty() || schema.is_list(property.ty)
+                });
+                if holds_objects {
+                    let value = self.attempt(|this| this.bare(node, ty));
+                    if value.is_some() {
+                        return value;
+                    }
+                }
+                // Nothing of what was asked for: each missing field is an error.
+                let missing = Places {
+                    of: vec![Vec::new(); ty.properties.len()],
+                    others: (0..entries.len()).collect(),
+                };
+                if ty.properties.iter().all(|property| !property.required) {
+                    return self.no_object(node);
+                }
+                self.own_entries(entries, &missing, ty)
+            }
+            [(entry, outcome)] => {
+                self.repair(
+                    RepairKind::Wrapper,
+                    node,
+                    format!("the object in {:?}", entry.key),
+                );
+                self.take(outcome)
+            }
+            [(_, one), (_, other), ..] => {
+                let readings = [one, other].map(|outcome| outcome.value.as_ref().map(shown_whole));
+                self.ambiguous(readings.into_iter().flatten().collect())
+            }
+        }
+    }
+
+    /// Which entries are which properties.
+    fn places(&mut self, entries: &[Entry], ty: &ObjectType) -> Option<Places> {
+        let mut of: Vec<Vec<usize>> = vec![Vec::new(); ty.properties.len()];
+        let mut left: Vec<usize> = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            match ty.index.get(&entry.key) {
+                Some(property) => of[*property].push(at),
+                None => left.push(at),
+            }
+        }
+        let is_open = matches!(ty.others, Others::Of(_));
+        let wanted: Vec<usize> = (0..of.len())
+            .filter(|at| of[*at].is_empty() && (ty.properties[*at].required || !is_open))
+            .collect();
+        if self.strict || left.is_empty() || wanted.is_empty() {
+            return Some(Places { of, others: left });
+        }
+        let names: Vec<String> = wanted
+            .iter()
+            .map(|at| fold(&ty.properties[*at].name))
+            .collect();
+        let titles: Vec<Option<String>> = wanted
+            .iter()
+            .map(|at| {
+                self.schema
+                    .get(ty.properties[*at].ty)
+                    .title
+                    .as_deref()
+                    .map(fold)
+            })
+            .collect();
+        let mut others = Vec::new();
+        let mut slips: Vec<(usize, usize)> = Vec::new();
+        for at in left {
+            let key = fold(&entries[at].key);
+            self.shared.step(names.len());
+            let same = |index: &usize| names[*index] == key && !key.is_empty();
+            let has_title =
+                |index: &usize| titles[*index].as_ref() == Some(&key) && !key.is_empty();
+            let found: Vec<usize> = (0..wanted.len()).filter(same).collect();
+            let found = if found.is_empty() {
+                (0..wanted.len()).filter(has_title).collect()
+            } else {
+                found
+            };
+            match found[..] {
+                [] => {
+                    for (index, name) in names.iter().enumerate() {
+                        if is_slip(&key, name) {
+                            slips.push((at, index));
+                        }
+                    }
+                    others.push(at);
+                }
+                [one] => of[wanted[one]].push(at),
+                _ => {
+                    return self.two_properties(
+                        &entries[at],
+                        found.iter().map(|index| &ty.properties[wanted[*index]]),
+                    );
+                }
+            }
+        }
+        for &(at, index) in &slips {
+            if !of[wanted[index]].is_empty() && entries[of[wanted[index]][0]].key != entries[at].key
+            {
+                // It was found under its own name, or under another typo.
+                let rival = of[wanted[index]][0];
+                if slips.contains(&(rival, index)) {
+                    let readings = [rival, at].map(|at| format!("`{}`", entries[at].key));
+                    let name = Segment::Name(ty.properties[wanted[index]].name.clone());
+                    return self.within(name, |this| this.ambiguous(readings.to_vec()));
+                }
+                continue;
+            }
+            let rivals: Vec<usize> = slips
+                .iter()
+                .filter(|slip| slip.0 == at)
+                .map(|slip| slip.1)
+                .collect();
+            if rivals.len() > 1 {
+                return self.two_properties(
+                    &entries[at],
+                    rivals.iter().map(|index| &ty.properties[wanted[*index]]),
+                );
+            }
+            of[wanted[index]].push(at);
+            others.retain(|other| *other != at);
+        }
+        Some(Places { of, others })
+    }
+
+    /// A key that may be one property or another.
+    fn two_properties<'p, T>(
+        &mut self,
+        entry: &Entry,
+        properties: impl Iterator<Item = &'p Property>,
+    ) -> Option<T> {
+        let readings = properties
+            .map(|property| format!("`{}`", property.name))
+            .collect();
+        self.within(Segment::Key(entry.key.clone()), |this| {
+            this.ambiguous(readings)
+        })
+    }
+}
+
+/// The entries of each property, and those of none.
+struct Places {
+    of: Vec<Vec<usize>>,
+    others: Vec<usize>,
+}

@@ -1,0 +1,828 @@
+//! Quoted texts, and where they end when quotation marks inside are not escaped.
+
+use super::{Kind, LOOK_AHEAD, Place, Scanner, comment, is_key_char, window};
+use crate::read::tree::{Form, Node, NodeKind, Text};
+
+/// The mark that closes a text, by the one that opens it.
+pub(super) fn closing(open: char) -> Option<char> {
+    Some(match open {
+        '"' | '\'' => open,
+        '“' | '”' | '„' | '‟' => '”',
+        '‘' | '’' | '‚' | '‛' => '’',
+        '«' => '»',
+        '「' => '」',
+        '`' => '`',
+        '´' => '´',
+        '＂' => '＂',
+        _ => return None,
+    })
+}
+
+/// Whether a mark closes what should be closed by another: models mix them.
+pub(super) fn closes(c: char, close: char) -> bool {
+    match close {
+        '”' => matches!(c, '”' | '“' | '"'),
+        '’' => matches!(c, '’' | '‘' | '\''),
+        '`' => matches!(c, '`' | '´' | '\''),
+        _ => c == close,
+    }
+}
+
+impl<'t> Scanner<'t> {
+    /// A quoted text, if one begins here.
+    pub(super) fn text(&mut self, place: Place) -> Option<Node> {
+        let start = self.at;
+        let mut whole = self.one_text(place)?;
+        // `"a" + "b"`
+        while !self.strict && !whole.cut {
+            let window = window(self.text, self.at);
+            let Some(after) = window.trim_start().strip_prefix('+') else {
+                break;
+            };
+            let after = after.trim_start();
+            if after.is_empty() || after.chars().next().and_then(closing).is_none() {
+                break;
+            }
+            let from = self.at;
+            self.at += window.len() - after.len();
+            self.note(Kind::Skipped, from);
+            let Some(part) = self.one_text(place) else {
+                break;
+            };
+            whole.text.push_str(&part.text);
+            whole.cut = part.cut;
+        }
+        Some(self.node(start, NodeKind::Text(whole)))
+    }
+
+    fn one_text(&mut self, place: Place) -> Option<Text> {
+        let start = self.at;
+        let rest = self.rest();
+        let open = self.peek()?;
+        if !self.strict {
+            for mark in ["\"\"\"", "'''"] {
+                if rest.starts_with(mark) {
+                    return Some(self.long(mark));
+                }
+            }
+            if rest.starts_with("\\\"") || rest.starts_with("\\'") {
+                return Some(self.escaped());
+            }
+            // `""key""`
+            if rest.starts_with("\"\"") && rest[2..].starts_with(|c: char| c.is_alphanumeric()) {
+                let window = window(self.text, start + 2);
+                if let Some(end) = window.find("\"\"") {
+                    let text = window[..end].to_owned();
+                    self.at = start + 2 + end + 2;
+                    self.note(Kind::Quotes, start);
+                    return Some(Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    });
+                }
+            }
+        }
+        let close = closing(open)?;
+        if open == '"' {
+            self.bump('"');
+        } else {
+            if self.strict {
+                self.failed = true;
+                return None;
+            }
+            self.at += open.len_utf8();
+            self.note(Kind::Quotes, start);
+        }
+        Some(self.quoted(close, place))
+    }
+
+    /// What stands between quotation marks, after the first.
+    fn quoted(&mut self, close: char, place: Place) -> Text {
+        let mut text = String::new();
+        // Brackets that are open inside the text: an object in it may have keys of its own.
+        let mut open = 0_usize;
+        let begin = self.at;
+        // The last mark that was taken for a part of the text: in the text, and in the reply.
+        let mut last: Option<(usize, usize)> = None;
+        let mut marks = 0_usize;
+        loop {
+            let plain = self.plain(close);
+            self.shared.step(plain.len() + 1);
+            open = plain.bytes().fold(open, |open, c| match c {
+                b'{' | b'[' => open + 1,
+                b'}' | b']' => open.saturating_sub(1),
+                _ => open,
+            });
+            text.push_str(plain);
+            let Some(c) = self.peek() else {
+                break;
+            };
+            let at = self.at;
+            if c == '\\' {
+                self.escape(&mut text);
+            } else if closes(c, close) {
+                self.bump(c);
+                if self.strict || self.is_closing(close, place, open) {
+                    if marks == 1 && last.is_some_and(|(first, _)| first == 0) && text.len() > 1 {
+                        // `""value"`: one mark too many.
+                        text.remove(0);
+                    }
+                    return Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    };
+                }
+                if marks % 2 == 0 && self.rest().starts_with(c) && !closes_twice(c) {
+                    // `"text""`: one mark too many.
+                    let back = self.at;
+                    self.bump(c);
+                    if self.is_closing(close, place, open) {
+                        self.note(Kind::Quotes, back);
+                        return Text {
+                            text,
+                            form: Form::Quoted,
+                            cut: false,
+                        };
+                    }
+                    self.at = back;
+                }
+                if open == 0 && self.was_closed(at, &mut text, place) {
+                    return Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    };
+                }
+                self.note(Kind::Escape, at);
+                last = Some((text.len(), self.at));
+                marks += 1;
+                text.push(c);
+            } else {
+                // A control character.
+                self.bump(c);
+                self.note(Kind::Escape, at);
+                text.push(c);
+                if c == '\n' && open == 0 && self.is_left_open(&mut text, begin, place) {
+                    self.note(Kind::Quotes, at);
+                    return Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    };
+                }
+            }
+            if self.failed {
+                break;
+            }
+        }
+        if place != Place::Top
+            && marks % 2 == 1
+            && let Some((length, after)) = last
+            && text[length..]
+                .trim_end_matches([' ', '\n', '`'])
+                .ends_with(['}', ']'])
+        {
+            // The brackets behind it are closed, so this was the end, and the rest belongs nowhere.
+            text.truncate(length);
+            self.at = after;
+            return Text {
+                text,
+                form: Form::Quoted,
+                cut: false,
+            };
+        }
+        self.note(Kind::Unfinished, self.at);
+        let length = text.len();
+        if place != Place::Top {
+            trim_cut(&mut text, open);
+        }
+        // What stood behind the text was its end, so that only the mark was missing.
+        let cut = text.len() == length;
+        Text {
+            text,
+            form: Form::Quoted,
+            cut,
+        }
+    }
+
+    /// Characters that mean themselves.
+    fn plain(&mut self, close: char) -> &'t str {
+        let rest = self.rest();
+        let strict_stop = |c: char| c == '\\' || c == '"' || c < ' ';
+        let end = if close == '"' {
+            rest.find(strict_stop)
+        } else {
+            rest.find(|c: char| c == '\\' || c < ' ' || closes(c, close))
+        };
+        let end = end.unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    /// Whether the mark that was just passed ends the text: what follows is what follows a text here.
+    fn is_closing(&self, close: char, place: Place, open: usize) -> bool {
+        let window = window(self.text, self.at);
+        self.shared.step(1);
+        let after = skip_comments(window, true);
+        let Some(next) = after.chars().next() else {
+            return true;
+        };
+        if after.starts_with("```") {
+            return true;
+        }
+        let here = self.at + (window.len() - after.len());
+        let line_break = window[..window.len() - after.len()].contains('\n');
+        match (place, next) {
+            (Place::Top, _) => self.rest().trim().is_empty(),
+            (_, ']') if self.lists > 0 => self.is_structural(here + 1, open),
+            (_, '}') if self.objects > 0 => self.is_structural(here + 1, open),
+            // One too many.
+            (_, ']' | '}') => open == 0,
+            (Place::Object, ',' | ';' | '，' | '、') => {
+                let after = skip_comments(&after[next.len_utf8()..], true)
+                    .trim_start_matches([',', ' ', '\n', '\t', '\r']);
+                if after.is_empty() || after.starts_with(['}', ']']) {
+                    return true;
+                }
+                let key = self.here(after, window);
+                // In an object that is written in the text, only a key of the schema tells its end.
+                self.is_cut_key(key)
+                    || self
+                        .key_seen(key)
+                        .is_some_and(|key| open == 0 || self.keys.knows(key))
+                    || after.starts_with("...")
+                    || open == 0
+                        && (self.long_key(key) || self.known_key(key) || self.ends_list(key))
+            }
+            (Place::List, ',' | ';' | '，' | '、') => {
+                let after = skip_comments(&after[next.len_utf8()..], true);
+                let mut following = after.chars();
+                match following.next() {
+                    None | Some(']' | '}' | '[' | '{' | '-' | '0'..='9' | ',') => true,
+                    Some('…' | '.') => after.starts_with("...") || after.starts_with('…'),
+                    Some(c) if closing(c).is_some() => {
+                        c != '\'' && c != '’' || close == '\'' || close == '’'
+                    }
+                    Some(_) => ["true", "false", "null", "None", "True", "False"]
+                        .iter()
+                        .any(|word| after.starts_with(word)),
+                }
+            }
+            (Place::Object, c) if closing(c).is_some() || line_break => {
+                self.key_at(here) && open == 0
+            }
+            (Place::List, c) if closes(c, close) && closing(c).is_some() => {
+                // The next text, with no comma between.
+                let inner = &after[c.len_utf8()..];
+                open == 0
+                    && !inner.trim_start().starts_with([',', ']', '}'])
+                    && inner.contains(|c| closes(c, close))
+                    && (line_break || window.starts_with(' '))
+            }
+            (Place::List, '0'..='9' | '-' | '{' | '[') => {
+                open == 0 && window.starts_with([' ', '\n'])
+            }
+            (Place::List, ')') => skip_comments(&after[1..], true)
+                .chars()
+                .next()
+                .is_none_or(|c| matches!(c, ',' | '}' | ']')),
+            (_, '+') => true,
+            _ => false,
+        }
+    }
+
+    /// The position of a part of the window.
+    fn here(&self, part: &str, window: &str) -> usize {
+        self.at + (window.len() - part.len())
+    }
+
+    /// Whether a bracket before `at` can be one of the structure: what follows it is.
+    fn is_structural(&self, at: usize, open: usize) -> bool {
+        if open == 0 {
+            return true;
+        }
+        // Inside brackets of the text itself, all that is open around it must be closed here.
+        let after = window(self.text, at);
+        let closed = after.trim_start();
+        let rest = closed.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t']);
+        let brackets = closed.len() - rest.len();
+        brackets + 1 >= self.lists + self.objects && (rest.is_empty() || rest.starts_with("```"))
+            || rest.starts_with(',') && self.key_after(at, after, rest)
+    }
+
+    fn key_after(&self, at: usize, window: &str, rest: &str) -> bool {
+        let after = rest[1..].trim_start();
+        self.key_at(at + window.len() - after.len())
+    }
+
+    /// Whether a whole text in quotation marks stands at a position of a list.
+    fn is_whole_text(&self, at: usize) -> bool {
+        let inside = || {
+            let (_, after) = window(self.text, at)
+                .strip_prefix('"')?
+                .split_once(['"', '\n'])?;
+            Some(after.trim_start().starts_with([',', ']']))
+        };
+        inside().unwrap_or(false)
+    }
+
+    /// Whether texts and the end of a list follow, though no list is open: its first bracket is missing.
+    fn ends_list(&self, at: usize) -> bool {
+        let mut rest = window(self.text, at);
+        loop {
+            let text = rest
+                .trim_start()
+                .strip_prefix('"')
+                .and_then(|inner| inner.split_once(['"', '\n']));
+            let Some((_, after)) = text else {
+                return false;
+            };
+            let after = after.trim_start();
+            if after.starts_with(']') {
+                return self.lists == 0;
+            }
+            let Some(after) = after.strip_prefix(',') else {
+                return false;
+            };
+            rest = after;
+        }
+    }
+
+    /// A key that the end of the reply cuts off.
+    fn is_cut_key(&self, at: usize) -> bool {
+        let window = window(self.text, at);
+        at + window.len() == self.text.len()
+            && window
+                .strip_prefix('"')
+                .is_some_and(|key| !key.contains(['"', ':', '\n', '}', ']']))
+    }
+
+    /// A key of the schema, though a mark or the colon behind it is missing.
+    fn known_key(&self, at: usize) -> bool {
+        let window = window(self.text, at);
+        let inner = window.strip_prefix('"').unwrap_or(window);
+        let end = inner.find(|c: char| !is_key_char(c)).unwrap_or(inner.len());
+        let opened = inner.len() < window.len();
+        let closed = inner[end..].starts_with('"');
+        let after = inner[end..].trim_start_matches(['"', ' ']);
+        self.keys.knows(&inner[..end])
+            && (opened && closed || (opened || closed) && after.starts_with(':'))
+    }
+
+    /// A key that is longer than it is looked ahead otherwise.
+    fn long_key(&self, at: usize) -> bool {
+        let window = window(self.text, at);
+        window.len() + 4 >= LOOK_AHEAD
+            && window.starts_with('"')
+            && !window[1..].contains(['"', '\n'])
+    }
+
+    /// Whether the text ended before the last comma or line: `"a": "text, "b": 1`. Puts it right.
+    fn was_closed(&mut self, at: usize, text: &mut String, place: Place) -> bool {
+        let trimmed = text.trim_end();
+        let by_line = text[trimmed.len()..].contains('\n');
+        let known = match place {
+            Place::Top => false,
+            Place::Object => self.key_seen(at).is_some_and(|key| self.keys.knows(key)),
+            Place::List => trimmed.ends_with(',') && self.is_whole_text(at),
+        };
+        if !known || !(trimmed.ends_with(',') || by_line) {
+            return false;
+        }
+        let trimmed = trimmed.strip_suffix(',').unwrap_or(trimmed).trim_end();
+        let length = trimmed.len();
+        text.truncate(length);
+        self.at = at;
+        self.note(Kind::Quotes, at);
+        true
+    }
+
+    /// Whether a text should have ended before this line: a key that is known, or brackets to the end.
+    fn is_left_open(&mut self, text: &mut String, begin: usize, place: Place) -> bool {
+        if place == Place::Top {
+            return false;
+        }
+        let window = window(self.text, self.at);
+        let after = window.trim_start();
+        let here = self.here(after, window);
+        let ends_in_comma = text.trim_end().ends_with(',');
+        let known = place == Place::Object
+            && !after.starts_with(closing_marks)
+            && self
+                .key_seen(here)
+                .is_some_and(|key| self.keys.knows(key) && ends_in_comma);
+        let brackets = after.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t', ',']);
+        let closed = after.len() - brackets.len() > 0
+            && after.starts_with(['}', ']'])
+            && (brackets.is_empty() || brackets.starts_with("```"))
+            && !self.text[begin..self.at].trim_end().is_empty();
+        let next_item = place == Place::List
+            && ends_in_comma
+            && after.starts_with('"')
+            && after[1..].find(['"', '\n']).is_some_and(|end| {
+                after[1 + end..].starts_with('"')
+                    && after[2 + end..].trim_start().starts_with([',', ']'])
+            });
+        if !(known || closed || next_item) {
+            return false;
+        }
+        let trimmed = text.trim_end();
+        let trimmed = trimmed.strip_suffix(',').unwrap_or(trimmed).trim_end();
+        let length = trimmed.len();
+        text.truncate(length);
+        true
+    }
+
+    /// An escape, which begins here.
+    fn escape(&mut self, text: &mut String) {
+        let from = self.at;
+        self.bump('\\');
+        let Some(c) = self.peek() else {
+            // Cut off.
+            self.note(Kind::Unfinished, from);
+            return;
+        };
+        self.bump(c);
+        match c {
+            '"' | '\\' | '/' => text.push(c),
+            'b' => text.push('\u{8}'),
+            'f' => text.push('\u{c}'),
+            'n' => text.push('\n'),
+            'r' => text.push('\r'),
+            't' => text.push('\t'),
+            'u' => self.unicode(from, text),
+            '\'' | '`' | '“' | '”' | '‘' | '’' => {
+                self.note(Kind::Escape, from);
+                text.push(c);
+            }
+            '\n' => {
+                // A line that goes on, as in JavaScript.
+                self.note(Kind::Escape, from);
+            }
+            _ => {
+                // A path or a formula more likely than a letter with a bar.
+                self.note(Kind::Escape, from);
+                text.push('\\');
+                text.push(c);
+            }
+        }
+    }
+
+    fn unicode(&mut self, from: usize, text: &mut String) {
+        let Some(first) = self.hex() else {
+            if self.rest().len() < 4 && self.rest().bytes().all(|c| c.is_ascii_hexdigit()) {
+                self.at = self.text.len();
+                self.note(Kind::Unfinished, from);
+            } else {
+                self.note(Kind::Escape, from);
+                text.push_str("\\u");
+            }
+            return;
+        };
+        let code = match first {
+            0xD800..=0xDBFF if self.rest().starts_with("\\u") => {
+                let back = self.at;
+                self.at += 2;
+                match self.hex() {
+                    Some(second @ 0xDC00..=0xDFFF) => {
+                        0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
+                    }
+                    _ => {
+                        self.at = back;
+                        first
+                    }
+                }
+            }
+            _ => first,
+        };
+        match char::from_u32(code) {
+            Some(c) => text.push(c),
+            None if self.rest().is_empty() || "\\u".starts_with(self.rest()) => {
+                // Cut off in the middle of a pair.
+                self.note(Kind::Unfinished, from);
+            }
+            None => {
+                self.note(Kind::Escape, from);
+                text.push('\u{fffd}');
+            }
+        }
+    }
+
+    fn hex(&mut self) -> Option<u32> {
+        let digits = self.rest().get(..4)?;
+        if !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
+            return None;
+        }
+        self.at += 4;
+        u32::from_str_radix(digits, 16).ok()
+    }
+
+    /// A text between three quotation marks, as in Python.
+    fn long(&mut self, mark: &str) -> Text {
+        let start = self.at;
+        self.at += mark.len();
+        let rest = self.rest();
+        let (length, found) = match rest.find(mark) {
+            Some(end) => (end, true),
+            None => (rest.len(), false),
+        };
+        self.shared.step(length);
+        let inner = &rest[..length];
+        self.at += length;
+        if found {
+            self.at += mark.len();
+            self.note(Kind::Quotes, start);
+        } else {
+            self.note(Kind::Unfinished, start);
+        }
+        Text {
+            text: dedent(inner),
+            form: Form::Quoted,
+            cut: !found,
+        }
+    }
+
+    /// A text between `\"` and `\"`: JSON that was escaped for a text it does not stand in.
+    fn escaped(&mut self) -> Text {
+        let start = self.at;
+        self.at += 2;
+        let mut text = String::new();
+        loop {
+            let rest = self.rest();
+            let end = rest.find(['\\', '"']).unwrap_or(rest.len());
+            self.shared.step(end + 1);
+            text.push_str(&rest[..end]);
+            self.at += end;
+            let rest = self.rest();
+            if rest.is_empty() {
+                self.note(Kind::Unfinished, start);
+                return Text {
+                    text,
+                    form: Form::Quoted,
+                    cut: true,
+                };
+            }
+            if rest.starts_with('"') {
+                self.at += 1;
+                break;
+            }
+            if rest.starts_with("\\\"") {
+                self.at += 2;
+                break;
+            }
+            if rest.starts_with("\\\\\\\"") || rest.starts_with("\\\\\"") {
+                self.at += rest.find('"').map_or(1, |end| end + 1);
+                text.push('"');
+                continue;
+            }
+            if rest.starts_with("\\\\") && rest.len() > 2 {
+                // An escape, escaped once more.
+                self.at += 1;
+            }
+            self.escape(&mut text);
+        }
+        self.note(Kind::Encoded, start);
+        Text {
+            text,
+            form: Form::Quoted,
+            cut: false,
+        }
+    }
+
+    /// A key with or without quotation marks; `None` if there is none.
+    pub(super) fn key(&mut self) -> Option<String> {
+        let start = self.at;
+        let rest = self.rest();
+        let first = self.peek()?;
+        if self.strict {
+            if first != '"' {
+                self.failed = true;
+                return None;
+            }
+            self.bump('"');
+            let text = self.quoted('"', Place::Object);
+            return (!text.cut && !self.failed).then_some(text.text);
+        }
+        let doubled = rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
+        let closed = window(self.text, start);
+        let closed = doubled
+            && closed[2..]
+                .find('"')
+                .is_some_and(|end| closed[2 + end..].starts_with("\"\""));
+        if doubled && !closed {
+            // `""key"`: one mark too many.
+            self.bump(first);
+            self.note(Kind::Quotes, start);
+            return self.quoted_key(start + 1, first, '"');
+        }
+        let opens_long = rest.starts_with("\"\"\"") || doubled;
+        if opens_long || rest.starts_with("\\\"") {
+            let text = self.one_text(Place::Object)?;
+            return (!text.cut).then_some(text.text);
+        }
+        if let Some(close) = closing(first) {
+            return self.quoted_key(start, first, close);
+        }
+        let window = window(self.text, start);
+        let end = window
+            .find(|c: char| !(is_key_char(c) || c == ' ' || c == '\t'))
+            .unwrap_or(window.len());
+        let key = window[..end].trim_end();
+        let after = window[end..].chars().next();
+        match after {
+            Some(':' | '=' | '：') if !key.is_empty() => {
+                self.at = start + key.len();
+                self.note(Kind::Unquoted, start);
+                Some(key.to_owned())
+            }
+            // `key": 1`
+            Some(c) if closing(c).is_some() && !key.is_empty() => {
+                let behind = window[end + c.len_utf8()..].trim_start();
+                behind.starts_with(':').then(|| {
+                    self.at = start + end + c.len_utf8();
+                    self.note(Kind::Quotes, start);
+                    key.to_owned()
+                })
+            }
+            None if self.text.len() == start + window.len() => {
+                // Cut off.
+                self.at = self.text.len();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn quoted_key(&mut self, start: usize, open: char, close: char) -> Option<String> {
+        self.bump(open);
+        if open != '"' {
+            self.note(Kind::Quotes, start);
+        }
+        let mut key = String::new();
+        // The first colon in it, in the key and in the reply: there it may have ended.
+        let mut unsure: Option<(usize, usize)> = None;
+        loop {
+            let plain = self.plain(close);
+            self.shared.step(plain.len() + 1);
+            if unsure.is_none()
+                && let Some(colon) = plain.find(':')
+            {
+                unsure = Some((key.len() + colon, self.at - plain.len() + colon));
+            }
+            key.push_str(plain);
+            let at = self.at;
+            let next = self.peek();
+            match next {
+                None => {
+                    return match unsure {
+                        Some((length, back)) if key.len() < LOOK_AHEAD => {
+                            self.left_open(key, length, back, start)
+                        }
+                        _ => None,
+                    };
+                }
+                Some('\\') => self.escape(&mut key),
+                Some(c) if closes(c, close) => {
+                    self.bump(c);
+                    let mut after = skip_comments(window(self.text, self.at), true);
+                    if after
+                        .strip_prefix('"')
+                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                    {
+                        // `"key"":`
+                        let from = self.at;
+                        self.bump('"');
+                        self.note(Kind::Quotes, from);
+                        after = &after[1..].trim_start();
+                    }
+                    if after.starts_with([':', '=', '：']) || after.starts_with("->") {
+                        return Some(key);
+                    }
+                    // `"key: "value"`
+                    if let Some(colon) = key.rfind(':').filter(|at| key[at + 1..].trim().is_empty())
+                    {
+                        let back = at - (key.len() - colon);
+                        return self.left_open(key, colon, back, start);
+                    }
+                    if after.is_empty() || !after.starts_with(|c: char| c.is_alphanumeric()) {
+                        // A colon is missing behind it, or all of the value.
+                        let has_value = after.starts_with(['"', '\'', '{', '[', '“'])
+                            || after.starts_with(|c: char| c.is_ascii_digit());
+                        return has_value.then_some(key);
+                    }
+                    if after.starts_with(|c: char| c.is_ascii_digit()) {
+                        return Some(key);
+                    }
+                    self.note(Kind::Escape, at);
+                    key.push(c);
+                }
+                Some(c) => {
+                    // A line break in a key.
+                    if let Some((length, back)) = unsure {
+                        return self.left_open(key, length, back, start);
+                    }
+                    self.bump(c);
+                    self.note(Kind::Escape, at);
+                    if c != '\n' && c != '\r' {
+                        key.push(c);
+                    }
+                }
+            }
+            if key.len() > LOOK_AHEAD * 4 || self.failed {
+                return None;
+            }
+        }
+    }
+
+    /// A key whose second mark is missing: it ends before the colon at `back`.
+    fn left_open(
+        &mut self,
+        mut key: String,
+        length: usize,
+        back: usize,
+        start: usize,
+    ) -> Option<String> {
+        key.truncate(length);
+        self.at = back.min(self.at);
+        if !self.rest().starts_with(':') {
+            return None;
+        }
+        self.note(Kind::Quotes, start);
+        Some(key.trim().to_owned())
+    }
+}
+
+/// Whether two of a mark are a mark of their own.
+fn closes_twice(c: char) -> bool {
+    c == '`'
+}
+
+fn closing_marks(c: char) -> bool {
+    closing(c).is_some()
+}
+
+/// A text behind its comments, and behind all white space before and between them, or that of the line.
+pub(super) fn skip_comments(text: &str, lines: bool) -> &str {
+    let skip = |text: &'_ str| {
+        if lines {
+            text.len() - text.trim_start().len()
+        } else {
+            text.len() - text.trim_start_matches([' ', '\t']).len()
+        }
+    };
+    let mut at = skip(text);
+    loop {
+        let length = comment(&text[at..]);
+        if length == 0 {
+            return &text[at..];
+        }
+        at += length;
+        at += skip(&text[at..]);
+    }
+}
+
+/// Takes off what closed the reply, where only the closing mark of its last text is missing:
+/// a fence, and brackets that are not open in the text.
+fn trim_cut(text: &mut String, open: usize) {
+    let trimmed = text.trim_end();
+    let mut rest = match trimmed.strip_suffix("```") {
+        Some(rest) => rest.trim_end(),
+        None => trimmed,
+    };
+    if open == 0 {
+        let opened = rest.matches(['{', '[']).count();
+        let mut closed = rest.matches(['}', ']']).count();
+        while closed > opened && rest.ends_with(['}', ']']) {
+            rest = rest[..rest.len() - 1].trim_end();
+            closed -= 1;
+        }
+    }
+    if rest.len() < trimmed.len() {
+        let length = rest.len();
+        text.truncate(length);
+    }
+}
+
+/// A text of several lines without the indentation that all of them have, nor its first and last line break.
+fn dedent(text: &str) -> String {
+    let Some(lines) = text
+        .strip_prefix('\n')
+        .or_else(|| text.strip_prefix("\r\n"))
+    else {
+        return text.to_owned();
+    };
+    let lines: Vec<&str> = lines.trim_end().lines().collect();
+    let indent = lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(indent..).unwrap_or_default())
+        .collect();
+    lines.join("\n")
+}

@@ -1,0 +1,255 @@
+//! Values without quotation marks: numbers, literals, and texts.
+
+use serde_json::Number;
+
+use super::text::closing;
+use super::{Kind, Place, Scanner, comment, window};
+use crate::read::tree::{Form, Node, NodeKind, Text};
+
+impl Scanner<'_> {
+    /// What is not a text in quotation marks, an object or a list.
+    pub(super) fn word(&mut self, place: Place) -> Option<Node> {
+        let start = self.at;
+        if self.strict {
+            return self.strict_word(start);
+        }
+        self.pass_word(place);
+        let raw = self.span_text(start..self.at).trim_end();
+        self.at = start + raw.len();
+        if raw.is_empty() {
+            return None;
+        }
+        let is_last = self.rest().trim().is_empty();
+        let (kind, slip) = classify(raw, is_last);
+        if let Some(slip) = slip {
+            self.note(slip, start);
+        }
+        Some(self.node(start, kind))
+    }
+
+    fn strict_word(&mut self, start: usize) -> Option<Node> {
+        let rest = self.rest();
+        let end = rest
+            .find(|c: char| matches!(c, ',' | '}' | ']') || c.is_whitespace())
+            .unwrap_or(rest.len());
+        let raw = &rest[..end];
+        let kind = match raw {
+            "true" => NodeKind::Boolean(true),
+            "false" => NodeKind::Boolean(false),
+            "null" => NodeKind::Null,
+            _ => match number(raw) {
+                Some(number) => written(number, raw),
+                None => {
+                    self.failed = true;
+                    return None;
+                }
+            },
+        };
+        self.at += end;
+        Some(self.node(start, kind))
+    }
+
+    /// Goes to where a value without quotation marks ends.
+    fn pass_word(&mut self, place: Place) {
+        let mut open = 0_usize;
+        let mut before = ' ';
+        let start = self.at;
+        while let Some(c) = self.peek() {
+            let ends = match c {
+                '{' | '[' | '(' => {
+                    open += 1;
+                    false
+                }
+                ')' if open == 0 => number(self.span_text(start..self.at).trim_end()).is_some(),
+                ')' => {
+                    open = open.saturating_sub(1);
+                    false
+                }
+                '}' | ']' if open > 0 => {
+                    open -= 1;
+                    false
+                }
+                '}' => self.objects > 0 || place == Place::Top,
+                ']' => self.lists > 0 || place == Place::Top,
+                ',' | '，' => match place {
+                    Place::Object => self.ends_at_comma(start, c),
+                    _ => open == 0,
+                },
+                '\n' => self.ends_at_line(place),
+                '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
+                '"' if before.is_whitespace() => place == Place::List || self.key_at(self.at),
+                '\'' if before.is_whitespace() && place == Place::List => {
+                    number(self.span_text(start..self.at).trim_end()).is_some()
+                }
+                '`' => self.rest().starts_with("```") && before == '\n',
+                _ => false,
+            };
+            if ends {
+                return;
+            }
+            self.shared.step(1);
+            before = c;
+            self.bump(c);
+        }
+    }
+
+    /// Whether a comma here ends the value: a key follows, or the end.
+    fn ends_at_comma(&self, start: usize, comma: char) -> bool {
+        let so_far = self.span_text(start..self.at);
+        if matches!(
+            so_far,
+            "true" | "false" | "null" | "True" | "False" | "None"
+        ) {
+            return true;
+        }
+        let window = window(self.text, self.at + comma.len_utf8());
+        if number(so_far.trim_end()).is_some() && !window.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return true;
+        }
+        let mut after = window.trim_start();
+        while comment(after) > 0 {
+            after = after[comment(after)..].trim_start();
+        }
+        let here = self.at + comma.len_utf8() + (window.len() - after.len());
+        after.is_empty()
+            || after.starts_with(['}', ']', ','])
+            || after.starts_with("...")
+            || self.key_at(here)
+    }
+
+    /// Whether a line break here ends the value.
+    fn ends_at_line(&self, place: Place) -> bool {
+        if place == Place::List {
+            return true;
+        }
+        let window = window(self.text, self.at + 1);
+        let after = window.trim_start();
+        let here = self.at + 1 + (window.len() - after.len());
+        after.is_empty()
+            || after.starts_with(['}', ']', ','])
+            || after.starts_with("```")
+            || self.key_at(here)
+    }
+}
+
+/// What a value without quotation marks is, and the slip that it is one.
+fn classify(raw: &str, is_last: bool) -> (NodeKind, Option<Kind>) {
+    let literal = |kind| (kind, Some(Kind::Literal));
+    match raw {
+        "true" => return (NodeKind::Boolean(true), None),
+        "false" => return (NodeKind::Boolean(false), None),
+        "null" => return (NodeKind::Null, None),
+        "True" | "TRUE" => return literal(NodeKind::Boolean(true)),
+        "False" | "FALSE" => return literal(NodeKind::Boolean(false)),
+        "None" | "NULL" | "Null" | "nil" | "NIL" | "Nil" => return literal(NodeKind::Null),
+        "undefined" => return literal(NodeKind::Nothing("undefined")),
+        "NaN" | "nan" | "-NaN" => return literal(NodeKind::Nothing("NaN")),
+        "Infinity" | "+Infinity" | "inf" | "Inf" => return literal(NodeKind::Nothing("Infinity")),
+        "-Infinity" | "-inf" => return literal(NodeKind::Nothing("-Infinity")),
+        _ => {}
+    }
+    if let Some(number) = number(raw) {
+        return (written(number, raw), None);
+    }
+    if let Some(number) = loose_number(raw, is_last) {
+        return (written(number, raw), Some(Kind::Number));
+    }
+    if is_last {
+        // Cut off: nothing else begins like this.
+        for (word, kind) in [
+            ("true", NodeKind::Boolean(true)),
+            ("false", NodeKind::Boolean(false)),
+            ("null", NodeKind::Null),
+        ] {
+            if word.starts_with(raw) {
+                return (kind, Some(Kind::Unfinished));
+            }
+        }
+    }
+    // `text"`: the first mark is missing.
+    let mut text = raw;
+    let last = raw.chars().next_back();
+    if let Some(mark) = last.filter(|c| closing(*c).is_some())
+        && raw.matches(mark).count() == 1
+        && mark != '\''
+    {
+        text = raw[..raw.len() - mark.len_utf8()].trim_end();
+    }
+    let text = Text {
+        text: text.to_owned(),
+        form: Form::Bare,
+        cut: is_last,
+    };
+    (NodeKind::Text(text), Some(Kind::Unquoted))
+}
+
+fn written(number: Number, raw: &str) -> NodeKind {
+    let other = number.to_string() != raw;
+    NodeKind::Number(number, other.then(|| raw.into()))
+}
+
+/// A number exactly as JSON writes it.
+pub(in crate::read) fn number(raw: &str) -> Option<Number> {
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    if digits.contains(['.', 'e', 'E']) {
+        // Exact to the last digit, which `serde_json` is not by default.
+        serde_json::from_str::<serde::de::IgnoredAny>(raw).ok()?;
+        return Number::from_f64(raw.parse().ok()?);
+    }
+    serde_json::from_str(raw).ok()
+}
+
+/// A number as other languages write it: `+1`, `.5`, `5.`, `007`, `1_000`, `0x1F`.
+pub(in crate::read) fn loose_number(raw: &str, is_last: bool) -> Option<Number> {
+    let (sign, digits) = match raw.strip_prefix(['-', '−']) {
+        Some(digits) => ("-", digits),
+        None => ("", raw.strip_prefix('+').unwrap_or(raw)),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    for (mark, radix) in [("0x", 16), ("0X", 16), ("0b", 2), ("0o", 8)] {
+        if let Some(digits) = digits.strip_prefix(mark) {
+            let value = i64::from_str_radix(digits, radix).ok()?;
+            return Some(Number::from(if sign.is_empty() { value } else { -value }));
+        }
+    }
+    let mut plain = String::from(sign);
+    let mut before = ' ';
+    for c in digits.chars() {
+        match c {
+            '_' if before.is_ascii_digit() => {}
+            '.' if !before.is_ascii_digit() => plain.push_str("0."),
+            _ => plain.push(c),
+        }
+        before = c;
+    }
+    if before == '_' {
+        return None;
+    }
+    if is_last
+        && (plain.ends_with(['.', 'e', 'E']) || plain.ends_with("e+") || plain.ends_with("e-"))
+    {
+        // Cut off inside: what it would have been is unknown.
+        return None;
+    }
+    if plain.ends_with('.') {
+        plain.push('0');
+    }
+    // Zeros in front.
+    let start = sign.len();
+    let whole = plain[start..]
+        .find(['.', 'e', 'E'])
+        .unwrap_or(plain.len() - start);
+    let zeros = plain[start..start + whole]
+        .bytes()
+        .take(whole.saturating_sub(1))
+        .take_while(|c| *c == b'0')
+        .count();
+    plain.replace_range(start..start + zeros, "");
+    number(&plain)
+}

@@ -1,0 +1,157 @@
+//! Replies as models write them, and what is read from them: the cases in `tests/replies`.
+//!
+//! A file holds cases that belong together:
+//!
+//! ```text
+//! === what the case shows
+//! schema: {"type": "object"}
+//! reply:
+//! {a: 1}
+//! value: {"a":1}
+//! repair: 1..2 `a`: texts without quotation marks (penalty 1)
+//! ```
+//!
+//! Instead of `value` and `repair`, `error` has what is wrong, one line each. `schema NAME: {…}` in front of the
+//! first case gives a schema a name for `schema: NAME`. `strict` in front of `reply:` reads strictly.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use dspipe_runtime::read::{Schema, Strictness, parse};
+
+#[derive(Debug)]
+struct Case {
+    title: String,
+    schema: String,
+    strict: bool,
+    reply: String,
+    expected: String,
+}
+
+fn cases(text: &str) -> Vec<Case> {
+    let mut named: HashMap<String, String> = HashMap::new();
+    let (head, rest) = text.split_once("=== ").unwrap();
+    for line in head.lines() {
+        if let Some((name, schema)) = line
+            .strip_prefix("schema ")
+            .and_then(|line| line.split_once(": "))
+        {
+            named.insert(name.to_owned(), schema.to_owned());
+        }
+    }
+    let mut cases = Vec::new();
+    for case in rest.split("\n=== ") {
+        let (title, case) = case.split_once('\n').unwrap();
+        let (head, case) = case
+            .split_once("reply:\n")
+            .unwrap_or_else(|| panic!("{title}: no reply"));
+        let schema = head
+            .lines()
+            .find_map(|line| line.strip_prefix("schema: "))
+            .unwrap();
+        let end = ["\nvalue: ", "\nerror: "]
+            .iter()
+            .filter_map(|mark| case.find(mark))
+            .min()
+            .unwrap_or_else(|| panic!("{title}: nothing is expected"));
+        cases.push(Case {
+            title: title.to_owned(),
+            schema: named
+                .get(schema)
+                .cloned()
+                .unwrap_or_else(|| schema.to_owned()),
+            strict: head.lines().any(|line| line == "strict"),
+            reply: case[..end].to_owned(),
+            expected: case[end..].trim().to_owned(),
+        });
+    }
+    cases
+}
+
+/// What is read, as a case has it.
+fn read(case: &Case) -> String {
+    let schema =
+        Schema::parse(&case.schema).unwrap_or_else(|error| panic!("{}: {error}", case.title));
+    let strictness = if case.strict {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
+    };
+    let mut text = String::new();
+    match parse(&schema, &case.reply, strictness) {
+        Ok(parsed) => {
+            write!(text, "value: {}", parsed.value).unwrap();
+            for repair in &parsed.repairs {
+                write!(text, "\nrepair: {repair}").unwrap();
+            }
+        }
+        Err(error) => {
+            let lines = error
+                .lines()
+                .into_iter()
+                .map(|line| format!("error: {line}"));
+            text = lines.collect::<Vec<_>>().join("\n");
+        }
+    }
+    text
+}
+
+/// All cases, by file.
+fn all() -> Vec<(String, Vec<Case>)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replies");
+    let files = fs::read_dir(directory).unwrap().map(|file| {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, cases(&fs::read_to_string(&path).unwrap()))
+    });
+    files.collect()
+}
+
+#[test]
+fn replies_are_read_as_the_cases_say() {
+    let mut count = 0;
+    let mut wrong = String::new();
+    for (name, cases) in all() {
+        for case in cases {
+            count += 1;
+            let found = read(&case);
+            if found != case.expected {
+                writeln!(
+                    wrong,
+                    "{name}: {}\nexpected:\n{}\nfound:\n{found}\n",
+                    case.title, case.expected
+                )
+                .unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(count > 500, "only {count} cases were found");
+}
+
+/// Every reply, cut at every character, gives what the schema asks for or an error.
+#[test]
+fn a_cut_reply_gives_nothing_that_was_not_asked_for() {
+    for (_, cases) in all() {
+        for case in cases {
+            let schema = Schema::parse(&case.schema).unwrap();
+            for (end, _) in case.reply.char_indices() {
+                let cut = &case.reply[..end];
+                let Ok(parsed) = parse(&schema, cut, Strictness::Lenient) else {
+                    continue;
+                };
+                let again = parse(&schema, &parsed.value.to_string(), Strictness::Strict);
+                let again = again.map(|again| again.value);
+                assert_eq!(again, Ok(parsed.value), "{cut}");
+            }
+        }
+    }
+}
