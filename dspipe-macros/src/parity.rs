@@ -21,9 +21,16 @@ fn directories() -> Vec<PathBuf> {
         .collect()
 }
 
-/// What the build script writes for each file of a directory, by the file's path, and the names and
-/// modules of its steps.
-fn built(directory: &Path) -> Vec<(PathBuf, String, Vec<(String, String)>)> {
+/// What the build script makes of a file.
+struct Built {
+    file: PathBuf,
+    code: String,
+    /// The names of the steps, and their modules.
+    steps: Vec<(String, String)>,
+}
+
+/// Every workflow in a directory.
+fn built(directory: &Path) -> Vec<Built> {
     let mut files: Vec<PathBuf> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -33,7 +40,7 @@ fn built(directory: &Path) -> Vec<(PathBuf, String, Vec<(String, String)>)> {
     files
         .into_iter()
         .filter_map(|path| {
-            let name = path.file_name().unwrap();
+            let name = path.file_name().unwrap().to_owned();
             let compilation = Config::new().workflow(name).load(directory).unwrap();
             let [workflow] = compilation.workflows() else {
                 panic!("one file, one workflow");
@@ -44,7 +51,11 @@ fn built(directory: &Path) -> Vec<(PathBuf, String, Vec<(String, String)>)> {
             }
             let steps = workflow.steps();
             let steps = steps.map(|(name, module)| (name.to_owned(), module.to_owned()));
-            Some((path.clone(), workflow.code().unwrap(), steps.collect()))
+            Some(Built {
+                code: workflow.code().unwrap(),
+                steps: steps.collect(),
+                file: path,
+            })
         })
         .collect()
 }
@@ -74,7 +85,7 @@ fn a_module_has_what_the_build_script_writes() {
     for directory in directories() {
         let built = built(&directory);
         assert!(!built.is_empty(), "{}", directory.display());
-        for (file, code, _) in built {
+        for Built { file, code, .. } in built {
             let arguments = format!("workflow = {:?}", file.display().to_string());
             let in_place = expanded(&arguments, &directory);
             let written = text(&parse(&code), &directory);
@@ -93,7 +104,7 @@ fn a_module_has_what_the_build_script_writes() {
 #[test]
 fn a_step_by_itself_is_what_it_is_in_its_workflow() {
     for directory in directories() {
-        for (file, code, steps) in built(&directory) {
+        for Built { file, code, steps } in built(&directory) {
             for (name, module) in steps {
                 let arguments = format!(
                     "workflow = {:?}, step = {name:?}",

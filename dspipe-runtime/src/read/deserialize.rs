@@ -42,30 +42,26 @@ fn record(errors: &mut Errors, at: &[&path::Segment], reason: String) {
 /// The value with every whole float in it as an integer; `None` if there is no such float.
 fn with_integers(value: &Value) -> Option<Value> {
     let mut changed = value.clone();
-    integers(&mut changed).then_some(changed)
+    to_integers(&mut changed);
+    (changed != *value).then_some(changed)
 }
 
-fn integers(value: &mut Value) -> bool {
+fn to_integers(value: &mut Value) {
     match value {
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= MAX_EXACT => {
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 && float.abs() <= MAX_EXACT => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     reason = "whole, and within the range"
                 )]
                 let integer = float as i64;
                 *number = Number::from(integer);
-                true
             }
-            _ => false,
+            _ => {}
         },
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |changed, item| integers(item) || changed),
-        Value::Object(map) => map
-            .values_mut()
-            .fold(false, |changed, item| integers(item) || changed),
-        _ => false,
+        Value::Array(items) => items.iter_mut().for_each(to_integers),
+        Value::Object(map) => map.values_mut().for_each(to_integers),
+        _ => {}
     }
 }
 
