@@ -16,7 +16,8 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
         #[cfg(feature = "structs")]
         Item::Struct => Ok(structs::expand(arguments, item)),
         #[cfg(not(feature = "structs"))]
-        Item::Struct => Err(no_structs()),
+        // Without the item: rustc would not know the attributes of its fields.
+        Item::Struct => Ok(no_structs().to_compile_error()),
     });
     expanded.unwrap_or_else(|mistake| {
         let error = mistake.to_compile_error();

@@ -56,7 +56,7 @@ fn plain(schema: Value) -> Value {
     }
     for (key, value) in node {
         match (key.as_str(), value) {
-            (dropped, _) if DROPPED.contains(&dropped) => {}
+            (dropped, _) if DROPPED.contains(&dropped) || dropped.starts_with("x-") => {}
             ("format", format) if !is_known_format(&format) => {}
             ("properties" | "$defs", Value::Object(parts)) => {
                 let parts: Map<_, _> = parts
@@ -255,7 +255,7 @@ fn joined(values: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::{BTreeMap, HashMap, HashSet};
 
     use super::*;
 
@@ -308,6 +308,45 @@ mod tests {
     #[test]
     fn schemas_are_like_those_of_the_compiler() {
         insta::assert_json_snapshot!(of::<All>());
+    }
+
+    #[derive(JsonSchema)]
+    #[serde(tag = "kind")]
+    #[allow(dead_code, reason = "only the schema counts")]
+    enum Tagged {
+        One {
+            #[schemars(extend("x-hint" = 1))]
+            list: HashSet<Pair>,
+        },
+        Two(Wide),
+        Three,
+    }
+
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only the schema counts")]
+    struct Wide {
+        #[serde(flatten)]
+        pair: Named,
+        nothing: (),
+    }
+
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only the schema counts")]
+    struct Named {
+        left: i128,
+        right: Option<Box<Tagged>>,
+    }
+
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only the schema counts")]
+    struct Pair(u8, char);
+
+    #[test]
+    fn replies_can_be_held_to_schemas_of_every_form() {
+        for schema in [of::<All>(), of::<Tagged>()] {
+            let read = crate::read::Schema::from_value(&schema);
+            assert!(read.is_ok(), "{schema:#} {read:?}");
+        }
     }
 
     #[test]
