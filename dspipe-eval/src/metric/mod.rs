@@ -41,6 +41,7 @@ pub use declared::{
 pub use function::{IntoScore, from_fn};
 pub use judge::Judge;
 pub use parse::{Registry, SpecError, SpecErrors};
+pub(crate) use parse::{parse, suggestion};
 pub use score::{Part, Score};
 
 /// What a metric looks at.

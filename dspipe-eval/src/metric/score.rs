@@ -58,7 +58,7 @@ impl Score {
     }
 
     /// The weighted mean; the feedback is that of the parts, each behind its name.
-    pub(super) fn mean(parts: Vec<(Option<String>, Weight, Self)>) -> Self {
+    pub(crate) fn mean(parts: Vec<(Option<String>, Weight, Self)>) -> Self {
         let total: f64 = parts.iter().map(|(_, weight, _)| weight.get()).sum();
         let sum: f64 = parts
             .iter()
