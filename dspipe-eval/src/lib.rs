@@ -6,6 +6,7 @@ mod file;
 pub mod gate;
 pub mod metric;
 mod path;
+pub mod report;
 mod result;
 pub mod stats;
 mod suite;

@@ -7,6 +7,8 @@ mod judge;
 mod parse;
 mod regression;
 
+pub(crate) use regression::Comparison;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
