@@ -4,6 +4,7 @@ mod baseline;
 mod case;
 mod file;
 pub mod gate;
+pub mod harness;
 pub mod metric;
 mod path;
 pub mod report;

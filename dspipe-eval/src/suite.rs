@@ -45,6 +45,12 @@ pub trait Suite: Send + Sync {
     /// Where the paths in gates start.
     fn directory(&self) -> PathBuf;
 
+    /// Identifies what else results depend on, such as the dataset and the prompts. A live run that was
+    /// interrupted is gone on with only if it is the same.
+    fn fingerprint(&self) -> String {
+        String::new()
+    }
+
     /// How often each case is run; at least once.
     fn repeat(&self) -> u32 {
         1
