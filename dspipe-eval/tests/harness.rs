@@ -92,6 +92,14 @@ const TESTS: &[(&str, fn())] = &[
         "many_cases_take_little_memory",
         many_cases_take_little_memory,
     ),
+    (
+        "processes_of_one_run_share_its_results",
+        processes_of_one_run_share_its_results,
+    ),
+    (
+        "another_try_at_a_case_runs_it_again",
+        another_try_at_a_case_runs_it_again,
+    ),
     ("nextest_runs_each_case_once", nextest_runs_each_case_once),
 ];
 
@@ -622,4 +630,48 @@ fn nextest_runs_each_case_once() {
     for name in ["report.json", "report.html", "junit.xml"] {
         assert_eq!(target.files(name).len(), 1, "{name}");
     }
+}
+
+fn processes_of_one_run_share_its_results() {
+    let mut target = target(five());
+    target.set("NEXTEST_RUN_ID", "one");
+    let tests = [
+        "case::000",
+        "case::001",
+        "gate::complete",
+        "gate::pass_rate",
+        "case::004",
+        "case::000",
+    ];
+    let shared = &target;
+    std::thread::scope(|scope| {
+        for test in tests {
+            scope.spawn(move || {
+                shared
+                    .run(&["--exact", &format!("numbers::{test}")])
+                    .passes();
+            });
+        }
+    });
+    assert_eq!(target.log(), once(5));
+    target.set("NEXTEST_RUN_ID", "two");
+    target.run(&["case::000"]).passes();
+    assert_eq!(target.log()["000"], 2);
+}
+
+fn another_try_at_a_case_runs_it_again() {
+    let mut target = target(Fixture {
+        failing: vec![1],
+        ..five()
+    });
+    target.set("NEXTEST_RUN_ID", "one");
+    target.run(&["case::001"]).fails_with(&["no reply"]);
+    target.fixture.failing.clear();
+    target.run(&["case::001"]).fails_with(&["no reply"]);
+    target.set("NEXTEST_ATTEMPT", "2");
+    target.run(&["case::001"]).passes();
+    target.run(&["gate::pass_rate"]).passes();
+    let mut runs = once(5);
+    runs.insert("001".to_owned(), 2);
+    assert_eq!(target.log(), runs);
 }

@@ -168,7 +168,16 @@ impl RunDirectory {
     pub(super) fn open(root: &Path, settings: &Settings, fingerprint: &str) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let (name, resumed, lock) = match &settings.run {
-            RunId::Shared(name) | RunId::Named(name) => (name.clone(), false, None),
+            RunId::Shared(name) => (name.clone(), false, None),
+            RunId::Named(name) => {
+                let known = fs::read_to_string(root.join(name).join(FINGERPRINT));
+                if known.is_ok_and(|known| known != fingerprint) {
+                    let reason =
+                        format!("the run `{name}` is one of other cases; give {RUN} another name");
+                    return Err(io::Error::other(reason));
+                }
+                (name.clone(), false, None)
+            }
             RunId::Own if settings.live => {
                 let lock = fs::File::create(root.join("live.lock"))?;
                 if lock.try_lock().is_err() {
@@ -185,7 +194,7 @@ impl RunDirectory {
         };
         let path = root.join(&name);
         fs::create_dir_all(&path)?;
-        if settings.live {
+        if settings.run != RunId::Own || settings.live {
             crate::file::write(&path.join(FINGERPRINT), fingerprint.as_bytes())?;
         }
         prune(root, &name);
@@ -309,6 +318,17 @@ mod tests {
         assert!(!open(&anew, "b").unwrap().resumed);
         open(&live, "b").unwrap().end().unwrap();
         assert!(!open(&live, "b").unwrap().resumed, "it was over");
+    }
+
+    #[test]
+    fn a_named_run_is_of_the_same_cases() {
+        let root = tempfile::tempdir().unwrap();
+        let settings = read(&[("DSPIPE_RUN", "monday")]).unwrap();
+        let open = |print: &str| RunDirectory::open(root.path(), &settings, print);
+        open("a").unwrap();
+        open("a").unwrap();
+        let error = open("b").unwrap_err();
+        assert!(error.to_string().contains("DSPIPE_RUN"), "{error}");
     }
 
     #[test]
