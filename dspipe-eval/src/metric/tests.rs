@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use dspipe_runtime::lm::{Finish, Lm, LmError, LmName, Reply, Request, Usage};
+use dspipe_runtime::lm::{Finish, Lm, LmError, LmName, Reply, Request};
 use dspipe_runtime::{Lms, LocalRunner};
 use proptest::prelude::*;
 use serde_json::json;
@@ -401,8 +401,7 @@ impl Lm for Scripted {
         let reply = Reply {
             text: self.1.to_owned(),
             finish: Finish::Stop,
-            usage: Usage::default(),
-            model: String::new(),
+            ..Reply::default()
         };
         Box::pin(std::future::ready(Ok(reply)))
     }
