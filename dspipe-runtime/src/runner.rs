@@ -17,7 +17,7 @@ use crate::lm::{
 use crate::prompt;
 use crate::read::{ReadError, Repair, read_reply};
 use crate::signature::{Signature, SignatureDef};
-use crate::trace::{Observer, StepReport};
+use crate::trace::{Exchange, Observer, StepReport};
 
 /// The environment variable that names the LM of every step.
 const LM_VARIABLE: &str = "DSPIPE_LM";
@@ -264,7 +264,18 @@ impl Call<'_> {
         lm: &dyn Lm,
         request: &Request,
     ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
+        let started = Instant::now();
         let reply = self.runner.retry.complete(lm, request).await;
+        for observer in &self.runner.observers {
+            observer.asked(&Exchange {
+                workflow: self.def.workflow,
+                step: self.def.step,
+                lm: lm.name(),
+                request,
+                reply: reply.as_ref(),
+                latency: started.elapsed(),
+            });
+        }
         let reply: Reply = reply.map_err(|error| self.failed(error))?;
         self.replies += 1;
         self.usage += reply.usage;
