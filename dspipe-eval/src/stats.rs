@@ -34,8 +34,19 @@ pub fn wilson(successes: u64, trials: u64, confidence: Unit) -> Option<Interval>
     if trials == 0 {
         return None;
     }
+    let rate = Unit::clamped(real(successes) / real(trials));
+    wilson_of_rate(rate, trials, confidence)
+}
+
+/// The Wilson interval of a rate over a number of independent trials; `None` of nothing.
+///
+/// Several runs of one case are not independent: they count as one trial, to which each adds its share.
+pub fn wilson_of_rate(rate: Unit, trials: u64, confidence: Unit) -> Option<Interval> {
+    if trials == 0 {
+        return None;
+    }
     let (n, z) = (real(trials), z(confidence));
-    let p = real(successes.min(trials)) / n;
+    let p = rate.get();
     if z.is_infinite() {
         return Some(Interval {
             estimate: p,

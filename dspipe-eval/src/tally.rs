@@ -6,6 +6,7 @@ use dspipe_runtime::lm::Usage;
 
 use crate::case;
 use crate::result::CaseResult;
+use crate::stats::{self, Interval};
 use crate::unit::Unit;
 
 /// Bars of a histogram.
@@ -157,6 +158,14 @@ impl Tally {
         for (name, score) in &result.scores {
             *outcome.sums.entry(name.clone()).or_default() += score.value.get();
         }
+    }
+
+    /// The share of runs that pass, with its Wilson interval; `None` if nothing ran. The runs of one case
+    /// are not independent, so that the interval is as wide as the number of cases makes it.
+    pub fn pass_rate(&self, confidence: Unit) -> Option<Interval> {
+        let (runs, cases) = (self.results, self.cases.len() as u64);
+        let rate = stats::wilson(self.passed, runs, confidence)?.estimate;
+        stats::wilson_of_rate(Unit::clamped(rate), cases, confidence)
     }
 
     /// Every case that ran, by its name.

@@ -92,6 +92,7 @@ const TESTS: &[(&str, fn())] = &[
         "many_cases_take_little_memory",
         many_cases_take_little_memory,
     ),
+    ("a_named_run_is_gone_on_with", a_named_run_is_gone_on_with),
     (
         "processes_of_one_run_share_its_results",
         processes_of_one_run_share_its_results,
@@ -671,6 +672,25 @@ fn another_try_at_a_case_runs_it_again() {
     target.set("NEXTEST_ATTEMPT", "2");
     target.run(&["case::001"]).passes();
     target.run(&["gate::pass_rate"]).passes();
+    let mut runs = once(5);
+    runs.insert("001".to_owned(), 2);
+    assert_eq!(target.log(), runs);
+}
+
+fn a_named_run_is_gone_on_with() {
+    let mut target = target(Fixture {
+        failing: vec![1],
+        ..five()
+    });
+    target.set("DSPIPE_RUN", "monday");
+    target.run(&[]).fails_with(&["no reply"]);
+    target.fixture.failing.clear();
+    let ran = target.run(&[]);
+    ran.passes();
+    ran.says(&[
+        "going on with the run `monday`",
+        "numbers: 4 of 5 runs are done",
+    ]);
     let mut runs = once(5);
     runs.insert("001".to_owned(), 2);
     assert_eq!(target.log(), runs);

@@ -87,7 +87,7 @@ fn unusable(evidence: &Evidence<'_>) -> Option<String> {
 
 fn pass_rate(evidence: &Evidence<'_>, min: Unit, confidence: Option<Unit>) -> Found {
     let (passed, runs) = (evidence.tally.passed, evidence.tally.results);
-    let Some(rate) = stats::wilson(passed, runs, confidence.unwrap_or(Unit::ZERO)) else {
+    let Some(rate) = evidence.tally.pass_rate(confidence.unwrap_or(Unit::ZERO)) else {
         return (false, "nothing has run".to_owned());
     };
     let found = format!("{:.3} of the runs pass ({passed} of {runs})", rate.estimate);

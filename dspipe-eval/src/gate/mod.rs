@@ -23,7 +23,7 @@ pub enum Gate {
     /// Every case has run as often as it must. Every suite has this gate, whether it says so or not.
     Complete,
     /// `pass_rate: {min: 0.9, confidence: 0.95}`: the share of passing runs; with a confidence, the lower
-    /// bound of its Wilson interval.
+    /// bound of its Wilson interval, for which several runs of a case count as one.
     PassRate {
         /// The least rate.
         min: Unit,

@@ -123,6 +123,18 @@ fn with_a_confidence_the_lower_bound_counts() {
 }
 
 #[test]
+fn repeating_cases_does_not_make_a_rate_surer() {
+    let gate = json!({"pass_rate": {"min": 0, "confidence": 0.95}});
+    let few = run(&[("1", &[1.0]), ("2", &[1.0]), ("3", &[0.0])]);
+    let many = run(&[("1", &[1.0, 1.0]), ("2", &[1.0, 1.0]), ("3", &[0.0, 0.0])]);
+    let bound = |run: &Run| {
+        let summary = judge(&gate, run).summary;
+        summary.split_once("at least ").unwrap().1.to_owned()
+    };
+    assert_eq!(bound(&few), bound(&many));
+}
+
+#[test]
 fn means_are_those_of_cases() {
     let run = run(&[("1", &[1.0, 1.0]), ("2", &[0.0, 0.5])]);
     let verdict = judge(&json!({"mean": {"min": 0.63}}), &run);

@@ -124,7 +124,12 @@ impl Harness {
             }
         };
         if directory.resumed {
-            eprintln!("going on with the run that was interrupted; DSPIPE_RESUME=0 starts anew");
+            match &settings.run {
+                RunId::Named { name, .. } => eprintln!("going on with the run `{name}`"),
+                _ => eprintln!(
+                    "going on with the run that was interrupted; DSPIPE_RESUME=0 starts anew"
+                ),
+            }
         }
         let runtime = match tokio::runtime::Builder::new_multi_thread()
             .enable_all()

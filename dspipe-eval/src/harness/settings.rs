@@ -51,7 +51,12 @@ pub enum RunId {
     /// One of several processes (nextest), by its name.
     Shared(String),
     /// One that the user has named (`DSPIPE_RUN`): results that it has are used again.
-    Named(String),
+    Named {
+        /// Its name.
+        name: String,
+        /// Whether this is its only process, which runs cases again that ended in errors.
+        alone: bool,
+    },
 }
 
 /// A variable of the environment that does not hold what it should.
@@ -105,7 +110,10 @@ impl Settings {
         };
         let nextest = get("NEXTEST_RUN_ID").filter(|id| is_name(id));
         let run = match (get(RUN), nextest) {
-            (Some(name), _) if is_name(&name) => RunId::Named(name),
+            (Some(name), nextest) if is_name(&name) => RunId::Named {
+                name,
+                alone: nextest.is_none(),
+            },
             (Some(name), _) => {
                 return Err(bad(
                     RUN,
@@ -169,14 +177,15 @@ impl RunDirectory {
         fs::create_dir_all(root)?;
         let (name, resumed, lock) = match &settings.run {
             RunId::Shared(name) => (name.clone(), false, None),
-            RunId::Named(name) => {
-                let known = fs::read_to_string(root.join(name).join(FINGERPRINT));
-                if known.is_ok_and(|known| known != fingerprint) {
+            RunId::Named { name, alone } => {
+                let path = root.join(name);
+                let known = fs::read_to_string(path.join(FINGERPRINT)).ok();
+                if known.as_ref().is_some_and(|known| known != fingerprint) {
                     let reason =
                         format!("the run `{name}` is one of other cases; give {RUN} another name");
                     return Err(io::Error::other(reason));
                 }
-                (name.clone(), false, None)
+                (name.clone(), known.is_some() && *alone, None)
             }
             RunId::Own if settings.live => {
                 let lock = fs::File::create(root.join("live.lock"))?;
@@ -279,7 +288,12 @@ mod tests {
         assert_eq!(settings.run, RunId::Shared("nextest-ab-1".to_owned()));
         assert!(settings.again);
         let named = read(&[("NEXTEST_RUN_ID", "ab-1"), ("DSPIPE_RUN", "monday")]).unwrap();
-        assert_eq!(named.run, RunId::Named("monday".to_owned()));
+        let monday = |alone| RunId::Named {
+            name: "monday".to_owned(),
+            alone,
+        };
+        assert_eq!(named.run, monday(false));
+        assert_eq!(read(&[("DSPIPE_RUN", "monday")]).unwrap().run, monday(true));
     }
 
     #[test]

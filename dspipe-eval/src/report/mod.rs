@@ -146,7 +146,7 @@ impl Report {
             passed: tally.passed,
             errors: tally.errors,
             missing: tally.missing.iter().take(NAMED).cloned().collect(),
-            pass_rate: stats::wilson(tally.passed, tally.results, confidence),
+            pass_rate: tally.pass_rate(confidence),
             score: stats::bootstrap_mean(&scores, confidence),
             metrics: metrics(tally),
             latency: latency(tally),

@@ -6,10 +6,10 @@ use crate::result::push;
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 160.0;
 /// Room for the labels of the axes.
-const LEFT: f64 = 40.0;
+const LEFT: f64 = 48.0;
 const BOTTOM: f64 = 26.0;
 const TOP: f64 = 10.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 26.0;
 
 /// An axis from 0 to `max`.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +54,19 @@ pub(super) fn histogram(bars: &[u64], across: Axis<'_>, marks: &[(&str, f64)]) -
             ),
         );
     }
-    for (label, at) in marks {
+    for (nth, (label, at)) in marks.iter().enumerate() {
+        // Two that are close must not cover each other.
+        let anchor = match (marks.len(), nth) {
+            (1, _) => "middle",
+            (_, 0) => "end",
+            _ => "start",
+        };
         let place = x(*at, across.max);
         push(
             &mut plot,
             format_args!(
                 "<line class=\"mark\" x1=\"{place:.1}\" x2=\"{place:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"><title>{} {}</title></line>\
-             <text class=\"tick\" x=\"{place:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+             <text class=\"tick\" x=\"{place:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
                 HEIGHT - BOTTOM,
                 escaped(label),
                 number(*at),
