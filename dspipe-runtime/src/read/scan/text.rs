@@ -123,7 +123,7 @@ impl<'t> Scanner<'t> {
                 self.escape(&mut text);
             } else if closes(c, close) {
                 self.bump(c);
-                if self.strict || self.is_closing(close, place, open) {
+                if self.strict || self.is_closing(close, place, open, marks % 2 == 1) {
                     if marks == 1 && last.is_some_and(|(first, _)| first == 0) && text.len() > 1 {
                         // `""value"`: one mark too many.
                         text.remove(0);
@@ -134,11 +134,11 @@ impl<'t> Scanner<'t> {
                         cut: false,
                     };
                 }
-                if marks % 2 == 0 && self.rest().starts_with(c) && !closes_twice(c) {
+                if marks.is_multiple_of(2) && self.rest().starts_with(c) && !closes_twice(c) {
                     // `"text""`: one mark too many.
                     let back = self.at;
                     self.bump(c);
-                    if self.is_closing(close, place, open) {
+                    if self.is_closing(close, place, open, false) {
                         self.note(Kind::Quotes, back);
                         return Text {
                             text,
@@ -221,8 +221,9 @@ impl<'t> Scanner<'t> {
         &rest[..end]
     }
 
-    /// Whether the mark that was just passed ends the text: what follows is what follows a text here.
-    fn is_closing(&self, close: char, place: Place, open: usize) -> bool {
+    /// Whether the mark that was just passed ends the text: what follows is what follows a text here. `paired` tells
+    /// whether it closes one inside the text.
+    fn is_closing(&self, close: char, place: Place, open: usize, paired: bool) -> bool {
         let window = window(self.text, self.at);
         self.shared.step(1);
         let after = skip_comments(window, true);
@@ -265,6 +266,7 @@ impl<'t> Scanner<'t> {
                     Some(c) if closing(c).is_some() => {
                         c != '\'' && c != '’' || close == '\'' || close == '’'
                     }
+                    Some(c) if !paired && open == 0 && c.is_alphanumeric() => true,
                     Some(_) => ["true", "false", "null", "None", "True", "False"]
                         .iter()
                         .any(|word| after.starts_with(word)),
@@ -695,7 +697,7 @@ impl<'t> Scanner<'t> {
                         let from = self.at;
                         self.bump('"');
                         self.note(Kind::Quotes, from);
-                        after = &after[1..].trim_start();
+                        after = after[1..].trim_start();
                     }
                     if after.starts_with([':', '=', '：']) || after.starts_with("->") {
                         return Some(key);
