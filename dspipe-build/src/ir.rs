@@ -53,6 +53,8 @@ pub(crate) struct Step {
     pub(crate) inputs: Vec<BoundField>,
     pub(crate) outputs: Vec<Field>,
     pub(crate) demos: Vec<Demo>,
+    /// What optimizers found, one for each LM.
+    pub(crate) optimized: Vec<Prompt>,
 }
 
 /// What must hold for a step to run.
@@ -83,6 +85,8 @@ pub(crate) struct Field {
     pub(crate) default: Option<Value>,
     /// In a `Box`, because the type contains itself.
     pub(crate) boxed: bool,
+    /// `sensitive: true`: kept out of recordings.
+    pub(crate) sensitive: bool,
 }
 
 /// Where an input field's value comes from.
@@ -340,6 +344,15 @@ pub(crate) struct Demo {
     /// In the order of the signature's fields.
     pub(crate) inputs: Vec<(String, Value)>,
     pub(crate) output: Value,
+}
+
+/// Instructions and demos that an optimizer found.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    /// `provider/model`; `None` is any.
+    pub(crate) lm: Option<String>,
+    pub(crate) instructions: String,
+    pub(crate) demos: Vec<Demo>,
 }
 
 /// In which order steps run, and which at the same time.

@@ -184,6 +184,8 @@ struct Field {
     description: Option<String>,
     /// `false`: it may be absent, and is an `Option` in Rust.
     required: Option<bool>,
+    /// `true`: its values are kept out of recordings of executions.
+    sensitive: Option<bool>,
     /// Where an input's value comes from: text with `{{ expression }}` in it.
     template: Option<String>,
     /// The type as JSON Schema.

@@ -4,8 +4,9 @@ pub use core::clone::Clone;
 pub use core::cmp::{Eq, PartialEq};
 pub use core::convert::From;
 pub use core::fmt::{Debug, Display, Formatter, Result as FmtResult};
+pub use core::future::Future;
 pub use core::hash::Hash;
-pub use core::marker::Copy;
+pub use core::marker::{Copy, Send};
 pub use core::option::Option::{self, None, Some};
 pub use core::result::Result::{self, Err, Ok};
 pub use std::boxed::Box;
@@ -21,7 +22,7 @@ pub use crate::error::Error;
 pub use crate::expr;
 pub use crate::read::{Read, Reader};
 pub use crate::runner::Runner;
-pub use crate::signature::{Demo, FieldDef, Signature, SignatureDef, WorkflowDef};
+pub use crate::signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, WorkflowDef};
 pub use crate::slot::Slot;
 
 /// A value as prompts and templates show it: texts as they are, everything else as compact JSON.

@@ -25,7 +25,11 @@
 //! Each step runs on the LM that its workflow file names, as `provider/model`. `DSPIPE_LM` names one for
 //! all steps. Where nothing does, the embedded [`local`] model runs, which needs no key and no server.
 //! A provider's key is in `<PROVIDER>_API_KEY`; `<PROVIDER>_BASE_URL` sends its requests elsewhere, and
-//! makes any OpenAI-compatible server a provider.
+//! makes any server a provider.
+//!
+//! `anthropic/…` is asked by Anthropic Messages, `gemini/…` by `generateContent`, everything else by OpenAI
+//! chat completions. `openai-responses/…` is `openai/…` by OpenAI responses. `<PROVIDER>_API` says it
+//! otherwise: `openai-chat`, `openai-responses`, `anthropic` or `gemini`.
 //!
 //! # Features
 //!
@@ -61,7 +65,7 @@ pub use lm::{LmError, LmName, Lms};
 pub use read::{Read, ReadError, Reader};
 pub use runner::{LocalRunner, Runner, default_runner};
 pub use secret::Secret;
-pub use signature::{Demo, FieldDef, Signature, SignatureDef, WorkflowDef};
+pub use signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Workflow, WorkflowDef};
 pub use trace::{Observer, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.

@@ -11,8 +11,8 @@ use tracing::Instrument;
 
 use crate::error::Error;
 use crate::lm::{
-    Finish, Lm, LmError, LmName, Lms, Message, NameError, OutputSchema, Params, Reply, Request,
-    Retry, Usage,
+    Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params, Prices,
+    Reply, Request, Retry, Usage,
 };
 use crate::prompt;
 use crate::read::{ReadError, Repair, RepairKind, read_reply};
@@ -60,6 +60,7 @@ pub struct LocalRunner {
     lms: Lms,
     lm: Result<Option<LmName>, NameError>,
     retry: Retry,
+    prices: Result<Prices, LmError>,
     observers: Vec<Arc<dyn Observer>>,
     #[cfg(feature = "cassettes")]
     cassettes: Option<crate::cassette::Cassettes>,
@@ -81,7 +82,11 @@ impl LocalRunner {
             Ok(name) if !name.trim().is_empty() => name.trim().parse().map(Some),
             _ => Ok(None),
         };
-        Self { lm, ..Self::new() }
+        Self {
+            lm,
+            prices: Prices::from_env(),
+            ..Self::new()
+        }
     }
 
     /// With LMs as the workflow files name them, whatever `DSPIPE_LM` says.
@@ -90,6 +95,7 @@ impl LocalRunner {
             lms: Lms::new(),
             lm: Ok(None),
             retry: Retry::default(),
+            prices: Ok(Prices::builtin()),
             observers: Vec::new(),
             #[cfg(feature = "cassettes")]
             cassettes: None,
@@ -114,6 +120,13 @@ impl LocalRunner {
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Takes the cost of steps from these prices.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Prices) -> Self {
+        self.prices = Ok(prices);
         self
     }
 
@@ -165,6 +178,7 @@ impl LocalRunner {
             def,
             replies: 0,
             usage: Usage::default(),
+            cost: Some(Money::default()),
             repairs: Vec::new(),
         };
         let result = match serde_json::to_value(input) {
@@ -182,6 +196,7 @@ impl LocalRunner {
             latency: started.elapsed(),
             replies: call.replies,
             usage: call.usage,
+            cost: call.cost,
             repairs: call.repairs,
             succeeded: result.is_ok(),
         };
@@ -190,6 +205,7 @@ impl LocalRunner {
             latency_ms = report.latency.as_millis(),
             input_tokens = report.usage.input_tokens,
             output_tokens = report.usage.output_tokens,
+            cost = report.cost.map(Money::dollars),
             replies = report.replies,
             succeeded = report.succeeded,
             "step ended"
@@ -229,24 +245,27 @@ struct Call<'a> {
     def: &'static SignatureDef,
     replies: u32,
     usage: Usage,
+    cost: Option<Money>,
     repairs: Vec<Repair>,
 }
 
 impl Call<'_> {
     async fn run<S: Signature>(&mut self, input: &Value) -> Result<S::Output, Error> {
+        let prices = self.runner.prices.clone();
+        let prices = prices.map_err(|error| self.failed(error))?;
         let lm = self
             .runner
             .lm_of(self.def)
             .map_err(|error| self.failed(error))?;
         let mut request = request(self.def, input);
-        let (raw, error) = match self.ask::<S>(&*lm, &request).await? {
+        let (raw, error) = match self.ask::<S>(&*lm, &request, &prices).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
         };
         tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
-        match self.ask::<S>(&*lm, &request).await? {
+        match self.ask::<S>(&*lm, &request, &prices).await? {
             Ok(output) => Ok(output),
             Err((raw, source)) => Err(Error::Reply {
                 workflow: self.def.workflow,
@@ -263,11 +282,23 @@ impl Call<'_> {
         &mut self,
         lm: &dyn Lm,
         request: &Request,
+        prices: &Prices,
     ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
         let reply = self.runner.retry.complete(lm, request).await;
-        let reply: Reply = reply.map_err(|error| self.failed(error))?;
+        let reply: Reply = reply.map_err(|error| {
+            if !error.is_free() {
+                // Nobody knows what the LM did.
+                self.cost = None;
+            }
+            self.failed(error)
+        })?;
         self.replies += 1;
         self.usage += reply.usage;
+        let by = reply.lm.as_ref().unwrap_or(lm.name());
+        self.cost = match (self.cost, prices.cost(by, &reply.usage)) {
+            (Some(sum), Some(cost)) => Some(sum + cost),
+            _ => None,
+        };
         let read = read_reply(self.def.output_schema, &reply.text);
         let is_whole = matches!(&read, Ok((_, repairs)) if !is_cut(repairs));
         if reply.finish == Finish::Length && !is_whole {

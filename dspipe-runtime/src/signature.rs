@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::read::Read;
+use crate::runner::Runner;
 
 /// A step as a type: what goes in, what comes out, and how it is asked for.
 ///
@@ -14,6 +16,27 @@ pub trait Signature {
     type Output: Read + Send;
     /// What is known about the step.
     const DEF: &'static SignatureDef;
+}
+
+/// A workflow as a type, for code that runs any of them.
+///
+/// The compiler implements it for the type `Workflow` in each workflow's module.
+pub trait Workflow {
+    /// What the workflow takes.
+    type Inputs: Read + Serialize + Send;
+    /// What each step gave.
+    type Outputs: Read + Serialize + Send;
+    /// What is known about the workflow.
+    const DEF: &'static WorkflowDef;
+
+    /// Runs the workflow, its steps on this runner.
+    ///
+    /// # Errors
+    /// That of the first step that fails.
+    fn run<R: Runner>(
+        runner: &R,
+        inputs: Self::Inputs,
+    ) -> impl Future<Output = Result<Self::Outputs, Error>> + Send;
 }
 
 /// What is known about a step before it runs.
@@ -33,16 +56,31 @@ pub struct SignatureDef {
     pub inputs: &'static [FieldDef],
     /// The output fields, in the order of the workflow file.
     pub outputs: &'static [FieldDef],
+    /// The JSON Schema of the input, an object with one property per input field.
+    pub input_schema: &'static str,
     /// The JSON Schema of the reply, an object with one property per output field.
     pub output_schema: &'static str,
     /// Examples that are shown to the LM.
     pub demos: &'static [Demo],
+    /// Better prompts, found by an optimizer: at most one for each LM, and one for all others.
+    pub optimized: &'static [Prompt],
     /// The LM as `provider/model`; `None` is the one of the environment.
     pub lm: Option<&'static str>,
     /// The sampling temperature; `None` is the provider's default.
     pub temperature: Option<f64>,
     /// The longest reply, in tokens; `None` is the provider's default.
     pub max_tokens: Option<u32>,
+}
+
+/// What an optimizer changes of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// The LM that it was found for, as `provider/model`; `None` is any.
+    pub lm: Option<&'static str>,
+    /// In place of the signature's instructions.
+    pub instructions: &'static str,
+    /// In place of the signature's demos.
+    pub demos: &'static [Demo],
 }
 
 /// An input or output field.
@@ -54,6 +92,8 @@ pub struct FieldDef {
     pub ty: &'static str,
     /// What it holds; may be empty.
     pub description: &'static str,
+    /// Whether its values are kept out of recordings of executions.
+    pub sensitive: bool,
 }
 
 /// An example of a step's work.
@@ -74,6 +114,10 @@ pub struct WorkflowDef {
     pub description: &'static str,
     /// Where it is defined, as in `workflows/triage.yaml:1`.
     pub source: &'static str,
+    /// What its caller gives.
+    pub inputs: &'static [FieldDef],
+    /// The JSON Schema of the inputs, an object with one property per input.
+    pub input_schema: &'static str,
     /// Its steps, in the order of the workflow file.
     pub steps: &'static [&'static SignatureDef],
 }

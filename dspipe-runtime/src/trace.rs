@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::lm::Usage;
+use crate::lm::{Money, Usage};
 use crate::read::Repair;
 
 /// Is told of every step when it ends. Called on the task that runs the step, so it should be quick.
@@ -29,6 +29,8 @@ pub struct StepReport {
     pub replies: u32,
     /// Tokens of all replies.
     pub usage: Usage,
+    /// What the replies cost; `None` if a price is not known.
+    pub cost: Option<Money>,
     /// What had to be repaired in the last reply.
     pub repairs: Vec<Repair>,
     /// Whether the step gave its output.
@@ -64,8 +66,16 @@ impl Observer for Trace {
 }
 
 fn table(reports: &[StepReport]) -> String {
-    let mut rows =
-        vec![["step", "LM", "latency", "tokens in", "tokens out", ""].map(str::to_owned)];
+    let head = [
+        "step",
+        "LM",
+        "latency",
+        "tokens in",
+        "tokens out",
+        "cost",
+        "",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
     let mut usage = Usage::default();
     for report in reports {
         usage += report.usage;
@@ -75,6 +85,7 @@ fn table(reports: &[StepReport]) -> String {
             seconds(report.latency),
             report.usage.input_tokens.to_string(),
             report.usage.output_tokens.to_string(),
+            cost(report.cost),
             note(report),
         ]);
     }
@@ -85,23 +96,38 @@ fn table(reports: &[StepReport]) -> String {
             String::new(),
             usage.input_tokens.to_string(),
             usage.output_tokens.to_string(),
+            cost(reports.iter().map(|report| report.cost).sum()),
             String::new(),
         ]);
     }
-    let mut widths = [0; 6];
+    // Where everything ran here, nothing had a price.
+    let is_free = |report: &StepReport| report.cost == Some(Money::default());
+    if reports.iter().all(is_free) {
+        for row in &mut rows {
+            row[5].clear();
+        }
+    }
+    let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let [step, lm, latency, input, output, _] = widths;
+    let [step, lm, latency, input, output, cost, _] = widths;
+    let gap = if cost == 0 { "" } else { "  " };
     let mut table = String::new();
-    for [a, b, c, d, e, f] in &rows {
-        let line = format!("{a:step$}  {b:lm$}  {c:>latency$}  {d:>input$}  {e:>output$}  {f}");
+    for [a, b, c, d, e, f, g] in &rows {
+        let line = format!(
+            "{a:step$}  {b:lm$}  {c:>latency$}  {d:>input$}  {e:>output$}{gap}{f:>cost$}  {g}"
+        );
         // Writing to a string does not fail.
         let _ = writeln!(table, "{}", line.trim_end());
     }
     table
+}
+
+fn cost(cost: Option<Money>) -> String {
+    cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string())
 }
 
 fn note(report: &StepReport) -> String {
@@ -139,7 +165,9 @@ mod tests {
             usage: Usage {
                 input_tokens: 120,
                 output_tokens: 33,
+                ..Usage::default()
             },
+            cost: Some(Money::default()),
             repairs: if replies == 2 {
                 vec![Repair {
                     kind: crate::read::RepairKind::Comma,
@@ -167,5 +195,27 @@ mod tests {
         send         local/smollm2-135m-instruct   0.01 s        120          33  failed
         total                                                    360          99
         ");
+    }
+
+    #[test]
+    fn what_costs_money_has_its_cost_in_the_table() {
+        let priced = |step, cost: Option<f64>| StepReport {
+            lm: "openai/gpt-5".to_owned(),
+            cost: cost.map(Money::from_dollars),
+            ..report(step, 1000, 1, true)
+        };
+        let trace = Trace::default();
+        trace.step_ended(&priced("read_ticket", Some(0.0123)), None);
+        trace.step_ended(&report("note", 1000, 1, true), None);
+        insta::assert_snapshot!(trace.table(), @"
+        step         LM                           latency  tokens in  tokens out     cost
+        read_ticket  openai/gpt-5                  1.00 s        120          33  $0.0123
+        note         local/smollm2-135m-instruct   1.00 s        120          33    $0.00
+        total                                                    240          66  $0.0123
+        ");
+        trace.step_ended(&priced("send", None), None);
+        let table = trace.table();
+        let total = table.lines().last().unwrap();
+        assert!(total.ends_with(" 99  unknown"), "{table}");
     }
 }

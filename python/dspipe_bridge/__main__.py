@@ -34,12 +34,20 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument(
         "--idle-seconds", type=seconds, default=10.0, help="time to stay after the last lease"
     )
+    commands.add_parser(
+        "optimize", help="run DSPy's optimizers for the program at the pipe's other end"
+    )
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the process's exit code."""
     options = parser().parse_args(arguments)
+    if options.command == "optimize":
+        # Here, because it is not needed to serve a model.
+        from dspipe_bridge.optimize import main as optimize
+
+        return optimize.run()
     return local_server.run(
         model=options.model, state_dir=options.state_dir, idle_seconds=options.idle_seconds
     )

@@ -5,7 +5,8 @@
 It needs Python 3.11+, pip, and uv on the PATH; both use the package index they are configured with.
 uv resolves for all platforms and Python versions; sizes and licences come from the wheels for the
 platform that this runs on (run it on Linux x86_64). A line `# NAME: …` in the list says what a package is
-for; each one that is resolved needs one.
+for; each one that is resolved needs one. A line `# without: …` names packages to leave out with what
+they need.
 """
 
 import re
@@ -25,6 +26,7 @@ WITHOUT_DEPENDENCIES = {"local"}
 SPDX = {
     "BSD License": "BSD-3-Clause",
     "MIT License": "MIT",
+    "Apache Software License": "Apache-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
 """How old packages name their licences."""
@@ -39,9 +41,19 @@ def resolve(name: str, work: Path) -> list[dict[str, Any]]:
     command += ["--no-python-downloads", "--only-binary", ":all:"]
     if name in WITHOUT_DEPENDENCIES:
         command.append("--no-deps")
+    if left_out := without(name):
+        overrides = work / "overrides.txt"
+        overrides.write_text("".join(f"{it} ; python_version < '3'\n" for it in left_out))
+        command += ["--overrides", str(overrides)]
     subprocess.run(command, check=True)
     packages: list[dict[str, Any]] = tomllib.loads(output.read_text())["packages"]
     return packages
+
+
+def without(name: str) -> list[str]:
+    """Packages that the list leaves out, though others ask for them."""
+    lines = re.findall(r"^# without: (.+)$", (LOCKS / f"{name}.in").read_text(), re.M)
+    return [package for line in lines for package in line.split()]
 
 
 def wheel_for_here(package: dict[str, Any], work: Path) -> Path:
@@ -71,6 +83,9 @@ def licence(about: Message) -> str:
     if classifiers:
         found = str(classifiers[0]).rsplit(" :: ", 1)[-1]
         return SPDX.get(found, found)
+    # Of a whole text, the first line is its name.
+    if (first := short.partition("\n")[0].strip()) in SPDX:
+        return SPDX[first]
     raise SystemExit(f"{about['Name']} does not say its licence")
 
 

@@ -8,6 +8,21 @@ pub const WORKFLOW: WorkflowDef = WorkflowDef {
     name: "elixir_code_analyzer",
     description: "",
     source: "code_analyzer.yaml:3",
+    inputs: &[
+        FieldDef {
+            name: "source_code",
+            ty: "string",
+            description: "Elixir source code to analyze",
+            sensitive: false,
+        },
+        FieldDef {
+            name: "context",
+            ty: "string",
+            description: "Additional context about the code",
+            sensitive: false,
+        },
+    ],
+    input_schema: r#"{"type":"object","properties":{"source_code":{"type":"string","description":"Elixir source code to analyze"},"context":{"type":"string","description":"Additional context about the code"}},"required":["source_code","context"],"additionalProperties":false}"#,
     steps: &[&analyze_code_structure::SIGNATURE],
 };
 
@@ -98,6 +113,23 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
     Ok(Outputs { analyze_code_structure })
 }
 
+/// The workflow as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Workflow;
+
+impl ::dspipe_runtime::Workflow for Workflow {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+    const DEF: &'static WorkflowDef = &WORKFLOW;
+
+    fn run<R: Runner>(
+        runner: &R,
+        inputs: Inputs,
+    ) -> impl Future<Output = Result<Outputs, Error>> + Send {
+        run_with(runner, inputs)
+    }
+}
+
 /// Analyze Elixir code structure and identify patterns
 ///
 /// Defined at `code_analyzer.yaml:11`.
@@ -129,11 +161,13 @@ pub mod analyze_code_structure {
                 name: "source_code",
                 ty: "string",
                 description: "Elixir source code to analyze",
+                sensitive: false,
             },
             FieldDef {
                 name: "context",
                 ty: "string",
                 description: "Additional context about the code",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -141,8 +175,10 @@ pub mod analyze_code_structure {
                 name: "analysis",
                 ty: r#"{"complexity": "low" | "medium" | "high", "patterns": list of string, "recommendations": list of string}"#,
                 description: "Structured analysis of the code",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"source_code":{"type":"string","description":"Elixir source code to analyze"},"context":{"type":"string","description":"Additional context about the code"}},"required":["source_code","context"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"analysis":{"type":"object","properties":{"complexity":{"type":"string","enum":["low","medium","high"]},"patterns":{"type":"array","items":{"type":"string"}},"recommendations":{"type":"array","items":{"type":"string"}}},"required":["complexity","patterns","recommendations"],"additionalProperties":false,"description":"Structured analysis of the code"}},"required":["analysis"],"additionalProperties":false}"#,
         demos: &[
             Demo {
@@ -153,6 +189,7 @@ pub mod analyze_code_structure {
                 output: r#"{"analysis":{"complexity":"low","patterns":["module_definition","simple_function"],"recommendations":["Add documentation","Consider pattern matching"]}}"#,
             },
         ],
+        optimized: &[],
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,

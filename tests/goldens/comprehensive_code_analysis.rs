@@ -8,6 +8,15 @@ pub const WORKFLOW: WorkflowDef = WorkflowDef {
     name: "comprehensive_code_analysis",
     description: "",
     source: "comprehensive_code_analysis.yaml:2",
+    inputs: &[
+        FieldDef {
+            name: "source_code",
+            ty: "string",
+            description: "",
+            sensitive: false,
+        },
+    ],
+    input_schema: r#"{"type":"object","properties":{"source_code":{"type":"string"}},"required":["source_code"],"additionalProperties":false}"#,
     steps: &[
         &extract_functions::SIGNATURE,
         &analyze_complexity::SIGNATURE,
@@ -122,6 +131,23 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
     Ok(Outputs { extract_functions, analyze_complexity, generate_recommendations })
 }
 
+/// The workflow as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Workflow;
+
+impl ::dspipe_runtime::Workflow for Workflow {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+    const DEF: &'static WorkflowDef = &WORKFLOW;
+
+    fn run<R: Runner>(
+        runner: &R,
+        inputs: Inputs,
+    ) -> impl Future<Output = Result<Outputs, Error>> + Send {
+        run_with(runner, inputs)
+    }
+}
+
 /// Runs step `extract_functions`.
 ///
 /// Defined at `comprehensive_code_analysis.yaml:9`.
@@ -153,6 +179,7 @@ pub mod extract_functions {
                 name: "source_code",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -160,10 +187,13 @@ pub mod extract_functions {
                 name: "functions",
                 ty: "list",
                 description: "List of function definitions",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"source_code":{"type":"string"}},"required":["source_code"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"functions":{"type":"array","items":{},"description":"List of function definitions"}},"required":["functions"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,
@@ -269,6 +299,7 @@ pub mod analyze_complexity {
                 name: "functions",
                 ty: "list",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -276,10 +307,13 @@ pub mod analyze_complexity {
                 name: "complexity_analysis",
                 ty: "object",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"functions":{"type":"array","items":{}}},"required":["functions"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"complexity_analysis":{"type":"object"}},"required":["complexity_analysis"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("gemini/gemini-2.5-flash"),
         temperature: None,
         max_tokens: None,
@@ -385,6 +419,7 @@ pub mod generate_recommendations {
                 name: "complexity_analysis",
                 ty: "object",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -392,10 +427,13 @@ pub mod generate_recommendations {
                 name: "recommendations",
                 ty: "list",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"complexity_analysis":{"type":"object"}},"required":["complexity_analysis"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"recommendations":{"type":"array","items":{}}},"required":["recommendations"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,

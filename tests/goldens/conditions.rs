@@ -8,6 +8,21 @@ pub const WORKFLOW: WorkflowDef = WorkflowDef {
     name: "conditions",
     description: "",
     source: "conditions.yaml:3",
+    inputs: &[
+        FieldDef {
+            name: "text",
+            ty: "string",
+            description: "",
+            sensitive: false,
+        },
+        FieldDef {
+            name: "hint",
+            ty: "string or null",
+            description: "",
+            sensitive: false,
+        },
+    ],
+    input_schema: r#"{"type":"object","properties":{"text":{"type":"string"},"hint":{"anyOf":[{"type":"string"},{"type":"null"}]}},"required":["text"],"additionalProperties":false}"#,
     steps: &[
         &read::SIGNATURE,
         &answer::SIGNATURE,
@@ -239,6 +254,23 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
     Ok(Outputs { read, answer, check, polish, escalate, report })
 }
 
+/// The workflow as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Workflow;
+
+impl ::dspipe_runtime::Workflow for Workflow {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+    const DEF: &'static WorkflowDef = &WORKFLOW;
+
+    fn run<R: Runner>(
+        runner: &R,
+        inputs: Inputs,
+    ) -> impl Future<Output = Result<Outputs, Error>> + Send {
+        run_with(runner, inputs)
+    }
+}
+
 /// Runs step `read`.
 ///
 /// Defined at `conditions.yaml:11`.
@@ -270,11 +302,13 @@ pub mod read {
                 name: "text",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "hint",
                 ty: "string or null",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -282,50 +316,61 @@ pub mod read {
                 name: "kind",
                 ty: r#""question" | "complaint" | "praise""#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "score",
                 ty: "number",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "count",
                 ty: "integer",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "words",
                 ty: "list of string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "sizes",
                 ty: "list of integer",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "note",
                 ty: "string or null",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "names",
                 ty: "map of names to string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "urgent",
                 ty: "boolean",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "person",
                 ty: r#"{"name": string, "age": integer or null} or null"#,
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"text":{"type":"string"},"hint":{"anyOf":[{"type":"string"},{"type":"null"}]}},"required":["text"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"kind":{"type":"string","enum":["question","complaint","praise"]},"score":{"type":"number","minimum":0,"maximum":10},"count":{"type":"integer"},"words":{"type":"array","items":{"type":"string"}},"sizes":{"type":"array","items":{"type":"integer"}},"note":{"anyOf":[{"type":"string"},{"type":"null"}]},"names":{"type":"object","additionalProperties":{"type":"string"}},"urgent":{"type":"boolean"},"person":{"anyOf":[{"type":"object","properties":{"name":{"type":"string"},"age":{"anyOf":[{"type":"integer"},{"type":"null"}]}},"required":["name"],"additionalProperties":false},{"type":"null"}]}},"required":["kind","score","count","words","sizes","names","urgent"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
@@ -572,16 +617,19 @@ pub mod answer {
                 name: "question",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "first",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "age",
                 ty: "integer",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -589,20 +637,25 @@ pub mod answer {
                 name: "text",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "sure",
                 ty: "boolean",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "source",
                 ty: "string or null",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"question":{"type":"string"},"first":{"type":"string"},"age":{"type":"integer"}},"required":["question","first","age"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"text":{"type":"string"},"sure":{"type":"boolean"},"source":{"anyOf":[{"type":"string"},{"type":"null"}]}},"required":["text","sure"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
@@ -724,6 +777,7 @@ pub mod check {
                 name: "answer",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -731,10 +785,13 @@ pub mod check {
                 name: "verdict",
                 ty: r#""good" | "bad""#,
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"answer":{"type":"string"}},"required":["answer"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"verdict":{"type":"string","enum":["good","bad"]}},"required":["verdict"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
@@ -889,11 +946,13 @@ pub mod polish {
                 name: "answer",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "verdict",
                 ty: r#"("good" | "bad") or null"#,
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -901,10 +960,13 @@ pub mod polish {
                 name: "text",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"answer":{"type":"string"},"verdict":{"anyOf":[{"type":"string","enum":["good","bad"]},{"type":"null"}]}},"required":["answer"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"text":{"type":"string"}},"required":["text"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
@@ -1014,26 +1076,31 @@ pub mod escalate {
                 name: "reason",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "total",
                 ty: "integer",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "mean",
                 ty: "number",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "who",
                 ty: "string or null",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "words",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -1041,10 +1108,13 @@ pub mod escalate {
                 name: "done",
                 ty: "boolean",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"reason":{"type":"string"},"total":{"type":"integer"},"mean":{"type":"number"},"who":{"anyOf":[{"type":"string"},{"type":"null"}]},"words":{"type":"string"}},"required":["reason","total","mean","words"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"done":{"type":"boolean"}},"required":["done"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
@@ -1166,16 +1236,19 @@ pub mod report {
                 name: "answer",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "done",
                 ty: "boolean or null",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "source",
                 ty: "string or null",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -1183,10 +1256,13 @@ pub mod report {
                 name: "summary",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"answer":{"type":"string"},"done":{"anyOf":[{"type":"boolean"},{"type":"null"}]},"source":{"anyOf":[{"type":"string"},{"type":"null"}]}},"required":["answer"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"summary":{"type":"string"}},"required":["summary"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,

@@ -8,6 +8,15 @@ pub const WORKFLOW: WorkflowDef = WorkflowDef {
     name: "code_documentation_generator",
     description: "Generate documentation for Elixir code",
     source: "documentation_generator.yaml:2",
+    inputs: &[
+        FieldDef {
+            name: "source_code",
+            ty: "string",
+            description: "Elixir source code",
+            sensitive: false,
+        },
+    ],
+    input_schema: r#"{"type":"object","properties":{"source_code":{"type":"string","description":"Elixir source code"}},"required":["source_code"],"additionalProperties":false}"#,
     steps: &[&analyze_code::SIGNATURE],
 };
 
@@ -94,6 +103,23 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
     Ok(Outputs { analyze_code })
 }
 
+/// The workflow as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Workflow;
+
+impl ::dspipe_runtime::Workflow for Workflow {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+    const DEF: &'static WorkflowDef = &WORKFLOW;
+
+    fn run<R: Runner>(
+        runner: &R,
+        inputs: Inputs,
+    ) -> impl Future<Output = Result<Outputs, Error>> + Send {
+        run_with(runner, inputs)
+    }
+}
+
 /// Runs step `analyze_code`.
 ///
 /// Defined at `documentation_generator.yaml:11`.
@@ -125,6 +151,7 @@ pub mod analyze_code {
                 name: "source_code",
                 ty: "string",
                 description: "Elixir source code",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -132,10 +159,13 @@ pub mod analyze_code {
                 name: "documentation",
                 ty: "string",
                 description: "Generated documentation",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"source_code":{"type":"string","description":"Elixir source code"}},"required":["source_code"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"documentation":{"type":"string","description":"Generated documentation"}},"required":["documentation"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,

@@ -8,6 +8,33 @@ pub const WORKFLOW: WorkflowDef = WorkflowDef {
     name: "every-thing",
     description: r#"Says "hello" in {braces}, with `ticks`, a backslash \ and a */ comment end"#,
     source: "everything.yaml:3",
+    inputs: &[
+        FieldDef {
+            name: "self",
+            ty: "string",
+            description: "A text",
+            sensitive: false,
+        },
+        FieldDef {
+            name: "Type",
+            ty: r#""a b" | "A-C!" | "3d" | "self""#,
+            description: "",
+            sensitive: false,
+        },
+        FieldDef {
+            name: "ratio",
+            ty: "number",
+            description: "",
+            sensitive: false,
+        },
+        FieldDef {
+            name: "hint",
+            ty: "string or null",
+            description: "",
+            sensitive: false,
+        },
+    ],
+    input_schema: r#"{"type":"object","properties":{"self":{"type":"string","description":"A text"},"Type":{"type":"string","enum":["a b","A-C!","3d","self"]},"ratio":{"type":"number","minimum":0,"maximum":1},"hint":{"anyOf":[{"type":"string"},{"type":"null"}]}},"required":["self","Type","ratio"],"additionalProperties":false}"#,
     steps: &[
         &r#match::SIGNATURE,
         &left::SIGNATURE,
@@ -231,6 +258,23 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
     Ok(Outputs { r#match, left, right, r#async, both, late })
 }
 
+/// The workflow as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Workflow;
+
+impl ::dspipe_runtime::Workflow for Workflow {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+    const DEF: &'static WorkflowDef = &WORKFLOW;
+
+    fn run<R: Runner>(
+        runner: &R,
+        inputs: Inputs,
+    ) -> impl Future<Output = Result<Outputs, Error>> + Send {
+        run_with(runner, inputs)
+    }
+}
+
 /// Takes apart
 ///
 /// Defined at `everything.yaml:7`.
@@ -262,21 +306,25 @@ pub mod r#match {
                 name: "self",
                 ty: "string",
                 description: "A text",
+                sensitive: false,
             },
             FieldDef {
                 name: "Type",
                 ty: r#""a b" | "A-C!" | "3d" | "self""#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "ratio",
                 ty: "number",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "hint",
                 ty: "string or null",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -284,23 +332,28 @@ pub mod r#match {
                 name: "result",
                 ty: r#"{"kind": "low" | "very high" | "1", "version": "2" or null, "parts": list of {"text": string, "weight": number, "tags": list of string}, "note": string or null, "numbers": (map of names to integer) or null}"#,
                 description: "What is in it",
+                sensitive: false,
             },
             FieldDef {
                 name: "dashed-name",
                 ty: "boolean",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "extra",
                 ty: "(map of names to (list of integer)) or null",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "anything",
                 ty: "any JSON value",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"self":{"type":"string","description":"A text"},"Type":{"type":"string","enum":["a b","A-C!","3d","self"]},"ratio":{"type":"number","minimum":0,"maximum":1},"hint":{"anyOf":[{"type":"string"},{"type":"null"}]}},"required":["self","Type","ratio"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"result":{"type":"object","properties":{"kind":{"type":"string","enum":["low","very high","1"]},"version":{"anyOf":[{"type":"string","enum":["2"]},{"type":"null"}]},"parts":{"type":"array","items":{"type":"object","properties":{"text":{"type":"string","minLength":1,"maxLength":40},"weight":{"type":"number","minimum":0.5,"maximum":1.5},"tags":{"type":"array","items":{"type":"string","maxLength":10}}},"required":["text","weight","tags"],"additionalProperties":false},"minItems":1,"maxItems":3},"note":{"anyOf":[{"type":"string"},{"type":"null"}]},"numbers":{"anyOf":[{"type":"object","additionalProperties":{"type":"integer","minimum":0}},{"type":"null"}]}},"required":["kind","parts"],"additionalProperties":false,"description":"What is in it"},"dashed-name":{"type":"boolean"},"extra":{"anyOf":[{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"}}},{"type":"null"}]},"anything":{}},"required":["result","dashed-name","anything"],"additionalProperties":false}"#,
         demos: &[
             Demo {
@@ -312,6 +365,7 @@ pub mod r#match {
                 output: r#"{"result":{"kind":"1","parts":[{"text":"one","weight":1.0,"tags":[]}]},"dashed-name":true,"anything":[1,"two",null]}"#,
             },
         ],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
@@ -725,6 +779,7 @@ pub mod left {
                 name: "part",
                 ty: r#"list of {"text": string, "weight": number, "tags": list of string}"#,
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -732,10 +787,13 @@ pub mod left {
                 name: "count",
                 ty: "integer",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"part":{"type":"array","items":{"type":"object","properties":{"text":{"type":"string","minLength":1,"maxLength":40},"weight":{"type":"number","minimum":0.5,"maximum":1.5},"tags":{"type":"array","items":{"type":"string","maxLength":10}}},"required":["text","weight","tags"],"additionalProperties":false},"minItems":1,"maxItems":3}},"required":["part"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"count":{"type":"integer"}},"required":["count"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
@@ -845,11 +903,13 @@ pub mod right {
                 name: "text",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "map",
                 ty: "(map of names to (list of integer)) or null",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -857,10 +917,13 @@ pub mod right {
                 name: "answer",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"text":{"type":"string"},"map":{"anyOf":[{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"}}},{"type":"null"}]}},"required":["text"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"answer":{"type":"string","pattern":"^[a-z ]{3,20}$"}},"required":["answer"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: Some(0.25),
         max_tokens: Some(900),
@@ -974,6 +1037,7 @@ pub mod r#async {
                 name: "self",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -981,10 +1045,13 @@ pub mod r#async {
                 name: "fn",
                 ty: "(list of string) or null",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"self":{"type":"string"}},"required":["self"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"fn":{"anyOf":[{"type":"array","items":{"type":"string"}},{"type":"null"}]}},"required":[],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
@@ -1090,16 +1157,19 @@ pub mod both {
                 name: "count",
                 ty: "integer",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "answer",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "flag",
                 ty: "boolean",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -1107,10 +1177,13 @@ pub mod both {
                 name: "done",
                 ty: "boolean",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"count":{"type":"integer"},"answer":{"type":"string","pattern":"^[a-z ]{3,20}$"},"flag":{"type":"boolean"}},"required":["count","answer","flag"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"done":{"type":"boolean"}},"required":["done"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
@@ -1228,11 +1301,13 @@ pub mod late {
                 name: "answer",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "alone",
                 ty: "(list of string) or null",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -1240,10 +1315,13 @@ pub mod late {
                 name: "score",
                 ty: "number",
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"answer":{"type":"string","pattern":"^[a-z ]{3,20}$"},"alone":{"anyOf":[{"type":"array","items":{"type":"string"}},{"type":"null"}]}},"required":["answer"],"additionalProperties":false}"#,
         output_schema: r#"{"type":"object","properties":{"score":{"type":"number","maximum":10}},"required":["score"],"additionalProperties":false}"#,
         demos: &[],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,

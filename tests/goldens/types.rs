@@ -8,6 +8,27 @@ pub const WORKFLOW: WorkflowDef = WorkflowDef {
     name: "types",
     description: "",
     source: "types.yaml:3",
+    inputs: &[
+        FieldDef {
+            name: "letter",
+            ty: "string",
+            description: "",
+            sensitive: false,
+        },
+        FieldDef {
+            name: "tone",
+            ty: r#""plain" | "formal""#,
+            description: "",
+            sensitive: false,
+        },
+        FieldDef {
+            name: "sender",
+            ty: r#"{"name": string, "role": "guest" | "owner"} or null"#,
+            description: "",
+            sensitive: false,
+        },
+    ],
+    input_schema: r#"{"type":"object","properties":{"letter":{"type":"string"},"tone":{"type":"string","enum":["plain","formal"],"default":"plain"},"sender":{"anyOf":[{"type":"object","properties":{"name":{"type":"string"},"role":{"type":"string","enum":["guest","owner"],"default":"guest"}},"required":["name"],"additionalProperties":false,"description":"Somebody"},{"type":"null"}]}},"required":["letter"],"additionalProperties":false}"#,
     steps: &[&read::SIGNATURE, &answer::SIGNATURE],
 };
 
@@ -117,6 +138,23 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
     )
     .await?;
     Ok(Outputs { read, answer })
+}
+
+/// The workflow as a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Workflow;
+
+impl ::dspipe_runtime::Workflow for Workflow {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+    const DEF: &'static WorkflowDef = &WORKFLOW;
+
+    fn run<R: Runner>(
+        runner: &R,
+        inputs: Inputs,
+    ) -> impl Future<Output = Result<Outputs, Error>> + Send {
+        run_with(runner, inputs)
+    }
 }
 
 /// A part of a text
@@ -778,16 +816,19 @@ pub mod read {
                 name: "letter",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "tone",
                 ty: r#""plain" | "formal""#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "sender",
                 ty: r#"{"name": string, "role": "guest" | "owner"} or null"#,
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -795,63 +836,76 @@ pub mod read {
                 name: "outline",
                 ty: r#"Section = {"title": string, "parts": list of Section, "by_name": (map of names to Section) or null}"#,
                 description: "What it says",
+                sensitive: false,
             },
             FieldDef {
                 name: "shapes",
                 ty: r#"list of ({"kind": "circle", "radius": number} or {"kind": "square", "side": number} or ("point" | "line"))"#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "price",
                 ty: r#"{"amount": integer, "currency": "EUR" | "USD"}"#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "formula",
                 ty: r#"Formula = number or string or (Sum = {"plus": list of Formula, "negated": boolean})"#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "level",
                 ty: "integer",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "dice",
                 ty: "1 | 2 | 3 | 4 | 5 | 6",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "agreed",
                 ty: "true",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "mood",
                 ty: r#""good" (glad or thankful) | "bad" (angry or sad)"#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "id",
                 ty: "(string or integer) or null",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "step",
                 ty: "number",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "tags",
                 ty: "list of string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "chain",
                 ty: r#"Chain = {"value": integer, "next": Chain or null, "inner": (Formula = number or string or (Sum = {"plus": list of Formula, "negated": boolean})) or null}"#,
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r#"{"type":"object","properties":{"letter":{"type":"string"},"tone":{"type":"string","enum":["plain","formal"],"default":"plain"},"sender":{"anyOf":[{"type":"object","properties":{"name":{"type":"string"},"role":{"type":"string","enum":["guest","owner"],"default":"guest"}},"required":["name"],"additionalProperties":false,"description":"Somebody"},{"type":"null"}]}},"required":["letter"],"additionalProperties":false}"#,
         output_schema: r##"{"type":"object","properties":{"outline":{"$ref":"#/$defs/Section","description":"What it says"},"shapes":{"type":"array","items":{"anyOf":[{"type":"object","properties":{"kind":{"type":"string","enum":["circle"]},"radius":{"type":"number","minimum":0}},"required":["kind","radius"],"additionalProperties":false},{"type":"object","properties":{"kind":{"type":"string","enum":["square"]},"side":{"type":"number"}},"required":["kind","side"],"additionalProperties":false},{"type":"string","enum":["point","line"]}]},"minItems":1},"price":{"type":"object","properties":{"amount":{"type":"integer","description":"In cents"},"currency":{"type":"string","enum":["EUR","USD"]}},"required":["amount","currency"],"additionalProperties":false,"description":"An amount of money"},"formula":{"$ref":"#/$defs/Formula"},"level":{"type":"integer","minimum":1,"maximum":5},"dice":{"type":"integer","enum":[1,2,3,4,5,6]},"agreed":{"type":"boolean","const":true},"mood":{"type":"string","enum":["good","bad"],"description":"good: glad or thankful; bad: angry or sad"},"id":{"anyOf":[{"anyOf":[{"type":"string"},{"type":"integer"}]},{"type":"null"}]},"step":{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":1,"multipleOf":0.25},"tags":{"type":"array","items":{"type":"string"},"uniqueItems":true,"default":["none","2"]},"chain":{"$ref":"#/$defs/Chain"}},"required":["outline","shapes","price","formula","level","dice","agreed","mood","step","chain"],"additionalProperties":false,"$defs":{"Section":{"type":"object","properties":{"title":{"type":"string","minLength":1},"parts":{"type":"array","items":{"$ref":"#/$defs/Section"},"description":"Parts of the part"},"by_name":{"anyOf":[{"type":"object","additionalProperties":{"$ref":"#/$defs/Section"}},{"type":"null"}]}},"required":["title","parts"],"additionalProperties":false,"description":"A part of a text"},"Sum":{"type":"object","properties":{"plus":{"type":"array","items":{"$ref":"#/$defs/Formula"},"minItems":2},"negated":{"type":"boolean","default":false}},"required":["plus"],"additionalProperties":false},"Formula":{"anyOf":[{"type":"number","maximum":1000},{"type":"string","minLength":1,"description":"A name"},{"$ref":"#/$defs/Sum"}]},"Chain":{"type":"object","properties":{"value":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/Chain"},{"type":"null"}]},"inner":{"anyOf":[{"$ref":"#/$defs/Formula"},{"type":"null"}]}},"required":["value"],"additionalProperties":false}}}"##,
         demos: &[
             Demo {
@@ -862,6 +916,7 @@ pub mod read {
                 output: r#"{"outline":{"title":"a","parts":[{"title":"b","parts":[]}]},"shapes":[{"kind":"circle","radius":1.0},{"kind":"square","side":2.0},"point"],"price":{"amount":100,"currency":"EUR"},"formula":{"plus":[1.0,{"plus":[2.0,"x"],"negated":false}],"negated":false},"level":3,"dice":6,"agreed":true,"mood":"good","id":null,"step":0.5,"tags":["none","2"],"chain":{"value":1,"next":{"value":2}}}"#,
             },
         ],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
@@ -1133,31 +1188,37 @@ pub mod answer {
                 name: "tone",
                 ty: r#""plain" | "formal""#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "title",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "next",
                 ty: "integer",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "chain",
                 ty: r#"(Chain = {"value": integer, "next": Chain or null, "inner": (Formula = number or string or (Sum = {"plus": list of Formula, "negated": boolean})) or null}) or null"#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "price",
                 ty: r#"{"amount": integer, "currency": "EUR" | "USD"}"#,
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "all",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
         ],
         outputs: &[
@@ -1165,15 +1226,19 @@ pub mod answer {
                 name: "text",
                 ty: "string",
                 description: "",
+                sensitive: false,
             },
             FieldDef {
                 name: "next",
                 ty: r#"(Chain = {"value": integer, "next": Chain or null, "inner": (Formula = number or string or (Sum = {"plus": list of Formula, "negated": boolean})) or null}) or null"#,
                 description: "",
+                sensitive: false,
             },
         ],
+        input_schema: r##"{"type":"object","properties":{"tone":{"type":"string","enum":["plain","formal"],"default":"plain"},"title":{"type":"string","minLength":1},"next":{"type":"integer"},"chain":{"anyOf":[{"$ref":"#/$defs/Chain"},{"type":"null"}]},"price":{"type":"object","properties":{"amount":{"type":"integer","description":"In cents"},"currency":{"type":"string","enum":["EUR","USD"]}},"required":["amount","currency"],"additionalProperties":false,"description":"An amount of money"},"all":{"type":"string"}},"required":["title","next","price","all"],"additionalProperties":false,"$defs":{"Sum":{"type":"object","properties":{"plus":{"type":"array","items":{"$ref":"#/$defs/Formula"},"minItems":2},"negated":{"type":"boolean","default":false}},"required":["plus"],"additionalProperties":false},"Formula":{"anyOf":[{"type":"number","maximum":1000},{"type":"string","minLength":1,"description":"A name"},{"$ref":"#/$defs/Sum"}]},"Chain":{"type":"object","properties":{"value":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/Chain"},{"type":"null"}]},"inner":{"anyOf":[{"$ref":"#/$defs/Formula"},{"type":"null"}]}},"required":["value"],"additionalProperties":false}}}"##,
         output_schema: r##"{"type":"object","properties":{"text":{"type":"string"},"next":{"anyOf":[{"$ref":"#/$defs/Chain"},{"type":"null"}]}},"required":["text"],"additionalProperties":false,"$defs":{"Sum":{"type":"object","properties":{"plus":{"type":"array","items":{"$ref":"#/$defs/Formula"},"minItems":2},"negated":{"type":"boolean","default":false}},"required":["plus"],"additionalProperties":false},"Formula":{"anyOf":[{"type":"number","maximum":1000},{"type":"string","minLength":1,"description":"A name"},{"$ref":"#/$defs/Sum"}]},"Chain":{"type":"object","properties":{"value":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/Chain"},{"type":"null"}]},"inner":{"anyOf":[{"$ref":"#/$defs/Formula"},{"type":"null"}]}},"required":["value"],"additionalProperties":false}}}"##,
         demos: &[],
+        optimized: &[],
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,

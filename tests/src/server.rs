@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dspipe_runtime::Value;
@@ -47,6 +48,10 @@ pub enum Answer {
     Slowly(u16, String),
     /// Sends these bytes and closes the connection.
     Raw(String),
+    /// The same, a few bytes at a time.
+    Trickle(String),
+    /// Sends these bytes, then says nothing until the client goes away, as with [`Silence`](Self::Silence).
+    Stall(String),
     /// Says nothing until the client goes away, which counts as [gone](Server::gone).
     Silence,
 }
@@ -69,11 +74,24 @@ impl Answer {
         )
     }
 
+    /// A stream of events that ends with its connection.
+    pub fn events(events: &str) -> Self {
+        Self::Raw(format!("{EVENTS}{events}"))
+    }
+
+    /// A stream of events that does not end.
+    pub fn unended(events: &str) -> Self {
+        Self::Stall(format!("{EVENTS}{events}"))
+    }
+
     /// A failure with this body.
     pub fn failure(status: u16, body: &str) -> Self {
         Self::Http(status, Vec::new(), body.to_owned())
     }
 }
+
+const EVENTS: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
 type Script = dyn Fn(usize, &Received) -> Answer + Send + Sync;
 
@@ -87,6 +105,9 @@ pub struct Server {
 struct Shared {
     script: Box<Script>,
     received: Mutex<Vec<Received>>,
+    /// Requests that are not answered yet, and the most there were of them.
+    open: AtomicUsize,
+    most: AtomicUsize,
     arrived: Notify,
     gone: Notify,
 }
@@ -105,6 +126,8 @@ impl Server {
             shared: Arc::new(Shared {
                 script: Box::new(script),
                 received: Mutex::default(),
+                open: AtomicUsize::new(0),
+                most: AtomicUsize::new(0),
                 arrived: Notify::new(),
                 gone: Notify::new(),
             }),
@@ -130,6 +153,11 @@ impl Server {
         self.shared.received().clone()
     }
 
+    /// The most requests that were answered at the same time.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.most.load(Ordering::SeqCst)
+    }
+
     /// Waits until so many requests have come.
     pub async fn arrived(&self, count: usize) {
         loop {
@@ -153,6 +181,23 @@ impl Shared {
     }
 }
 
+/// A request that is being answered.
+struct Open<'a>(&'a Shared);
+
+impl<'a> Open<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let open = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.most.fetch_max(open, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(request) = receive(&mut stream).await? {
@@ -161,6 +206,7 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             received.push(request.clone());
             received.len() - 1
         };
+        let _open = Open::new(shared);
         let answer = (shared.script)(index, &request);
         shared.arrived.notify_one();
         match answer {
@@ -178,6 +224,23 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             Answer::Raw(bytes) => {
                 stream.write_all(bytes.as_bytes()).await?;
                 stream.shutdown().await?;
+                return Ok(());
+            }
+            Answer::Trickle(bytes) => {
+                for part in bytes.as_bytes().chunks(7) {
+                    // Not after the last part: then the answer is over.
+                    tokio::task::yield_now().await;
+                    stream.write_all(part).await?;
+                    stream.flush().await?;
+                }
+                stream.shutdown().await?;
+                return Ok(());
+            }
+            Answer::Stall(bytes) => {
+                stream.write_all(bytes.as_bytes()).await?;
+                stream.flush().await?;
+                let _ = stream.read(&mut [0; 64]).await;
+                shared.gone.notify_one();
                 return Ok(());
             }
             Answer::Silence => {

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use dspipe_runtime::cassette::{CassetteError, Cassettes, Mode};
-use dspipe_runtime::lm::{Message, OpenAiChat, OutputSchema, Params, Request, Retry};
+use dspipe_runtime::lm::{Api, HttpLm, Message, OutputSchema, Params, Request, Retry};
 use dspipe_runtime::{Error, LmError, LmName, Lms, LocalRunner, Secret};
 use dspipe_tests::server::{Answer, Server};
 use dspipe_tests::workflows::conditions::{self, Inputs};
@@ -24,7 +24,13 @@ fn name() -> LmName {
 }
 
 fn lms(url: &str, key: &str) -> Lms {
-    let lm = OpenAiChat::new(name(), url, Some(Secret::from(key.to_owned()))).unwrap();
+    let lm = HttpLm::new(
+        name(),
+        Api::OpenAiChat,
+        url,
+        Some(Secret::from(key.to_owned())),
+    )
+    .unwrap();
     Lms::new().with(Arc::new(lm))
 }
 

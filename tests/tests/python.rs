@@ -12,8 +12,9 @@ use std::sync::LazyLock;
 
 use dspipe_runtime::local::{self, Settings};
 
-const LOCKS: [&str; 2] = [
+const LOCKS: [&str; 3] = [
     include_str!("../../python/locks/local.txt"),
+    include_str!("../../python/locks/optimize.txt"),
     include_str!("../../python/locks/dev.txt"),
 ];
 

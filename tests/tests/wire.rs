@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dspipe_runtime::lm::{OpenAiChat, Retry};
+use dspipe_runtime::lm::{Api, HttpLm, Money, Price, Prices, Retry};
 use dspipe_runtime::{Error, LmError, LmName, Lms, LocalRunner, Secret, Trace};
 use dspipe_tests::server::{Answer, Received, Server};
 use dspipe_tests::workflows::every_thing::{self, Inputs, both, r#match};
@@ -25,7 +25,7 @@ fn name() -> LmName {
 /// Every step on the server at this URL; tries again at once.
 fn runner_at(url: &str, timeout: Duration) -> LocalRunner {
     let key = Secret::from(KEY.to_owned());
-    let lm = OpenAiChat::new(name(), url, Some(key))
+    let lm = HttpLm::new(name(), Api::OpenAiChat, url, Some(key))
         .unwrap()
         .with_timeout(timeout);
     LocalRunner::new()
@@ -230,6 +230,42 @@ async fn a_reply_that_cannot_be_used_goes_back_once_with_all_errors() {
     );
     assert_eq!(trace.reports()[0].replies, 2);
     assert_eq!(trace.reports()[0].usage.input_tokens, 22);
+}
+
+#[tokio::test]
+async fn a_step_costs_what_its_replies_cost_if_their_price_is_known() {
+    let cost = async |prices: Prices, answer: fn(usize, &Received) -> Answer| {
+        let server = Server::start(answer).await.unwrap();
+        let trace = Arc::new(Trace::default());
+        let runner = runner(&server)
+            .with_prices(prices)
+            .with_observer(trace.clone());
+        // Whether it ends well is not the question.
+        let _ = run_both(&runner).await;
+        trace.reports()[0].cost
+    };
+    let price = Price {
+        input: 1.0,
+        cached_input: None,
+        cache_write: None,
+        output: 100.0,
+        long: None,
+    };
+    let prices = Prices::none().with(&name(), price);
+    let good: fn(usize, &Received) -> Answer = |_, request| good(request);
+    assert_eq!(cost(Prices::builtin(), good).await, None);
+    // 11 tokens in, 7 out.
+    let one = Some(Money::from_dollars(0.000_711));
+    assert_eq!(cost(prices.clone(), good).await, one);
+    let twice = Some(Money::from_dollars(0.001_422));
+    assert_eq!(
+        cost(prices.clone(), |_, _| Answer::reply("well")).await,
+        twice
+    );
+    let refused = cost(prices.clone(), |_, _| Answer::failure(400, "no")).await;
+    assert_eq!(refused, Some(Money::default()));
+    let filtered = cost(prices, |_, _| Answer::finished("", "content_filter")).await;
+    assert_eq!(filtered, None);
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ pub(crate) fn check(
             temperature: lm.temperature.map(|t| t.value),
             max_tokens: lm.max_tokens.map(|t| t.value),
             demos,
+            optimized: Vec::new(),
             guard,
             after: after.into_iter().collect(),
             inputs,

@@ -35,6 +35,7 @@ const RESERVED_TYPES: &[&str] = &[
     "FmtResult",
     "Formatter",
     "From",
+    "Future",
     "Hash",
     "Input",
     "Map",
@@ -43,11 +44,13 @@ const RESERVED_TYPES: &[&str] = &[
     "Option",
     "Output",
     "PartialEq",
+    "Prompt",
     "Read",
     "Reader",
     "Result",
     "Runner",
     "Self",
+    "Send",
     "Serialize",
     "SerializeStruct",
     "Serializer",
@@ -171,7 +174,8 @@ pub(super) fn variant_ident(label: &str) -> String {
 /// The name of a generated type, from the fields that lead to it.
 pub(super) fn type_name(path: &[&str], home: Home) -> String {
     let name = camel(&path.join(" "));
-    let taken = home == Home::Workflow && matches!(name.as_str(), "Inputs" | "Outputs");
+    let taken =
+        home == Home::Workflow && matches!(name.as_str(), "Inputs" | "Outputs" | "Workflow");
     if taken || RESERVED_TYPES.contains(&name.as_str()) || name.is_empty() {
         return format!("{name}Value");
     }

@@ -51,6 +51,7 @@ impl<'a> Lowering<'a> {
                     name,
                     default: None,
                     boxed: false,
+                    sensitive: field.sensitive,
                 }
             })
             .collect()
@@ -147,6 +148,7 @@ impl<'a> Lowering<'a> {
                 description: super::text(property.schema.description.as_ref()),
                 default: None,
                 boxed: false,
+                sensitive: false,
             });
         }
         self.types[reference.0].kind = TypeDefKind::Struct(fields);

@@ -179,6 +179,7 @@ impl Binder<'_> {
                 .help("give one of the fields another name, or a `template`");
         }
         let input = &mut self.inputs[known].field;
+        input.sensitive |= declared.sensitive;
         if input.description.is_empty() {
             input.description = declared.description;
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::printer::{Printer, float, string};
 use super::{Emitter, schema};
-use crate::ir::{Demo, Field, Step};
+use crate::ir::{Demo, Field, Prompt, Step};
 
 /// `WORKFLOW`.
 pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
@@ -18,6 +18,10 @@ pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
         string(&workflow.description)
     ));
     out.line(format_args!("source: {},", string(&workflow.source)));
+    let inputs = workflow.inputs.iter().map(|input| &input.field);
+    fields(emitter, "inputs", inputs.clone(), out);
+    let input_schema = schema::of_fields(workflow, inputs);
+    out.line(format_args!("input_schema: {},", string(&input_schema)));
     let steps: Vec<String> = workflow
         .steps
         .iter()
@@ -25,6 +29,32 @@ pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
         .collect();
     out.flow(format_args!("steps: &[{}],", steps.join(", ")));
     out.close("};");
+}
+
+/// The workflow as a type.
+pub(super) fn implementation(emitter: &Emitter<'_>, out: &mut Printer) {
+    let runtime = &emitter.options.runtime;
+    let (inputs, outputs) = (emitter.type_name("Inputs"), emitter.type_name("Outputs"));
+    out.blank();
+    out.line("/// The workflow as a type.");
+    out.line("#[derive(Clone, Copy, Debug)]");
+    out.line("pub struct Workflow;");
+    out.blank();
+    out.open(format_args!("impl {runtime}::Workflow for Workflow {{"));
+    out.line(format_args!("type Inputs = {inputs};"));
+    out.line(format_args!("type Outputs = {outputs};"));
+    out.line("const DEF: &'static WorkflowDef = &WORKFLOW;");
+    out.blank();
+    out.open("fn run<R: Runner>(");
+    out.line("runner: &R,");
+    out.line(format_args!("inputs: {inputs},"));
+    out.close(format_args!(
+        ") -> impl Future<Output = Result<{outputs}, Error>> + Send {{"
+    ));
+    out.indent();
+    out.line("run_with(runner, inputs)");
+    out.close("}");
+    out.close("}");
 }
 
 /// `SIGNATURE` and the type that stands for the step.
@@ -44,11 +74,14 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
         out.line(format_args!("{key}: {},", string(text)));
     }
     let inputs = step.inputs.iter().map(|input| &input.field);
-    fields(emitter, "inputs", inputs, out);
+    fields(emitter, "inputs", inputs.clone(), out);
     fields(emitter, "outputs", step.outputs.iter(), out);
-    let output_schema = schema::of_fields(workflow, &step.outputs);
+    let input_schema = schema::of_fields(workflow, inputs);
+    out.line(format_args!("input_schema: {},", string(&input_schema)));
+    let output_schema = schema::of_fields(workflow, step.outputs.iter());
     out.line(format_args!("output_schema: {},", string(&output_schema)));
     demos(&step.demos, out);
+    optimized(&step.optimized, out);
     let lm = step.lm.as_deref().map(string);
     out.line(format_args!("lm: {},", optional(lm)));
     let temperature = step.temperature.map(float);
@@ -85,6 +118,27 @@ fn fields<'f>(
         let ty = schema::describe(emitter.workflow, &field.ty);
         out.line(format_args!("ty: {},", string(&ty)));
         out.line(format_args!("description: {},", string(&field.description)));
+        out.line(format_args!("sensitive: {},", field.sensitive));
+        out.close("},");
+    }
+    out.close("],");
+}
+
+fn optimized(prompts: &[Prompt], out: &mut Printer) {
+    if prompts.is_empty() {
+        out.line("optimized: &[],");
+        return;
+    }
+    out.open("optimized: &[");
+    for prompt in prompts {
+        out.open("Prompt {");
+        let lm = prompt.lm.as_deref().map(string);
+        out.line(format_args!("lm: {},", optional(lm)));
+        out.line(format_args!(
+            "instructions: {},",
+            string(&prompt.instructions)
+        ));
+        demos(&prompt.demos, out);
         out.close("},");
     }
     out.close("],");

@@ -43,6 +43,7 @@ pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
     types::inputs(&emitter, &mut out);
     types::outputs(&emitter, &mut out);
     run::run(&emitter, &mut out);
+    metadata::implementation(&emitter, &mut out);
     emitter.definitions(Scope::Workflow, &mut out);
     for (index, step) in workflow.steps.iter().enumerate() {
         emitter.step(index, step, &mut out);

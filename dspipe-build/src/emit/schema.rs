@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 use crate::ir::{Bounds, Field, Home, Type, TypeDef, TypeDefKind, TypeKind, TypeRef, Workflow};
 
 /// The schema of the object that holds these fields, on one line.
-pub(super) fn of_fields(workflow: &Workflow, fields: &[Field]) -> String {
+pub(super) fn of_fields<'f>(
+    workflow: &Workflow,
+    fields: impl Iterator<Item = &'f Field> + Clone,
+) -> String {
     let mut writer = Writer {
         workflow,
         definitions: Vec::new(),
         open: Vec::new(),
     };
-    let mut json = String::with_capacity(200 * fields.len());
+    let mut json = String::with_capacity(500);
     writer.object(fields, &mut json);
     if !writer.definitions.is_empty() {
         key("$defs", &mut json);
@@ -39,9 +42,9 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn object(&mut self, fields: &[Field], json: &mut String) {
+    fn object<'f>(&mut self, fields: impl Iterator<Item = &'f Field> + Clone, json: &mut String) {
         json.push_str("{\"type\":\"object\",\"properties\":{");
-        for field in fields {
+        for field in fields.clone() {
             key(&field.name.text, json);
             self.of_type(&field.ty, &field.description, json);
             if let Some(default) = &field.default {
@@ -53,7 +56,7 @@ impl<'a> Writer<'a> {
         }
         json.push('}');
         key("required", json);
-        let required = fields.iter().filter(|field| {
+        let required = fields.filter(|field| {
             field.default.is_none() && !matches!(field.ty.kind, TypeKind::Optional(_))
         });
         list(required, json, |field, json| quoted(&field.name.text, json));
@@ -128,7 +131,7 @@ impl<'a> Writer<'a> {
 
     fn definition(&mut self, def: &'a TypeDef, json: &mut String) -> String {
         match &def.kind {
-            TypeDefKind::Struct(fields) => self.object(fields, json),
+            TypeDefKind::Struct(fields) => self.object(fields.iter(), json),
             TypeDefKind::Enum(values) => {
                 json.push_str("{\"type\":\"string\",\"enum\":");
                 list(values.iter(), json, |value, json| {

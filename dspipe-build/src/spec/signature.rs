@@ -21,6 +21,8 @@ pub(crate) struct Field {
     pub(crate) schema: Schema,
     /// `required: false`.
     pub(crate) optional: bool,
+    /// `sensitive: true`.
+    pub(crate) sensitive: bool,
     /// Where an input's value comes from; an output has none.
     pub(crate) template: Option<Spanned<String>>,
 }
@@ -93,12 +95,17 @@ impl Field {
             Side::Output => None,
         };
         let optional = field_required(&mut map, diagnostics).is_some_and(|required| !required);
+        let sensitive = map
+            .optional("sensitive")
+            .and_then(|node| yaml::boolean(node, "`sensitive`", diagnostics))
+            .is_some_and(|sensitive| sensitive.value);
         let schema = Schema::read_field(map, diagnostics);
         Some(Self {
             name: name?,
             description,
             schema,
             optional,
+            sensitive,
             template,
         })
     }

@@ -1,5 +1,6 @@
 //! Why there is no reply, each with the way out.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::LmName;
@@ -166,10 +167,12 @@ pub enum LmError {
     },
 
     /// Nothing came in time.
-    #[error("{endpoint} did not answer within {after:?}; try again, or use a faster LM")]
+    #[error("{endpoint} {limit} within {after:?}; try again, or use a faster LM")]
     Timeout {
         /// The URL.
         endpoint: String,
+        /// What took too long.
+        limit: TimeLimit,
         /// How long it was waited for.
         after: Duration,
     },
@@ -183,6 +186,73 @@ pub enum LmError {
         endpoint: String,
         /// What happened.
         reason: String,
+        /// Whether there was a connection, so that the server may have read the request.
+        connected: bool,
+    },
+
+    /// A stream ended before the reply was whole.
+    #[error("the reply of {endpoint} broke off: {reason}; try again")]
+    Interrupted {
+        /// The URL.
+        endpoint: String,
+        /// What happened.
+        reason: String,
+    },
+
+    /// No try gave a reply in the time that the program allows.
+    #[error("{lm} gave no reply within {after:?}; allow more time, or use a faster LM")]
+    Deadline {
+        /// The LM.
+        lm: LmName,
+        /// How long it was waited for.
+        after: Duration,
+    },
+
+    /// The server failed too often, and is left alone for a while.
+    #[error(
+        "{endpoint} failed again and again and is not asked for {retry_after:?}; try again later, or use \
+         another LM"
+    )]
+    CircuitOpen {
+        /// The URL.
+        endpoint: String,
+        /// How long until it may be asked again.
+        retry_after: Duration,
+    },
+
+    /// The budget has not enough left for the call.
+    #[error(
+        "the budget of {limit} does not allow it: {spent} spent, {reserved} reserved for calls under way, up \
+         to {need} needed; raise the budget, or lower `max_tokens`"
+    )]
+    Budget {
+        /// What there is not enough of.
+        kind: BudgetKind,
+        /// The budget.
+        limit: String,
+        /// What calls took that have ended.
+        spent: String,
+        /// What calls under way may take.
+        reserved: String,
+        /// What this call may take.
+        need: String,
+    },
+
+    /// A budget in money cannot hold for a model of unknown price.
+    #[error(
+        "the price of {lm} is not known, so no budget in money can hold; name it in the file of \
+         DSPIPE_PRICES, or with `Prices::with`"
+    )]
+    NoPrice {
+        /// The LM.
+        lm: LmName,
+    },
+
+    /// None of several LMs replied.
+    #[error("no LM replied: {}", tried_text(.tried))]
+    AllFailed {
+        /// Each LM and why it did not reply, in the order in which they were asked.
+        tried: Vec<(LmName, LmError)>,
     },
 
     /// The server failed.
@@ -197,12 +267,12 @@ pub enum LmError {
     },
 
     /// The server's answer is not what its API promises.
-    #[error(
-        "{endpoint} did not answer as the OpenAI chat API does: {reason}; is it the right URL?"
-    )]
+    #[error("{endpoint} did not answer as the {api} API does: {reason}; is it the right URL?")]
     Protocol {
         /// The URL.
         endpoint: String,
+        /// The API that is asked for.
+        api: &'static str,
         /// What is wrong with it.
         reason: String,
     },
@@ -213,16 +283,58 @@ pub enum LmError {
     Local(#[from] crate::local::LocalError),
 }
 
+/// What a budget limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetKind {
+    /// Calls.
+    Calls,
+    /// Tokens.
+    Tokens,
+    /// Money.
+    Money,
+}
+
+/// Which time-out it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// There was no connection.
+    Connect,
+    /// No bytes came.
+    Read,
+    /// The reply was not whole.
+    Total,
+}
+
+impl fmt::Display for TimeLimit {
+    /// What did not happen, after the name of the server.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "took no connection",
+            Self::Read => "sent nothing more",
+            Self::Total => "did not answer",
+        })
+    }
+}
+
 impl LmError {
     /// Whether the same request may succeed if it is sent again. A reply that took too long is not
     /// asked for again: it would be paid for twice, and most likely take as long.
     pub fn is_transient(&self) -> bool {
+        if let Self::AllFailed { tried } = self {
+            return tried.iter().any(|(_, error)| error.is_transient());
+        }
         matches!(
             self,
             Self::RateLimited { .. }
                 | Self::Overloaded { .. }
                 | Self::Unreachable { .. }
                 | Self::Server { .. }
+                | Self::Interrupted { .. }
+                | Self::CircuitOpen { .. }
+                | Self::Timeout {
+                    limit: TimeLimit::Connect,
+                    ..
+                }
         )
     }
 
@@ -232,11 +344,107 @@ impl LmError {
             Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after, .. } => {
                 *retry_after
             }
+            Self::CircuitOpen { retry_after, .. } => Some(*retry_after),
+            // It is worth another try as soon as one of them is.
+            Self::AllFailed { tried } => {
+                let transient = tried.iter().filter(|(_, error)| error.is_transient());
+                let waits = transient.map(|(_, error)| error.retry_after().unwrap_or_default());
+                waits.min()
+            }
             _ => None,
+        }
+    }
+
+    /// Whether the LM has surely done nothing that is paid for: it was not asked, could not be reached, or
+    /// did not take the request.
+    pub fn is_free(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::ContentFilter { .. }
+            | Self::Truncated { .. }
+            | Self::Interrupted { .. }
+            | Self::Deadline { .. }
+            | Self::Protocol { .. }
+            | Self::Unreachable {
+                connected: true, ..
+            }
+            | Self::Timeout {
+                limit: TimeLimit::Read | TimeLimit::Total,
+                ..
+            } => false,
+            Self::AllFailed { tried } => tried.iter().all(|(_, error)| error.is_free()),
+            _ => true,
         }
     }
 }
 
 fn limit_text(max_tokens: Option<u32>) -> String {
     max_tokens.map_or_else(String::new, |limit| format!(" (`max_tokens` is {limit})"))
+}
+
+fn tried_text(tried: &[(LmName, LmError)]) -> String {
+    let tried: Vec<String> = tried
+        .iter()
+        .map(|(lm, error)| format!("{lm}: {error}"))
+        .collect();
+    tried.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_asked_again_and_what_may_be_paid_for() {
+        let unreachable = |connected| LmError::Unreachable {
+            endpoint: String::new(),
+            reason: String::new(),
+            connected,
+        };
+        let timeout = |limit| LmError::Timeout {
+            endpoint: String::new(),
+            limit,
+            after: Duration::ZERO,
+        };
+        let interrupted = LmError::Interrupted {
+            endpoint: String::new(),
+            reason: String::new(),
+        };
+        let limited = LmError::RateLimited {
+            endpoint: String::new(),
+            message: String::new(),
+            retry_after: Some(Duration::from_secs(9)),
+        };
+        let open = LmError::CircuitOpen {
+            endpoint: String::new(),
+            retry_after: Duration::from_secs(5),
+        };
+        for (error, is_transient, is_free) in [
+            (unreachable(false), true, true),
+            (unreachable(true), true, false),
+            (timeout(TimeLimit::Connect), true, true),
+            (timeout(TimeLimit::Read), false, false),
+            (timeout(TimeLimit::Total), false, false),
+            (interrupted, true, false),
+            (limited.clone(), true, true),
+            (open.clone(), true, true),
+        ] {
+            assert_eq!(
+                (error.is_transient(), error.is_free()),
+                (is_transient, is_free),
+                "{error:?}"
+            );
+        }
+        let all = |tried: &[&LmError]| LmError::AllFailed {
+            tried: tried
+                .iter()
+                .map(|error| (LmName::embedded(), (*error).clone()))
+                .collect(),
+        };
+        let last = timeout(TimeLimit::Total);
+        let some = all(&[&limited, &last, &open]);
+        assert_eq!(some.retry_after(), Some(Duration::from_secs(5)));
+        assert!(some.is_transient() && !some.is_free());
+        assert!(!all(&[&last]).is_transient());
+    }
 }

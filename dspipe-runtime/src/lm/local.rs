@@ -1,10 +1,12 @@
 //! The embedded model as an LM.
 
+use futures_util::{TryStreamExt, stream};
 use reqwest::Client;
 
 use super::provider::{Provider, Structured};
+use super::wire::{Target, http};
 use super::{
-    BoxFuture, Lm, LmError, LmName, OutputSchema, Reply, Request, http, openai::Target, schema,
+    Api, BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, OutputSchema, Reply, Request, schema,
 };
 use crate::local::{self, Endpoint, Model, Supervisor};
 
@@ -46,17 +48,33 @@ impl LocalLm {
     }
 
     async fn ask(&self, request: &Request) -> Result<Reply, LmError> {
+        let target = self.target().await?;
+        target
+            .complete(&self.client, &self.name, &fit(request)?)
+            .await
+    }
+
+    async fn open(
+        &self,
+        request: &Request,
+    ) -> Result<BoxStream<'static, Result<Chunk, LmError>>, LmError> {
+        let target = self.target().await?;
+        Ok(target.stream(&self.client, &self.name, &fit(request)?))
+    }
+
+    async fn target(&self) -> Result<Target, LmError> {
         let Endpoint { base_url, token } = match &self.supervisor {
             Some(supervisor) => supervisor.endpoint(self.model).await?,
             None => local::endpoint(self.model).await?,
         };
-        let target = Target::new(Provider {
+        let provider = Provider {
+            api: Api::OpenAiChat,
             base_url,
             key: Some(token),
             key_variable: "the server's token".to_owned(),
             structured: Structured::Schema,
-        })?;
-        target.chat(&self.client, &self.name, &fit(request)?).await
+        };
+        Target::new(provider, self.name.model())
     }
 }
 
@@ -80,5 +98,9 @@ impl Lm for LocalLm {
 
     fn complete<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, LmError>> {
         Box::pin(self.ask(request))
+    }
+
+    fn stream<'a>(&'a self, request: &'a Request) -> BoxStream<'a, Result<Chunk, LmError>> {
+        Box::pin(stream::once(self.open(request)).try_flatten())
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The name of an LM: a provider and one of its models, as in `anthropic/claude-sonnet-4-5`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct LmName {
     provider: String,
     model: String,
@@ -42,6 +42,14 @@ impl fmt::Display for LmName {
 impl From<LmName> for String {
     fn from(name: LmName) -> Self {
         name.to_string()
+    }
+}
+
+impl TryFrom<String> for LmName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
     }
 }
 

@@ -1,23 +1,26 @@
 //! The providers: where they are, which variable holds the key, and how they take a schema.
 
-use super::{LmError, LmName};
+use super::{Api, Limits, LmError, LmName};
 use crate::Secret;
 
-/// How an OpenAI-compatible server is told the form of the reply.
+/// How a server is told the form of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "http"), allow(dead_code))]
 pub(super) enum Structured {
-    /// `response_format` with a JSON Schema; `strict` where the schema is one that strict mode takes.
+    /// In OpenAI's strict mode, where the schema is one that it takes.
     Strict,
-    /// `response_format` with a JSON Schema, not in strict mode: most servers hold to it anyway.
+    /// As its API has it; in OpenAI's not in strict mode: most servers hold to it anyway.
     Schema,
-    /// Only by the words of the prompt.
-    Prompt,
+    /// Only by words, for servers that know no schemas.
+    Words,
 }
 
 struct Known {
     name: &'static str,
-    base_url: Option<&'static str>,
+    /// What its environment variables begin with.
+    prefix: &'static str,
+    api: Api,
+    base_url: &'static str,
     needs_key: bool,
     structured: Structured,
 }
@@ -25,50 +28,74 @@ struct Known {
 const KNOWN: &[Known] = &[
     Known {
         name: "openai",
-        base_url: Some("https://api.openai.com/v1"),
+        prefix: "OPENAI",
+        api: Api::OpenAiChat,
+        base_url: "https://api.openai.com/v1",
         needs_key: true,
         structured: Structured::Strict,
     },
-    // Anthropic's OpenAI-compatible endpoint ignores `response_format`.
+    // The same servers and the same key as `openai`, by their newer API.
+    Known {
+        name: "openai-responses",
+        prefix: "OPENAI",
+        api: Api::OpenAiResponses,
+        base_url: "https://api.openai.com/v1",
+        needs_key: true,
+        structured: Structured::Strict,
+    },
     Known {
         name: "anthropic",
-        base_url: Some("https://api.anthropic.com/v1"),
+        prefix: "ANTHROPIC",
+        api: Api::AnthropicMessages,
+        base_url: "https://api.anthropic.com/v1",
         needs_key: true,
-        structured: Structured::Prompt,
+        structured: Structured::Schema,
     },
     Known {
         name: "gemini",
-        base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+        prefix: "GEMINI",
+        api: Api::GeminiGenerateContent,
+        base_url: "https://generativelanguage.googleapis.com/v1beta",
         needs_key: true,
         structured: Structured::Schema,
     },
     Known {
         name: "groq",
-        base_url: Some("https://api.groq.com/openai/v1"),
+        prefix: "GROQ",
+        api: Api::OpenAiChat,
+        base_url: "https://api.groq.com/openai/v1",
         needs_key: true,
         structured: Structured::Schema,
     },
     Known {
         name: "openrouter",
-        base_url: Some("https://openrouter.ai/api/v1"),
+        prefix: "OPENROUTER",
+        api: Api::OpenAiChat,
+        base_url: "https://openrouter.ai/api/v1",
         needs_key: true,
         structured: Structured::Strict,
     },
     Known {
         name: "ollama",
-        base_url: Some("http://127.0.0.1:11434/v1"),
+        prefix: "OLLAMA",
+        api: Api::OpenAiChat,
+        base_url: "http://127.0.0.1:11434/v1",
         needs_key: false,
         structured: Structured::Schema,
     },
     Known {
         name: "vllm",
-        base_url: Some("http://127.0.0.1:8000/v1"),
+        prefix: "VLLM",
+        api: Api::OpenAiChat,
+        base_url: "http://127.0.0.1:8000/v1",
         needs_key: false,
         structured: Structured::Schema,
     },
     Known {
         name: "llamacpp",
-        base_url: Some("http://127.0.0.1:8080/v1"),
+        prefix: "LLAMACPP",
+        api: Api::OpenAiChat,
+        base_url: "http://127.0.0.1:8080/v1",
         needs_key: false,
         structured: Structured::Schema,
     },
@@ -78,10 +105,48 @@ const KNOWN: &[Known] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "http"), allow(dead_code))]
 pub(super) struct Provider {
+    pub(super) api: Api,
     pub(super) base_url: String,
     pub(super) key: Option<Secret>,
     pub(super) key_variable: String,
     pub(super) structured: Structured,
+}
+
+/// What its environment variables begin with: `OPENAI` for `openai` and `openai-responses`.
+pub(super) fn prefix(provider: &str) -> String {
+    KNOWN
+        .iter()
+        .find(|known| known.name == provider)
+        .map_or_else(
+            || provider.to_ascii_uppercase().replace('-', "_"),
+            |known| known.prefix.to_owned(),
+        )
+}
+
+/// The limits that the environment sets for providers of this prefix.
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+pub(super) fn limits(
+    prefix: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Limits, LmError> {
+    let read = |limit: &str| {
+        let name = format!("{prefix}_{limit}");
+        match variable(&name).as_deref().map(str::trim) {
+            None | Some("") => Ok(None),
+            Some(text) => match text.parse() {
+                Ok(number) if number > 0 => Ok(Some(number)),
+                _ => Err(LmError::Setting {
+                    variable: name,
+                    reason: format!("`{text}` is no whole number above 0"),
+                }),
+            },
+        }
+    };
+    Ok(Limits {
+        concurrency: read("MAX_CONCURRENCY")?,
+        requests_per_minute: read("REQUESTS_PER_MINUTE")?,
+        tokens_per_minute: read("TOKENS_PER_MINUTE")?,
+    })
 }
 
 impl Provider {
@@ -92,16 +157,20 @@ impl Provider {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, LmError> {
         let provider = name.provider();
-        let prefix = provider.to_ascii_uppercase().replace('-', "_");
-        let (key_variable, url_variable) =
-            (format!("{prefix}_API_KEY"), format!("{prefix}_BASE_URL"));
         let known = KNOWN.iter().find(|known| known.name == provider);
+        let prefix = prefix(provider);
+        let (key_variable, url_variable, api_variable, schema_variable) = (
+            format!("{prefix}_API_KEY"),
+            format!("{prefix}_BASE_URL"),
+            format!("{prefix}_API"),
+            format!("{prefix}_SCHEMA"),
+        );
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
 
         let own_url = set(&url_variable);
-        let base_url = match (&own_url, known.and_then(|known| known.base_url)) {
+        let base_url = match (&own_url, known) {
             (Some(url), _) => checked(url, &url_variable)?,
-            (None, Some(url)) => url.to_owned(),
+            (None, Some(known)) => known.base_url.to_owned(),
             (None, None) => {
                 return Err(LmError::UnknownProvider {
                     provider: provider.to_owned(),
@@ -109,6 +178,13 @@ impl Provider {
                     variable: url_variable,
                 });
             }
+        };
+        let usual_api = known.map_or(Api::OpenAiChat, |known| known.api);
+        let api = match set(&api_variable) {
+            // The name in the code asks for one API of the two.
+            Some(_) if provider == "openai-responses" => usual_api,
+            Some(api) => api_named(api.trim(), api_variable)?,
+            None => usual_api,
         };
         let key = set(&key_variable).map(|key| Secret::from(key.trim().to_owned()));
         // A server of the user's own may do without.
@@ -119,11 +195,34 @@ impl Provider {
             });
         }
         Ok(Self {
+            api,
             base_url,
             key,
             key_variable,
-            structured: known.map_or(Structured::Schema, |known| known.structured),
+            structured: match set(&schema_variable).as_deref().map(str::trim) {
+                None => known.map_or(Structured::Schema, |known| known.structured),
+                Some(how) => structured(how, schema_variable)?,
+            },
         })
+    }
+}
+
+fn api_named(name: &str, variable: String) -> Result<Api, LmError> {
+    name.parse().map_err(|error| match error {
+        LmError::Setting { reason, .. } => LmError::Setting { variable, reason },
+        other => other,
+    })
+}
+
+fn structured(how: &str, variable: String) -> Result<Structured, LmError> {
+    match how {
+        "strict" => Ok(Structured::Strict),
+        "schema" => Ok(Structured::Schema),
+        "words" => Ok(Structured::Words),
+        _ => Err(LmError::Setting {
+            variable,
+            reason: format!("`{how}` is none; known are strict, schema, words"),
+        }),
     }
 }
 
@@ -196,6 +295,88 @@ mod tests {
         );
         let found = provider("my-box/x", &[("MY_BOX_BASE_URL", "https://box/v1")]).unwrap();
         assert_eq!(found.structured, Structured::Schema);
+    }
+
+    #[test]
+    fn the_name_or_a_setting_picks_the_api() {
+        let api = |name: &str, variables: &[(&str, &str)]| provider(name, variables).unwrap().api;
+        let key = ("OPENAI_API_KEY", "sk-1");
+        assert_eq!(api("openai/x", &[key]), Api::OpenAiChat);
+        assert_eq!(api("openai-responses/x", &[key]), Api::OpenAiResponses);
+        assert_eq!(
+            api("openai/x", &[key, ("OPENAI_API", "openai-responses")]),
+            Api::OpenAiResponses
+        );
+        assert_eq!(
+            api("openai-responses/x", &[key, ("OPENAI_API", "openai-chat")]),
+            Api::OpenAiResponses
+        );
+        let key = ("ANTHROPIC_API_KEY", "sk-1");
+        assert_eq!(api("anthropic/x", &[key]), Api::AnthropicMessages);
+        let key = ("GEMINI_API_KEY", "sk-1");
+        assert_eq!(api("gemini/x", &[key]), Api::GeminiGenerateContent);
+        let url = ("MY_BOX_BASE_URL", "https://box");
+        assert_eq!(api("my-box/x", &[url]), Api::OpenAiChat);
+        assert_eq!(
+            api("my-box/x", &[url, ("MY_BOX_API", "anthropic")]),
+            Api::AnthropicMessages
+        );
+        let error = provider("my-box/x", &[url, ("MY_BOX_API", "soap")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "MY_BOX_API cannot be used: `soap` is none; known are openai-chat, openai-responses, anthropic, \
+             gemini"
+        );
+    }
+
+    #[test]
+    fn a_setting_says_how_a_schema_is_sent() {
+        let structured = |how: &str| {
+            let variables = [("OLLAMA_SCHEMA", how)];
+            provider("ollama/x", &variables).map(|provider| provider.structured)
+        };
+        assert_eq!(structured("").unwrap(), Structured::Schema);
+        assert_eq!(structured("strict").unwrap(), Structured::Strict);
+        assert_eq!(structured(" words\n").unwrap(), Structured::Words);
+        assert_eq!(
+            structured("xml").unwrap_err().to_string(),
+            "OLLAMA_SCHEMA cannot be used: `xml` is none; known are strict, schema, words"
+        );
+    }
+
+    #[test]
+    fn limits_come_from_the_environment() {
+        let limits = |variables: &[(&str, &str)]| {
+            let variables: Vec<(String, String)> = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            super::limits(&prefix("openai-responses"), move |wanted| {
+                let mut found = variables.iter().filter(|(name, _)| name == wanted);
+                found.next().map(|(_, value)| value.clone())
+            })
+        };
+        assert_eq!(limits(&[]).unwrap(), Limits::default());
+        let set = [
+            ("OPENAI_MAX_CONCURRENCY", "8"),
+            ("OPENAI_REQUESTS_PER_MINUTE", " 500\n"),
+            ("OPENAI_TOKENS_PER_MINUTE", "200000"),
+        ];
+        let expected = Limits {
+            concurrency: Some(8),
+            requests_per_minute: Some(500),
+            tokens_per_minute: Some(200_000),
+        };
+        assert_eq!(limits(&set).unwrap(), expected);
+        for wrong in ["0", "-1", "many", "1.5"] {
+            let error = limits(&[("OPENAI_MAX_CONCURRENCY", wrong)]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "OPENAI_MAX_CONCURRENCY cannot be used: `{wrong}` is no whole number above 0"
+                )
+            );
+        }
     }
 
     #[test]

@@ -1,23 +1,50 @@
 //! From the name of an LM to the LM.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "http")]
+use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Lm, LmError, LmName};
+#[cfg(feature = "http")]
+use super::wire::http;
+#[cfg(feature = "http")]
+use super::{Breaker, BreakerSettings};
+use super::{Budget, Fallback, Limiter, Lm, LmError, LmName, provider};
 
 /// The LMs of a process, made when they are first asked for.
 ///
 /// A provider's URL and key come from `<PROVIDER>_BASE_URL` and `<PROVIDER>_API_KEY` in the environment
 /// at that time. Cloning is cheap and shares everything, connections included.
+///
+/// What the process asks of a provider keeps to `<PROVIDER>_MAX_CONCURRENCY`,
+/// `<PROVIDER>_REQUESTS_PER_MINUTE` and `<PROVIDER>_TOKENS_PER_MINUTE`, whoever asks; and an endpoint that
+/// fails again and again is left alone for a while ([`Breaker`]), for the whole process too.
 #[derive(Clone, Debug, Default)]
-pub struct Lms(Arc<Shared>);
+pub struct Lms {
+    shared: Arc<Shared>,
+    budget: Option<Budget>,
+}
 
 #[derive(Debug, Default)]
 struct Shared {
     made: Mutex<HashMap<LmName, Arc<dyn Lm>>>,
+    fallbacks: Mutex<HashMap<LmName, Vec<LmName>>>,
+    limiters: Mutex<HashMap<String, Limiter>>,
     #[cfg(feature = "http")]
     client: Mutex<Option<reqwest::Client>>,
 }
+
+/// What everything in the process shares: limiters by the prefix of the provider's variables, breakers by
+/// endpoint.
+#[cfg(feature = "http")]
+#[derive(Default)]
+struct Process {
+    limiters: Mutex<HashMap<String, Limiter>>,
+    breakers: Mutex<HashMap<String, Breaker>>,
+}
+
+#[cfg(feature = "http")]
+static PROCESS: LazyLock<Process> = LazyLock::new(Process::default);
 
 impl Lms {
     /// No LM is made yet.
@@ -25,10 +52,34 @@ impl Lms {
         Self::default()
     }
 
-    /// Puts an LM of the caller's in, in place of any other of its name.
+    /// Puts an LM of the caller's in, in place of any other of its name. It is asked as it is: limits and
+    /// breakers are for those that are made here.
     #[must_use]
     pub fn with(self, lm: Arc<dyn Lm>) -> Self {
-        self.made().insert(lm.name().clone(), lm);
+        lock(&self.shared.made).insert(lm.name().clone(), lm);
+        self
+    }
+
+    /// Holds the LMs of a provider to these limits, in place of those of the process. To be said before the
+    /// first of them is asked for.
+    #[must_use]
+    pub fn with_limits(self, provider: &str, limiter: Limiter) -> Self {
+        lock(&self.shared.limiters).insert(provider::prefix(provider), limiter);
+        self
+    }
+
+    /// Asks the others in turn where an LM fails.
+    #[must_use]
+    pub fn with_fallbacks(self, name: LmName, others: impl IntoIterator<Item = LmName>) -> Self {
+        let others = others.into_iter().collect();
+        lock(&self.shared.fallbacks).insert(name, others);
+        self
+    }
+
+    /// The same LMs, on this budget.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
         self
     }
 
@@ -38,12 +89,34 @@ impl Lms {
     /// [`LmError`] if the provider is unknown, its key is missing, or its part of the runtime is not
     /// built in.
     pub fn get(&self, name: &LmName) -> Result<Arc<dyn Lm>, LmError> {
-        if let Some(lm) = self.made().get(name) {
-            return Ok(Arc::clone(lm));
-        }
-        let lm = self.make(name)?;
-        // Of two that were made at the same time the first one stays.
-        Ok(Arc::clone(self.made().entry(name.clone()).or_insert(lm)))
+        let Some(others) = lock(&self.shared.fallbacks).get(name).cloned() else {
+            return self.one(name);
+        };
+        let lms = std::iter::once(name)
+            .chain(&others)
+            .map(|name| {
+                self.one(name)
+                    .map_err(|error| Box::new((name.clone(), error)))
+            })
+            .collect();
+        Ok(Arc::new(Fallback::of(name.clone(), lms)))
+    }
+
+    /// An LM without its fallbacks.
+    fn one(&self, name: &LmName) -> Result<Arc<dyn Lm>, LmError> {
+        let made = lock(&self.shared.made).get(name).cloned();
+        let lm = match made {
+            Some(lm) => lm,
+            None => {
+                let lm = self.make(name)?;
+                // Of two that were made at the same time the first one stays.
+                Arc::clone(lock(&self.shared.made).entry(name.clone()).or_insert(lm))
+            }
+        };
+        Ok(match &self.budget {
+            Some(budget) => budget.around(lm),
+            None => lm,
+        })
     }
 
     #[cfg_attr(not(feature = "http"), expect(clippy::unused_self))]
@@ -57,14 +130,15 @@ impl Lms {
                 feature: "local",
             });
         }
-        let provider =
-            super::provider::Provider::of(name, |variable| std::env::var(variable).ok())?;
+        let variable = |variable: &str| std::env::var(variable).ok();
+        let provider = provider::Provider::of(name, variable)?;
         #[cfg(feature = "http")]
-        return Ok(Arc::new(super::OpenAiChat::of(
-            name.clone(),
-            provider,
-            self.client()?,
-        )?));
+        {
+            let limiter = self.limiter(name)?;
+            let lm = super::HttpLm::of(name.clone(), provider, self.client()?)?;
+            let breaker = breaker(lm.endpoint());
+            Ok(limiter.around(breaker.around(Arc::new(lm))))
+        }
         #[cfg(not(feature = "http"))]
         {
             drop(provider);
@@ -76,16 +150,94 @@ impl Lms {
     }
 
     #[cfg(feature = "http")]
+    fn limiter(&self, name: &LmName) -> Result<Limiter, LmError> {
+        let prefix = provider::prefix(name.provider());
+        if let Some(limiter) = lock(&self.shared.limiters).get(&prefix) {
+            return Ok(limiter.clone());
+        }
+        let mut limiters = lock(&PROCESS.limiters);
+        if let Some(limiter) = limiters.get(&prefix) {
+            return Ok(limiter.clone());
+        }
+        let limits = provider::limits(&prefix, |variable| std::env::var(variable).ok())?;
+        Ok(limiters
+            .entry(prefix)
+            .or_insert(Limiter::new(limits))
+            .clone())
+    }
+
+    #[cfg(feature = "http")]
     fn client(&self) -> Result<reqwest::Client, LmError> {
-        let mut client = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut client = lock(&self.shared.client);
         match &*client {
             Some(client) => Ok(client.clone()),
-            None => Ok(client.insert(super::http::client()?).clone()),
+            None => Ok(client.insert(http::client(http::CONNECT_TIMEOUT)?).clone()),
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+fn breaker(endpoint: &str) -> Breaker {
+    let new = || Breaker::new(endpoint, BreakerSettings::default());
+    lock(&PROCESS.breakers)
+        .entry(endpoint.to_owned())
+        .or_insert_with(new)
+        .clone()
+}
+
+/// Nothing that runs under one of these locks can leave the map half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Scripted, reply, request};
+    use super::super::{BudgetLimits, Prices, Reply};
+    use super::*;
+
+    fn name(text: &str) -> LmName {
+        text.parse().unwrap()
+    }
+
+    fn lm(name: &str, result: fn() -> Result<Reply, LmError>) -> Arc<Scripted> {
+        Scripted::named(name, move |_| Box::pin(async move { result() }))
+    }
+
+    #[tokio::test]
+    async fn an_lm_that_fails_or_is_not_there_is_replaced_by_its_fallbacks() {
+        let failing = lm("a/1", || {
+            Err(LmError::NoPrice {
+                lm: LmName::embedded(),
+            })
+        });
+        let lms = Lms::new()
+            .with(failing)
+            .with(lm("b/2", || Ok(reply("two", 1, 1))))
+            .with_fallbacks(name("a/1"), [name("nobody/knows"), name("b/2")])
+            .with_fallbacks(name("nobody/knows"), [name("b/2")]);
+        for asked in ["a/1", "nobody/knows"] {
+            let lm = lms.get(&name(asked)).unwrap();
+            assert_eq!(lm.complete(&request("x", None)).await.unwrap().text, "two");
         }
     }
 
-    fn made(&self) -> std::sync::MutexGuard<'_, HashMap<LmName, Arc<dyn Lm>>> {
-        // Nothing that runs under the lock can leave the map half changed.
-        self.0.made.lock().unwrap_or_else(PoisonError::into_inner)
+    #[tokio::test]
+    async fn a_budget_holds_for_all_lms_together_but_not_for_other_clones() {
+        let limits = BudgetLimits {
+            calls: Some(2),
+            ..BudgetLimits::default()
+        };
+        let lms = Lms::new()
+            .with(lm("a/1", || Ok(reply("one", 1, 1))))
+            .with(lm("b/2", || Ok(reply("two", 1, 1))));
+        let on_budget = lms.clone().with_budget(Budget::new(limits, Prices::none()));
+        let request = request("x", None);
+        let ask = async |lms: &Lms, asked| lms.get(&name(asked)).unwrap().complete(&request).await;
+        assert!(ask(&on_budget, "a/1").await.is_ok());
+        assert!(ask(&on_budget, "b/2").await.is_ok());
+        let error = ask(&on_budget.clone(), "a/1").await.unwrap_err();
+        assert!(matches!(error, LmError::Budget { .. }));
+        assert!(ask(&lms, "a/1").await.is_ok());
     }
 }

@@ -1,37 +1,55 @@
 //! HTTP clients and what can go wrong below the API.
 
 use std::error::Error as _;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Response, Url, redirect};
+use reqwest::{Client, ClientBuilder, Url, redirect};
 
-use super::LmError;
+use crate::lm::{LmError, TimeLimit};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(in crate::lm) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From the request to the end of the reply, unless the LM has a limit of its own.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
+/// How long an LM is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the next bytes, the first ones included.
+    pub read: Duration,
+    /// From the request to the end of the reply, of a stream to its last chunk.
+    pub total: Duration,
+}
 
-/// No reply of an LM is that long; a server that sends more is not one.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+impl Default for Timeouts {
+    /// Ten seconds for a connection, five minutes for the reply, also where nothing comes all that time:
+    /// models think long.
+    fn default() -> Self {
+        Self {
+            connect: CONNECT_TIMEOUT,
+            read: Duration::from_secs(300),
+            total: Duration::from_secs(300),
+        }
+    }
+}
 
 /// A client for endpoints anywhere. Proxies are those of the environment.
-pub(super) fn client() -> Result<Client, LmError> {
+pub(in crate::lm) fn client(connect_timeout: Duration) -> Result<Client, LmError> {
     install_tls();
-    build(builder())
+    build(builder().connect_timeout(connect_timeout))
 }
 
 /// A client for a server on this machine: no proxy, and no certificates of the system's.
 #[cfg(feature = "local")]
-pub(super) fn loopback_client() -> Result<Client, LmError> {
+pub(in crate::lm) fn loopback_client() -> Result<Client, LmError> {
     install_tls();
-    build(builder().no_proxy().tls_certs_only([]))
+    let builder = builder().connect_timeout(CONNECT_TIMEOUT);
+    build(builder.no_proxy().tls_certs_only([]))
 }
 
 fn builder() -> ClientBuilder {
     Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
         // A redirected POST would become a GET.
         .redirect(redirect::Policy::none())
         .user_agent(concat!("dspipe/", env!("CARGO_PKG_VERSION")))
@@ -53,21 +71,28 @@ fn install_tls() {
 }
 
 /// Where requests go, and how messages name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) url: Url,
     /// Without user, password and query.
     pub(super) shown: String,
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.shown).finish()
+    }
+}
+
 impl Endpoint {
-    /// `path` below a base URL.
-    pub(super) fn below(base_url: &str, path: &str) -> Result<Self, LmError> {
+    /// A path below a base URL; `path` is told that of the base.
+    pub(super) fn below(base_url: &str, path: impl Fn(&str) -> String) -> Result<Self, LmError> {
         let mut url = Url::parse(base_url).map_err(|error| LmError::Setting {
             variable: "the base URL".to_owned(),
             reason: error.to_string(),
         })?;
-        let below = format!("{}/{path}", url.path().trim_end_matches('/'));
+        let base_path = url.path().trim_end_matches('/');
+        let below = format!("{base_path}/{}", path(base_path));
         url.set_path(&below);
         let mut shown = url.clone();
         shown.set_query(None);
@@ -81,48 +106,29 @@ impl Endpoint {
         })
     }
 
-    /// An error of the transport.
-    pub(super) fn failed(&self, error: &reqwest::Error, after: Duration) -> LmError {
+    /// An error of the transport. It gives up on a connection after `connect`.
+    pub(super) fn failed(&self, error: &reqwest::Error, connect: Duration) -> LmError {
         let endpoint = self.shown.clone();
-        if error.is_timeout() && !error.is_connect() {
-            LmError::Timeout { endpoint, after }
+        if error.is_timeout() {
+            LmError::Timeout {
+                endpoint,
+                limit: TimeLimit::Connect,
+                after: connect,
+            }
         } else {
             LmError::Unreachable {
                 endpoint,
                 reason: innermost(error),
+                connected: !error.is_connect(),
             }
         }
-    }
-
-    /// The whole body, up to a limit.
-    pub(super) async fn body(
-        &self,
-        mut response: Response,
-        timeout: Duration,
-    ) -> Result<Vec<u8>, LmError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.failed(&error, timeout))?
-        {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(LmError::Protocol {
-                    endpoint: self.shown.clone(),
-                    reason: format!("its answer is longer than {MAX_BODY} bytes"),
-                });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
     }
 }
 
 /// The cause at the bottom, which says what happened. The outer ones may show the URL.
-fn innermost(error: &reqwest::Error) -> String {
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = match error.source() {
         Some(cause) => cause,
-        None if error.is_timeout() => return "no connection in time".to_owned(),
         None => return "the connection failed".to_owned(),
     };
     while let Some(next) = cause.source() {
@@ -131,8 +137,12 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// How long a server asks to wait: seconds, or a date.
+/// How long a server asks to wait: seconds, or a date. OpenAI says it in milliseconds too.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let millis = headers.get("retry-after-ms");
+    if let Some(millis) = millis.and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok()) {
+        return Duration::try_from_secs_f64(millis / 1000.0).ok();
+    }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
@@ -166,13 +176,24 @@ mod tests {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert_eq!(retry_after(&HeaderMap::new()), None);
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "2".parse().unwrap());
+        headers.insert("retry-after-ms", "1500".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_millis(1500)));
     }
 
     #[test]
     fn messages_name_the_endpoint_without_its_secrets() {
-        let endpoint =
-            Endpoint::below("https://me:pass@host:8443/v1/?key=abc", "chat/completions").unwrap();
+        let endpoint = Endpoint::below("https://me:pass@host:8443/v1/?key=abc", |base_path| {
+            assert_eq!(base_path, "/v1");
+            "chat/completions".to_owned()
+        })
+        .unwrap();
         assert_eq!(endpoint.shown, "https://host:8443/v1/chat/completions");
+        assert_eq!(
+            format!("{endpoint:?}"),
+            format!("Endpoint({:?})", endpoint.shown)
+        );
         assert_eq!(
             endpoint.url.as_str(),
             "https://me:pass@host:8443/v1/chat/completions?key=abc"

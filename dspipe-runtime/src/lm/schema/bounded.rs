@@ -1,56 +1,6 @@
-//! JSON Schemas, rewritten to what a server honours. What is dropped here is still enforced when the
-//! reply is read.
+//! Schemas that a very small model can fill.
 
 use serde_json::{Map, Value, json};
-
-use super::LmError;
-
-pub(super) fn parse(text: &str) -> Result<Value, LmError> {
-    serde_json::from_str(text).map_err(|error| LmError::Setting {
-        variable: "the output schema".to_owned(),
-        reason: error.to_string(),
-    })
-}
-
-/// A schema as OpenAI's strict mode takes it: all properties required, no others, and no limits on the
-/// length of texts. `None` if it cannot be said that way.
-pub(super) fn strict(schema: &Value) -> Option<Value> {
-    let node = schema.as_object()?;
-    let mut strict = Map::new();
-    for (key, value) in node {
-        match key.as_str() {
-            "minLength" | "maxLength" | "required" | "additionalProperties" => {}
-            "properties" => {
-                let properties = value
-                    .as_object()?
-                    .iter()
-                    .map(|(name, property)| Some((name.clone(), self::strict(property)?)))
-                    .collect::<Option<Map<_, _>>>()?;
-                let names: Vec<&String> = properties.keys().collect();
-                strict.insert("required".to_owned(), json!(names));
-                strict.insert("additionalProperties".to_owned(), json!(false));
-                strict.insert(key.clone(), Value::Object(properties));
-            }
-            "items" => {
-                strict.insert(key.clone(), self::strict(value)?);
-            }
-            "anyOf" => {
-                let choices: Option<Vec<_>> = value.as_array()?.iter().map(self::strict).collect();
-                strict.insert(key.clone(), json!(choices?));
-            }
-            _ => {
-                strict.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    let is_open = match node.get("type").and_then(Value::as_str) {
-        Some("object") => !node.contains_key("properties"),
-        Some("array") => !node.contains_key("items"),
-        Some(_) => false,
-        None => !node.contains_key("anyOf") && !node.contains_key("enum"),
-    };
-    (!is_open).then_some(strict.into())
-}
 
 /// The longest text that the embedded model is let write: as a field, and inside a list or a map.
 const TEXT: u64 = 400;
@@ -69,7 +19,7 @@ const GRID: u32 = 20;
 /// because llama.cpp's grammars hold integers to their limits but not other numbers. Every reply to it
 /// is also one to the original.
 #[cfg_attr(not(feature = "local"), allow(dead_code))]
-pub(super) fn bounded(schema: &Value) -> Value {
+pub(in crate::lm) fn bounded(schema: &Value) -> Value {
     bound(schema, TEXT)
 }
 
@@ -77,10 +27,18 @@ fn bound(schema: &Value, text: u64) -> Value {
     let Some(node) = schema.as_object() else {
         return schema.clone();
     };
-    if node.contains_key("enum") || node.contains_key("const") {
+    if ["enum", "const", "$ref"]
+        .iter()
+        .any(|key| node.contains_key(*key))
+    {
         return schema.clone();
     }
     let mut bounded = node.clone();
+    if let Some(Value::Object(definitions)) = bounded.get_mut("$defs") {
+        for definition in definitions.values_mut() {
+            *definition = bound(definition, INNER_TEXT);
+        }
+    }
     if let Some(Value::Array(choices)) = bounded.get_mut("anyOf") {
         for choice in choices {
             *choice = bound(choice, text);
@@ -190,40 +148,6 @@ mod tests {
     }
 
     #[test]
-    fn strict_mode_requires_every_property_and_drops_lengths() {
-        let schema = json!({
-            "type": "object",
-            "properties": {
-                "a": {"type": "string", "maxLength": 5, "description": "d"},
-                "b": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
-                "c": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 3},
-            },
-            "required": ["a", "c"],
-            "additionalProperties": false,
-        });
-        let expected = object(&json!({
-            "a": {"type": "string", "description": "d"},
-            "b": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
-            "c": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
-        }));
-        assert_eq!(strict(&schema), Some(expected));
-    }
-
-    #[test]
-    fn what_is_open_cannot_be_strict() {
-        for open in [
-            json!({}),
-            json!({"type": "object"}),
-            json!({"type": "object", "additionalProperties": {"type": "string"}}),
-            json!({"type": "array", "items": {}}),
-            json!({"type": "array"}),
-            object(&json!({"a": {}})),
-        ] {
-            assert_eq!(strict(&open), None, "{open}");
-        }
-    }
-
-    #[test]
     fn everything_gets_an_end() {
         let schema = object(&json!({
             "text": {"type": "string"},
@@ -253,6 +177,18 @@ mod tests {
             "part": {"type": "string", "maxLength": 400},
             "whole": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 400},
         }));
+        assert_eq!(bounded(&schema), expected);
+    }
+
+    #[test]
+    fn recursive_types_get_an_end_where_they_are_defined() {
+        let mut schema = object(&json!({"a": {"$ref": "#/$defs/A", "description": "d"}}));
+        schema["$defs"] = json!({"A": object(&json!({
+            "text": {"type": "string"},
+            "next": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]},
+        }))});
+        let mut expected = schema.clone();
+        expected["$defs"]["A"]["properties"]["text"]["maxLength"] = json!(80);
         assert_eq!(bounded(&schema), expected);
     }
 

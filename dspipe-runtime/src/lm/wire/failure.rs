@@ -1,0 +1,189 @@
+//! What a server's refusal means.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::target::Target;
+use crate::lm::LmError;
+
+/// What a server says of a failure. `error` is an object with a message, or a text; the rest varies.
+pub(super) struct Said {
+    pub(super) message: String,
+    /// Its names for what happened: OpenAI's `code` and `type`, Anthropic's `type`, Google's `status` and
+    /// the `reason` in its details.
+    kinds: Vec<String>,
+    /// The status that it gives in the body.
+    status: Option<u16>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) request_id: Option<String>,
+}
+
+impl Said {
+    pub(super) fn read(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        match serde_json::from_str::<Value>(&text) {
+            Ok(value) => Self::of(&value, &text),
+            Err(_) => Self {
+                message: text.into_owned(),
+                kinds: Vec::new(),
+                status: None,
+                retry_after: None,
+                request_id: None,
+            },
+        }
+    }
+
+    /// `text` is the whole, shown if no message is found.
+    pub(super) fn of(value: &Value, text: &str) -> Self {
+        // Google's OpenAI-compatible endpoint wraps the object in a list.
+        let value = value.get(0).unwrap_or(value);
+        let error = value.get("error").unwrap_or(value);
+        let message = [error.get("message"), Some(error), value.get("message")]
+            .into_iter()
+            .flatten()
+            .find_map(Value::as_str)
+            .map_or_else(|| text.to_owned(), str::to_owned);
+        let details = error.get("details").and_then(Value::as_array);
+        let details = || details.into_iter().flatten();
+        let reasons = details().filter_map(|detail| detail.get("reason"));
+        let kinds = ["code", "type", "status"]
+            .iter()
+            .filter_map(|key| error.get(key))
+            .chain(reasons)
+            .filter_map(|kind| kind.as_str().map(str::to_owned))
+            .collect();
+        let status = error.get("code").and_then(Value::as_u64);
+        Self {
+            message,
+            kinds,
+            status: status.and_then(|code| u16::try_from(code).ok()),
+            retry_after: details()
+                .find_map(|detail| detail.get("retryDelay")?.as_str())
+                .and_then(|delay| delay.strip_suffix('s')?.parse().ok())
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            request_id: value
+                .get("request_id")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        }
+    }
+
+    fn is(&self, kinds: &[&str]) -> bool {
+        self.kinds.iter().any(|found| kinds.contains(&&**found))
+    }
+
+    /// The HTTP status that the failure would have, had it come before the reply began.
+    fn own_status(&self) -> u16 {
+        if let Some(status @ 400..=599) = self.status {
+            return status;
+        }
+        let status = |kind: &String| {
+            Some(match &**kind {
+                "invalid_request_error" | "invalid_prompt" | "INVALID_ARGUMENT" => 400,
+                "authentication_error" | "invalid_api_key" | "UNAUTHENTICATED" => 401,
+                "billing_error" | "insufficient_quota" => 402,
+                "permission_error" | "PERMISSION_DENIED" => 403,
+                "not_found_error" | "NOT_FOUND" => 404,
+                "request_too_large" => 413,
+                "rate_limit_error" | "rate_limit_exceeded" | "RESOURCE_EXHAUSTED" => 429,
+                "server_is_overloaded" | "slow_down" | "UNAVAILABLE" => 503,
+                "timeout_error" | "DEADLINE_EXCEEDED" => 504,
+                "overloaded_error" => 529,
+                _ => return None,
+            })
+        };
+        self.kinds.iter().find_map(status).unwrap_or(500)
+    }
+
+    fn is_filtered(&self) -> bool {
+        // `invalid_prompt` is a prompt that OpenAI's usage policy forbids; Anthropic has only words for it.
+        self.is(&[
+            "content_filter",
+            "content_policy_violation",
+            "invalid_prompt",
+        ]) || self.message.contains("content filtering policy")
+    }
+
+    fn is_context(&self, status: u16) -> bool {
+        if status == 413 || self.is(&["context_length_exceeded", "exceed_context_size_error"]) {
+            return true;
+        }
+        // Anthropic, Google and vLLM have no name for it, only these words.
+        let has = |words: &str| self.message.contains(words);
+        status == 400
+            && (has("prompt is too long")
+                || has("exceed context limit")
+                || has("maximum context length")
+                || (has("input token count") && has("exceeds the maximum")))
+    }
+}
+
+impl Target {
+    /// What an answer that is not a success means. `status` is that of the answer, `None` if the failure
+    /// came in place of a reply, or in the middle of it.
+    pub(super) fn failure(&self, status: Option<u16>, said: &Said) -> LmError {
+        let status = status.unwrap_or_else(|| said.own_status());
+        let mut message = self.shown(&said.message);
+        if let Some(id) = &said.request_id {
+            message = format!("{message} (request {})", self.shown(id));
+        }
+        let endpoint = self.endpoint.shown.clone();
+        let retry_after = said.retry_after;
+        // Anthropic answers 400 to an account without credit, Google to a key that is none.
+        let is_unpaid = status == 400 && said.message.contains("credit balance is too low");
+        match status {
+            401 | 403 => self.bad_key(status, message),
+            400 if said.is(&["API_KEY_INVALID"]) => self.bad_key(status, message),
+            402 => LmError::QuotaExceeded { endpoint, message },
+            _ if is_unpaid || said.is(&["insufficient_quota", "billing_error"]) => {
+                LmError::QuotaExceeded { endpoint, message }
+            }
+            429 => LmError::RateLimited {
+                endpoint,
+                message,
+                retry_after,
+            },
+            503 | 529 => LmError::Overloaded {
+                endpoint,
+                status,
+                message,
+                retry_after,
+            },
+            500..=599 | 408 => LmError::Server {
+                endpoint,
+                status,
+                message,
+            },
+            _ if said.is_filtered() => LmError::ContentFilter { endpoint, message },
+            _ if said.is_context(status) => LmError::ContextLength { endpoint, message },
+            _ => LmError::BadRequest {
+                endpoint,
+                status,
+                message,
+            },
+        }
+    }
+
+    fn bad_key(&self, status: u16, message: String) -> LmError {
+        LmError::Auth {
+            endpoint: self.endpoint.shown.clone(),
+            status,
+            message,
+            variable: self.key_variable.clone(),
+        }
+    }
+
+    /// The failure in a body that came with a status of success, if it is one: some gateways report those
+    /// of the server behind them so.
+    pub(super) fn failure_in(&self, body: &[u8]) -> Option<LmError> {
+        let value: Value = serde_json::from_slice(body).ok()?;
+        value.get("error").filter(|error| !error.is_null())?;
+        let mut said = Said::read(body);
+        // Without any hint the server behind the gateway is at fault.
+        if said.status.is_none() && said.kinds.is_empty() {
+            said.status = Some(502);
+        }
+        Some(self.failure(None, &said))
+    }
+}

@@ -1,0 +1,242 @@
+//! OpenAI responses, `POST {base}/responses`.
+//!
+//! As in OpenAI's API reference of autumn 2026; the API has no version besides `/v1`. Nothing is stored
+//! there (`store: false`). It has no seed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::failure::Said;
+use super::sse::Event;
+use super::stream::Events;
+use super::target::Target;
+use super::{Call, Usage, null_as_default};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, schema};
+
+pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
+    let text = match &call.request.schema {
+        Some(wanted) => {
+            let (strict, schema) = schema::strict_or_as_is(schema::parse(&wanted.json)?);
+            Some(Text {
+                format: Format {
+                    r#type: "json_schema",
+                    name: &wanted.name,
+                    strict,
+                    schema,
+                },
+            })
+        }
+        None => None,
+    };
+    super::to_json(&Body {
+        model: call.lm.model(),
+        input: &call.request.messages,
+        temperature: call.request.params.temperature,
+        max_output_tokens: call.request.params.max_tokens,
+        text,
+        store: false,
+        stream: call.stream,
+    })
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    input: &'a [Message],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Text<'a>>,
+    store: bool,
+    #[serde(skip_serializing_if = "super::is_false")]
+    stream: bool,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    format: Format<'a>,
+}
+
+#[derive(Serialize)]
+struct Format<'a> {
+    r#type: &'static str,
+    name: &'a str,
+    strict: bool,
+    schema: Value,
+}
+
+pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
+    let response: Response =
+        serde_json::from_slice(body).map_err(|error| target.unreadable(&error))?;
+    if response.status.is_none() && response.output.is_empty() {
+        return Err(target
+            .failure_in(body)
+            .unwrap_or_else(|| target.protocol("its reply has no `output`".to_owned())));
+    }
+    response.reply(target)
+}
+
+/// The state of a stream: events have a `type`, the last one holds the whole response.
+#[derive(Default)]
+pub(super) struct Stream {
+    begun: bool,
+}
+
+impl Events for Stream {
+    fn event(&mut self, target: &Target, event: &Event) -> Result<Option<Chunk>, LmError> {
+        let update: Update =
+            serde_json::from_str(&event.data).map_err(|error| target.unreadable(&error))?;
+        match update {
+            Update::Text { delta } => {
+                self.begun |= !delta.is_empty();
+                Ok(Chunk::text(delta))
+            }
+            Update::Refusal { refusal } => Err(target.refused(&refusal)),
+            Update::Ended { response } => {
+                let mut chunk = Chunk::from(response.reply(target)?);
+                if self.begun {
+                    // It was said already.
+                    chunk.text.clear();
+                }
+                Ok(Some(chunk))
+            }
+            Update::Error(error) => {
+                Err(target.failure(None, &Said::of(&error, &error.to_string())))
+            }
+            Update::Other => Ok(None),
+        }
+    }
+
+    fn closed(&mut self) -> Option<End> {
+        None
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum Update {
+    #[serde(rename = "response.output_text.delta")]
+    Text { delta: String },
+    #[serde(rename = "response.refusal.done")]
+    Refusal { refusal: String },
+    #[serde(
+        rename = "response.completed",
+        alias = "response.incomplete",
+        alias = "response.failed"
+    )]
+    Ended { response: Response },
+    #[serde(rename = "error")]
+    Error(Value),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    status: Option<String>,
+    error: Option<Value>,
+    incomplete_details: Option<Incomplete>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    output: Vec<Item>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    usage: Tokens,
+    #[serde(default, deserialize_with = "null_as_default")]
+    model: String,
+}
+
+impl Response {
+    fn reply(self, target: &Target) -> Result<Reply, LmError> {
+        if let Some(error) = self.error {
+            return Err(target.failure(None, &Said::of(&error, &error.to_string())));
+        }
+        let mut text = String::new();
+        for part in self.output.into_iter().flat_map(|item| item.content) {
+            match part {
+                Part::OutputText { text: more } => text.push_str(&more),
+                Part::Refusal { refusal } => return Err(target.refused(&refusal)),
+                Part::Other => {}
+            }
+        }
+        let reason = self.incomplete_details.and_then(|details| details.reason);
+        let finish = match (self.status.as_deref(), reason.as_deref()) {
+            (Some("completed"), _) => Finish::Stop,
+            (Some("incomplete"), Some("content_filter")) => {
+                return Err(target.filtered("the reply was filtered"));
+            }
+            // `max_output_tokens`; some servers do not say it.
+            (Some("incomplete"), _) => Finish::Length,
+            _ => Finish::Other,
+        };
+        Ok(Reply {
+            text,
+            finish,
+            usage: self.usage.into(),
+            model: self.model,
+            lm: None,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Incomplete {
+    reason: Option<String>,
+}
+
+/// A message, reasoning, or something else; only messages have parts that are texts.
+#[derive(Deserialize)]
+struct Item {
+    #[serde(default, deserialize_with = "null_as_default")]
+    content: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part {
+    OutputText {
+        text: String,
+    },
+    Refusal {
+        refusal: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tokens {
+    input_tokens: u64,
+    output_tokens: u64,
+    #[serde(deserialize_with = "null_as_default")]
+    input_tokens_details: InputDetails,
+    #[serde(deserialize_with = "null_as_default")]
+    output_tokens_details: OutputDetails,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct InputDetails {
+    cached_tokens: u64,
+    #[serde(deserialize_with = "null_as_default")]
+    cache_write_tokens: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    reasoning_tokens: u64,
+}
+
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            input_tokens: tokens.input_tokens,
+            output_tokens: tokens.output_tokens,
+            cached_input_tokens: tokens.input_tokens_details.cached_tokens,
+            cache_write_tokens: tokens.input_tokens_details.cache_write_tokens,
+            reasoning_tokens: tokens.output_tokens_details.reasoning_tokens,
+        }
+    }
+}

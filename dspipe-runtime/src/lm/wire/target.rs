@@ -1,0 +1,226 @@
+//! An endpoint, what it needs, and the sending of a request.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response};
+use tokio::time::{Instant, timeout};
+
+use super::failure::Said;
+use super::http::{self, Endpoint, Timeouts};
+use super::{Api, Call, stream};
+use crate::Secret;
+use crate::lm::provider::{Provider, Structured};
+use crate::lm::{BoxStream, Chunk, LmError, LmName, Reply, Request, TimeLimit, schema};
+
+/// Characters of a server's message that an error shows.
+const LONGEST_MESSAGE: usize = 400;
+
+/// No reply of an LM is that long; a server that sends more is not one.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// An endpoint and what it needs.
+#[derive(Clone, Debug)]
+pub(in crate::lm) struct Target {
+    pub(super) api: Api,
+    pub(super) endpoint: Endpoint,
+    pub(super) stream_endpoint: Endpoint,
+    pub(super) key: Option<Secret>,
+    pub(super) key_variable: String,
+    pub(super) structured: Structured,
+    pub(super) timeouts: Timeouts,
+}
+
+impl Target {
+    pub(in crate::lm) fn new(provider: Provider, model: &str) -> Result<Self, LmError> {
+        let api = provider.api;
+        let endpoint = |stream| {
+            Endpoint::below(&provider.base_url, |base_path| {
+                api.path(base_path, model, stream)
+            })
+        };
+        let (endpoint, mut stream_endpoint) = (endpoint(false)?, endpoint(true)?);
+        if api == Api::GeminiGenerateContent {
+            stream_endpoint
+                .url
+                .query_pairs_mut()
+                .append_pair("alt", "sse");
+        }
+        Ok(Self {
+            api,
+            endpoint,
+            stream_endpoint,
+            key: provider.key,
+            key_variable: provider.key_variable,
+            structured: provider.structured,
+            timeouts: Timeouts::default(),
+        })
+    }
+
+    /// Asks once.
+    pub(in crate::lm) async fn complete(
+        &self,
+        client: &Client,
+        lm: &LmName,
+        request: &Request,
+    ) -> Result<Reply, LmError> {
+        let started = Instant::now();
+        let body = self.request(lm, request, false)?;
+        let mut response = self.send(client, &self.endpoint, body, started).await?;
+        let body = self.body(&mut response, started).await?;
+        self.api.reply(self, &body)
+    }
+
+    /// Asks once, for a reply in parts. What it needs, the stream keeps.
+    pub(in crate::lm) fn stream(
+        &self,
+        client: &Client,
+        lm: &LmName,
+        request: &Request,
+    ) -> BoxStream<'static, Result<Chunk, LmError>> {
+        let body = self.request(lm, request, true);
+        stream::chunks(self.clone(), client.clone(), body)
+    }
+
+    fn request(&self, lm: &LmName, request: &Request, stream: bool) -> Result<Vec<u8>, LmError> {
+        let body = |request: &Request| {
+            self.api.body(&Call {
+                lm,
+                request,
+                structured: self.structured,
+                stream,
+            })
+        };
+        match (&request.schema, self.structured) {
+            (Some(wanted), Structured::Words) => body(&Request {
+                messages: schema::in_words(&request.messages, &wanted.json),
+                schema: None,
+                params: request.params,
+            }),
+            _ => body(request),
+        }
+    }
+
+    /// Sends, and waits for the head of an answer that is a success.
+    pub(super) async fn send(
+        &self,
+        client: &Client,
+        endpoint: &Endpoint,
+        body: Vec<u8>,
+        started: Instant,
+    ) -> Result<Response, LmError> {
+        let mut post = client
+            .post(endpoint.url.clone())
+            .header("content-type", "application/json")
+            .body(body);
+        for (name, value) in self.api.headers(self.key.as_ref(), &self.key_variable)? {
+            post = post.header(name, value);
+        }
+        let mut response = self
+            .within(started, post.send())
+            .await?
+            .map_err(|error| self.endpoint.failed(&error, self.timeouts.connect))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        if let (true, Some(location)) = (status.is_redirection(), header("location")) {
+            return Err(self.protocol(format!("it redirects to {}", self.shown(&location))));
+        }
+        let retry_after = http::retry_after(response.headers());
+        let request_id = header("request-id").or_else(|| header("x-request-id"));
+        let body = self.body(&mut response, started).await?;
+        let mut said = Said::read(&body);
+        said.retry_after = retry_after.or(said.retry_after);
+        said.request_id = request_id.or(said.request_id);
+        Err(self.failure(Some(status.as_u16()), &said))
+    }
+
+    /// The whole body, up to a limit.
+    pub(super) async fn body(
+        &self,
+        response: &mut Response,
+        started: Instant,
+    ) -> Result<Vec<u8>, LmError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self
+            .within(started, response.chunk())
+            .await?
+            .map_err(|error| self.endpoint.failed(&error, self.timeouts.connect))?
+        {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(self.protocol(format!("its answer is longer than {MAX_BODY} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// Waits for the next part of an answer, for no longer than one part may take, nor the whole.
+    pub(super) async fn within<T>(
+        &self,
+        started: Instant,
+        part: impl Future<Output = T>,
+    ) -> Result<T, LmError> {
+        let left = self.timeouts.total.saturating_sub(started.elapsed());
+        let (wait, limit, after) = if self.timeouts.read < left {
+            (self.timeouts.read, TimeLimit::Read, self.timeouts.read)
+        } else {
+            (left, TimeLimit::Total, self.timeouts.total)
+        };
+        timeout(wait, part)
+            .await
+            .map_err(|_| self.timed_out(limit, after))
+    }
+
+    fn timed_out(&self, limit: TimeLimit, after: Duration) -> LmError {
+        LmError::Timeout {
+            endpoint: self.endpoint.shown.clone(),
+            limit,
+            after,
+        }
+    }
+
+    /// A text of the server's, fit for a message: short, on one line, without the key.
+    pub(super) fn shown(&self, text: &str) -> String {
+        let text = match &self.key {
+            Some(key) => key.scrub(text),
+            None => text.to_owned(),
+        };
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            return "no message".to_owned();
+        }
+        match line.char_indices().nth(LONGEST_MESSAGE) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+
+    pub(super) fn protocol(&self, reason: String) -> LmError {
+        LmError::Protocol {
+            endpoint: self.endpoint.shown.clone(),
+            api: self.api.title(),
+            reason,
+        }
+    }
+
+    /// A reply that is not of its format.
+    pub(super) fn unreadable(&self, error: &serde_json::Error) -> LmError {
+        self.protocol(format!("its reply cannot be read: {error}"))
+    }
+
+    pub(super) fn refused(&self, words: &str) -> LmError {
+        LmError::Refused {
+            endpoint: self.endpoint.shown.clone(),
+            message: self.shown(words),
+        }
+    }
+
+    pub(super) fn filtered(&self, words: &str) -> LmError {
+        LmError::ContentFilter {
+            endpoint: self.endpoint.shown.clone(),
+            message: self.shown(words),
+        }
+    }
+}

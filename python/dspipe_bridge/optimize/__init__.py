@@ -1,0 +1,1 @@
+"""DSPy's optimizers, for a host that runs the workflow, calls the LMs and scores the results."""
