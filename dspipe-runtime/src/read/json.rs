@@ -343,12 +343,7 @@ impl Json {
 
     /// Goes to the value of a field, if there is one.
     #[inline]
-    pub(super) fn field(
-        &mut self,
-        mark: usize,
-        name: &str,
-        ended: &mut bool,
-    ) -> Option<Place> {
+    pub(super) fn field(&mut self, mark: usize, name: &str, ended: &mut bool) -> Option<Place> {
         let text = &self.text;
         let known = self.keys[mark..]
             .iter_mut()

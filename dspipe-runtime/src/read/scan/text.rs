@@ -71,7 +71,9 @@ impl<'t> Scanner<'t> {
             // `""key""`
             if rest.starts_with("\"\"") && rest[2..].starts_with(|c: char| c.is_alphanumeric()) {
                 let window = window(self.text, start + 2);
-                if let Some(end) = window.find("\"\"") {
+                if let Some(end) = window.find('"')
+                    && window[end..].starts_with("\"\"")
+                {
                     let text = window[..end].to_owned();
                     self.at = start + 2 + end + 2;
                     self.note(Kind::Quotes, start);
@@ -322,10 +324,11 @@ impl<'t> Scanner<'t> {
     /// Whether a whole text in quotation marks stands at a position of a list.
     fn is_whole_text(&self, at: usize) -> bool {
         let inside = || {
-            let (_, after) = window(self.text, at)
-                .strip_prefix('"')?
-                .split_once(['"', '\n'])?;
-            Some(after.trim_start().starts_with([',', ']']))
+            let text = window(self.text, at).strip_prefix('"')?;
+            let is_mark =
+                |at: &usize| text[*at..].starts_with(['"', '\n']) && !text[..*at].ends_with('\\');
+            let end = text.char_indices().map(|(at, _)| at).find(is_mark)?;
+            Some(text[end + 1..].trim_start().starts_with([',', ']']))
         };
         inside().unwrap_or(false)
     }
@@ -686,6 +689,15 @@ impl<'t> Scanner<'t> {
                     };
                 }
                 Some('\\') => self.escape(&mut key),
+                Some(c)
+                    if closes(c, close)
+                        && let Some((length, back)) = unsure
+                        && self.keys.knows(&key[..length])
+                        && !self.keys.knows(&key) =>
+                {
+                    // `"key: 7}, {"other": 8`
+                    return self.left_open(key, length, back, start);
+                }
                 Some(c) if closes(c, close) => {
                     self.bump(c);
                     let mut after = skip_comments(window(self.text, self.at), true);
