@@ -17,7 +17,7 @@ use crate::lm::{
 use crate::prompt;
 use crate::read::{ReadError, Repair, RepairKind, read_reply};
 use crate::signature::{Signature, SignatureDef};
-use crate::trace::{Observer, StepReport};
+use crate::trace::{Exchange, Observer, StepReport};
 
 /// The environment variable that names the LM of every step.
 const LM_VARIABLE: &str = "DSPIPE_LM";
@@ -284,7 +284,18 @@ impl Call<'_> {
         request: &Request,
         prices: &Prices,
     ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
+        let started = Instant::now();
         let reply = self.runner.retry.complete(lm, request).await;
+        for observer in &self.runner.observers {
+            observer.asked(&Exchange {
+                workflow: self.def.workflow,
+                step: self.def.step,
+                lm: lm.name(),
+                request,
+                reply: reply.as_ref(),
+                latency: started.elapsed(),
+            });
+        }
         let reply: Reply = reply.map_err(|error| {
             if !error.is_free() {
                 // Nobody knows what the LM did.

@@ -59,7 +59,7 @@ const SHORTEST: usize = 8;
 
 /// Takes every secret of the environment out of a text that is to be written down.
 #[cfg(feature = "cassettes")]
-pub(crate) fn scrub_all(text: &str) -> String {
+pub fn scrub_all(text: &str) -> String {
     let mut scrubbed = text.to_owned();
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy().to_ascii_uppercase();

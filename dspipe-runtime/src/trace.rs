@@ -5,13 +5,35 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::lm::{Money, Usage};
+use crate::lm::{LmError, LmName, Money, Reply, Request, Usage};
 use crate::read::Repair;
 
 /// Is told of every step when it ends. Called on the task that runs the step, so it should be quick.
 pub trait Observer: Send + Sync {
     /// A step has ended, well or not.
     fn step_ended(&self, report: &StepReport, error: Option<&Error>);
+
+    /// A step has asked its LM, which has replied or failed. A step asks again if the reply cannot be used.
+    fn asked(&self, exchange: &Exchange<'_>) {
+        let _ = exchange;
+    }
+}
+
+/// What a step asked its LM, and what came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The workflow's name.
+    pub workflow: &'static str,
+    /// The step's name.
+    pub step: &'static str,
+    /// The LM.
+    pub lm: &'a LmName,
+    /// What was asked.
+    pub request: &'a Request,
+    /// The reply, or why there is none.
+    pub reply: Result<&'a Reply, &'a LmError>,
+    /// Until the reply came, tries and the pauses between them included.
+    pub latency: Duration,
 }
 
 /// What a step took.

@@ -28,6 +28,8 @@ pub use file::Interaction;
 use lm::Recorded;
 pub use miss::Miss;
 
+pub use crate::secret::scrub_all;
+
 /// The environment variable that overrides the mode.
 const VARIABLE: &str = "DSPIPE_RECORD";
 

@@ -22,6 +22,17 @@ pub(super) struct Json {
     failed: bool,
 }
 
+/// Where a field was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// It is not there.
+    Nowhere,
+    /// It is the next one.
+    Here,
+    /// It was passed over; behind it, reading goes on at `back`.
+    Before { back: usize },
+}
+
 /// A key that was seen in an open object.
 #[derive(Debug)]
 struct Key {
@@ -330,22 +341,16 @@ impl Json {
         Some(is_wanted)
     }
 
-    /// Goes to the value of a field. `Some(None)`: there is none. `Some(Some(back))`: where to go on behind it,
-    /// if that is not where it ends.
+    /// Goes to the value of a field, if there is one.
     #[inline]
-    pub(super) fn field(
-        &mut self,
-        mark: usize,
-        name: &str,
-        ended: &mut bool,
-    ) -> Option<Option<Option<usize>>> {
+    pub(super) fn field(&mut self, mark: usize, name: &str, ended: &mut bool) -> Option<Place> {
         let text = &self.text;
         let known = self.keys[mark..]
             .iter_mut()
             .find(|key| key.value.is_some() && &text[key.name.clone()] == name);
         if let Some(at) = known.and_then(|key| key.value.take()) {
             let back = std::mem::replace(&mut self.at, at);
-            return Some(Some(Some(back)));
+            return Some(Place::Before { back });
         }
         while !*ended {
             if !self.more(b'}', self.keys.len() == mark)? {
@@ -353,11 +358,11 @@ impl Json {
                 break;
             }
             if self.seen(mark, name)? {
-                return Some(Some(None));
+                return Some(Place::Here);
             }
             self.pass()?;
         }
-        Some(None)
+        Some(Place::Nowhere)
     }
 
     #[inline]
@@ -418,9 +423,8 @@ impl Json {
             match self.more(b'}', self.keys.len() == mark) {
                 Some(false) => ended = true,
                 Some(true) => {
-                    if self.seen(mark, "").is_none() || self.pass().is_none() {
-                        self.failed = true;
-                    }
+                    let passed = self.seen(mark, "").and_then(|_| self.pass());
+                    self.failed |= passed.is_none();
                 }
                 None => {}
             }

@@ -375,7 +375,7 @@ pub(super) fn key_line(line: &str) -> Option<KeyLine<'_>> {
         behind(1)
     } else if after.starts_with("->") || after.starts_with("=>") {
         behind(2)
-    } else if bold && after.starts_with(['-', '–', '—']) && start[end..].contains(" ") {
+    } else if bold && after.starts_with(['-', '–', '—']) && start[end..].contains(' ') {
         behind(after.chars().next().map_or(0, char::len_utf8))
     } else if after.starts_with('→') {
         behind('→'.len_utf8())

@@ -232,8 +232,14 @@ impl Parser<'_> {
             .iter()
             .filter(|slip| slip.kind == RepairKind::Skipped)
             .filter_map(|slip| Some((slip.span.start, self.reply.get(slip.span.clone())?)));
+        // A key whose value is missing is no value.
+        let is_key = |text: &str| {
+            let after = text.strip_prefix('"').and_then(|text| text.split_once('"'));
+            after.is_some_and(|(_, after)| after.trim_start().starts_with(':'))
+        };
         let mut values = skipped.filter(|(_, text)| {
-            text.trim_start().starts_with(['{', '[', '"']) && !text.contains(':')
+            let text = text.trim_start();
+            text.starts_with(['{', '[', '"']) && !is_key(text)
         });
         let fallen = || {
             let after = self.reply.get(candidate.range.end..)?.trim_start();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{Errors, Kind, Segment};
-use super::json::Json;
+use super::json::{Json, Place};
 use super::{Checks, Read};
 
 /// A value that is to be read.
@@ -231,6 +231,12 @@ pub struct ObjectReader<'a> {
     errors: &'a mut Errors,
 }
 
+/// A field that was looked for.
+enum Found<T> {
+    Nothing,
+    Value(T),
+}
+
 #[derive(Debug)]
 enum Fields {
     Map(Map<String, Value>),
@@ -251,35 +257,36 @@ impl Drop for ObjectReader<'_> {
 }
 
 impl ObjectReader<'_> {
-    /// Reads a field; the outer `None` means that something is wrong, the inner one that it is not there.
+    /// Reads a field. `None` means that something is wrong with it.
     fn field<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(Reader<'_>) -> Option<T>,
-    ) -> Option<Option<T>> {
+    ) -> Option<Found<T>> {
         match &mut self.fields {
             Fields::Map(map) => match map.swap_remove(key) {
-                None => Some(None),
+                None => Some(Found::Nothing),
                 Some(value) => self
                     .errors
                     .within(Segment::Field(key), |errors| {
                         read(Reader::new(value, errors))
                     })
-                    .map(Some),
+                    .map(Found::Value),
             },
             Fields::Text { mark, ended } => {
                 let json = &mut self.errors.json;
                 if json.failed() {
                     return None;
                 }
-                let Some(back) = json.field(*mark, key, ended)? else {
-                    return Some(None);
-                };
+                let place = json.field(*mark, key, ended)?;
+                if let Place::Nowhere = place {
+                    return Some(Found::Nothing);
+                }
                 let value = read(Reader::of_text(self.errors))?;
-                if let Some(back) = back {
+                if let Place::Before { back } = place {
                     self.errors.json.go_to(back);
                 }
-                Some(Some(value))
+                Some(Found::Value(value))
             }
         }
     }
@@ -287,8 +294,8 @@ impl ObjectReader<'_> {
     /// A field that must be there.
     pub fn required<T: Read>(&mut self, key: &'static str) -> Option<T> {
         match self.field(key, T::read)? {
-            Some(value) => Some(value),
-            None => match self.fields {
+            Found::Value(value) => Some(value),
+            Found::Nothing => match self.fields {
                 Fields::Text { .. } => self.errors.json.fail(),
                 Fields::Map(_) => self.errors.within(Segment::Field(key), Errors::missing),
             },
@@ -297,7 +304,10 @@ impl ObjectReader<'_> {
 
     /// A field that may be absent or null. The outer `None` means that an error was recorded.
     pub fn optional<T: Read>(&mut self, key: &'static str) -> Option<Option<T>> {
-        self.field(key, Option::<T>::read).map(Option::flatten)
+        match self.field(key, Option::<T>::read)? {
+            Found::Value(value) => Some(value),
+            Found::Nothing => Some(None),
+        }
     }
 
     /// A field that is null where it is absent, if its type takes that.
@@ -307,7 +317,7 @@ impl ObjectReader<'_> {
         key: &'static str,
         read: impl Fn(Reader<'_>) -> Option<T>,
     ) -> Option<T> {
-        if let Some(value) = self.field(key, &read)? {
+        if let Found::Value(value) = self.field(key, &read)? {
             return Some(value);
         }
         read(Reader::new(Value::Null, &mut Errors::default()))

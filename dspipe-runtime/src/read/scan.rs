@@ -462,6 +462,13 @@ impl<'t> Scanner<'t> {
                     self.bump(c);
                     return Some(false);
                 }
+                Some('}') if window(self.text, self.at + 1).trim_start().starts_with(']') => {
+                    // One too many.
+                    let from = self.at;
+                    self.bump('}');
+                    self.note(Kind::Bracket, from);
+                    continue;
+                }
                 Some('}') if self.objects > 0 && goes_on(&self.rest()[1..]) => {
                     // The wrong bracket: another key of the object around the list follows.
                     let from = self.at;

@@ -71,7 +71,9 @@ impl<'t> Scanner<'t> {
             // `""key""`
             if rest.starts_with("\"\"") && rest[2..].starts_with(|c: char| c.is_alphanumeric()) {
                 let window = window(self.text, start + 2);
-                if let Some(end) = window.find("\"\"") {
+                if let Some(end) = window.find('"')
+                    && window[end..].starts_with("\"\"")
+                {
                     let text = window[..end].to_owned();
                     self.at = start + 2 + end + 2;
                     self.note(Kind::Quotes, start);
@@ -123,7 +125,7 @@ impl<'t> Scanner<'t> {
                 self.escape(&mut text);
             } else if closes(c, close) {
                 self.bump(c);
-                if self.strict || self.is_closing(close, place, open) {
+                if self.strict || self.is_closing(close, place, open, marks % 2 == 1) {
                     if marks == 1 && last.is_some_and(|(first, _)| first == 0) && text.len() > 1 {
                         // `""value"`: one mark too many.
                         text.remove(0);
@@ -134,11 +136,11 @@ impl<'t> Scanner<'t> {
                         cut: false,
                     };
                 }
-                if marks % 2 == 0 && self.rest().starts_with(c) && !closes_twice(c) {
+                if marks.is_multiple_of(2) && self.rest().starts_with(c) && !closes_twice(c) {
                     // `"text""`: one mark too many.
                     let back = self.at;
                     self.bump(c);
-                    if self.is_closing(close, place, open) {
+                    if self.is_closing(close, place, open, false) {
                         self.note(Kind::Quotes, back);
                         return Text {
                             text,
@@ -221,8 +223,9 @@ impl<'t> Scanner<'t> {
         &rest[..end]
     }
 
-    /// Whether the mark that was just passed ends the text: what follows is what follows a text here.
-    fn is_closing(&self, close: char, place: Place, open: usize) -> bool {
+    /// Whether the mark that was just passed ends the text: what follows is what follows a text here. `paired` tells
+    /// whether it closes one inside the text.
+    fn is_closing(&self, close: char, place: Place, open: usize, paired: bool) -> bool {
         let window = window(self.text, self.at);
         self.shared.step(1);
         let after = skip_comments(window, true);
@@ -265,6 +268,7 @@ impl<'t> Scanner<'t> {
                     Some(c) if closing(c).is_some() => {
                         c != '\'' && c != '’' || close == '\'' || close == '’'
                     }
+                    Some(c) if !paired && open == 0 && c.is_alphanumeric() => true,
                     Some(_) => ["true", "false", "null", "None", "True", "False"]
                         .iter()
                         .any(|word| after.starts_with(word)),
@@ -320,10 +324,11 @@ impl<'t> Scanner<'t> {
     /// Whether a whole text in quotation marks stands at a position of a list.
     fn is_whole_text(&self, at: usize) -> bool {
         let inside = || {
-            let (_, after) = window(self.text, at)
-                .strip_prefix('"')?
-                .split_once(['"', '\n'])?;
-            Some(after.trim_start().starts_with([',', ']']))
+            let text = window(self.text, at).strip_prefix('"')?;
+            let is_mark =
+                |at: &usize| text[*at..].starts_with(['"', '\n']) && !text[..*at].ends_with('\\');
+            let end = text.char_indices().map(|(at, _)| at).find(is_mark)?;
+            Some(text[end + 1..].trim_start().starts_with([',', ']']))
         };
         inside().unwrap_or(false)
     }
@@ -684,6 +689,15 @@ impl<'t> Scanner<'t> {
                     };
                 }
                 Some('\\') => self.escape(&mut key),
+                Some(c)
+                    if closes(c, close)
+                        && let Some((length, back)) = unsure
+                        && self.keys.knows(&key[..length])
+                        && !self.keys.knows(&key) =>
+                {
+                    // `"key: 7}, {"other": 8`
+                    return self.left_open(key, length, back, start);
+                }
                 Some(c) if closes(c, close) => {
                     self.bump(c);
                     let mut after = skip_comments(window(self.text, self.at), true);
@@ -695,7 +709,7 @@ impl<'t> Scanner<'t> {
                         let from = self.at;
                         self.bump('"');
                         self.note(Kind::Quotes, from);
-                        after = &after[1..].trim_start();
+                        after = after[1..].trim_start();
                     }
                     if after.starts_with([':', '=', '：']) || after.starts_with("->") {
                         return Some(key);

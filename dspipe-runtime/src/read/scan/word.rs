@@ -73,7 +73,7 @@ impl Scanner<'_> {
                 ']' => self.lists > 0 || place == Place::Top,
                 ',' | '，' => match place {
                     Place::Object => self.ends_at_comma(start, c),
-                    _ => open == 0,
+                    _ => open == 0 && !self.closes_later(c),
                 },
                 '\n' => self.ends_at_line(place),
                 '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
@@ -91,6 +91,25 @@ impl Scanner<'_> {
             before = c;
             self.bump(c);
         }
+    }
+
+    /// Whether a mark follows that closes a text and was never opened: then the comma is a part of the text.
+    fn closes_later(&self, comma: char) -> bool {
+        let window = window(self.text, self.at + comma.len_utf8());
+        let mut before = ' ';
+        for (at, c) in window.char_indices() {
+            if c == '"' && before != '\\' {
+                let after = window[at + 1..].trim_start();
+                return !before.is_whitespace()
+                    && !matches!(before, ',' | '[')
+                    && after.starts_with([',', ']']);
+            }
+            if matches!(c, '[' | ']' | '{' | '}' | '\n') {
+                return false;
+            }
+            before = c;
+        }
+        false
     }
 
     /// Whether a comma here ends the value: a key follows, or the end.
@@ -170,14 +189,21 @@ fn classify(raw: &str, is_last: bool) -> (NodeKind, Option<Kind>) {
     // `text"`: the first mark is missing.
     let mut text = raw;
     let last = raw.chars().next_back();
+    let mut unescaped = None;
     if let Some(mark) = last.filter(|c| closing(*c).is_some())
-        && raw.matches(mark).count() == 1
+        && raw.matches(mark).count()
+            - raw
+                .matches("\\\"")
+                .count()
+                .min(raw.matches(mark).count() - 1)
+            == 1
         && mark != '\''
     {
         text = raw[..raw.len() - mark.len_utf8()].trim_end();
+        unescaped = serde_json::from_str::<String>(&format!("\"{text}\"")).ok();
     }
     let text = Text {
-        text: text.to_owned(),
+        text: unescaped.unwrap_or_else(|| text.to_owned()),
         form: Form::Bare,
         cut: is_last,
     };
