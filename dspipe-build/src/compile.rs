@@ -38,6 +38,8 @@ pub struct Workflow {
     pub(crate) files: Vec<PathBuf>,
     /// The generated types, as overrides name them.
     pub(crate) types: Vec<String>,
+    /// The names of the steps, as written and as modules.
+    pub(crate) steps: Vec<(String, String)>,
 }
 
 impl Compilation {
@@ -144,6 +146,13 @@ impl Workflow {
     /// The name of the generated module, raw (`r#…`) where it is a keyword.
     pub fn module(&self) -> &str {
         &self.module
+    }
+
+    /// The steps that could be read: their names in the file, and those of their modules.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.steps
+            .iter()
+            .map(|(name, module)| (name.as_str(), module.as_str()))
     }
 
     /// How many errors the file has.
@@ -295,6 +304,7 @@ impl Front {
                 diagnostics: diagnostics.into_sorted(),
                 files: asked,
                 types: Vec::new(),
+                steps: Vec::new(),
             };
         };
         if config.warnings_as_errors {
@@ -306,9 +316,18 @@ impl Front {
             type_prefix: &config.type_prefix,
             overrides: &config.overrides,
         };
+        let items = match &config.only_step {
+            None => Some(emit::workflow(&workflow, options)),
+            Some(name) => {
+                let step = workflow.steps.iter().position(|s| s.name.text == *name);
+                step.map(|step| emit::step(&workflow, step, options))
+            }
+        };
+        let names = workflow.steps.iter().map(|step| &step.name);
         Workflow {
-            items: Some(emit::workflow(&workflow, options)),
+            items,
             types: emit::type_paths(&workflow, &config.type_prefix),
+            steps: names.map(|n| (n.text.clone(), n.ident.clone())).collect(),
             files: asked,
             module: workflow.name.ident,
             path,
@@ -360,6 +379,7 @@ pub(crate) fn unreadable(sources: &mut Sources, path: &str, problem: &str) -> Wo
         diagnostics: diagnostics.into_sorted(),
         files: Vec::new(),
         types: Vec::new(),
+        steps: Vec::new(),
     }
 }
 

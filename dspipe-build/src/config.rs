@@ -22,6 +22,7 @@ use crate::{cargo, emitted, files};
 pub struct Config {
     pub(crate) directories: Vec<PathBuf>,
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) only_step: Option<String>,
     pub(crate) globs: Vec<String>,
     pub(crate) runtime: String,
     pub(crate) warnings_as_errors: bool,
@@ -42,6 +43,7 @@ impl Config {
         Self {
             directories: Vec::new(),
             files: Vec::new(),
+            only_step: None,
             globs: Vec::new(),
             runtime: "::dspipe_runtime".to_owned(),
             warnings_as_errors: false,
@@ -61,6 +63,14 @@ impl Config {
     /// Compiles one file, given relative to the package.
     pub fn workflow(&mut self, file: impl AsRef<Path>) -> &mut Self {
         self.files.push(file.as_ref().to_owned());
+        self
+    }
+
+    /// Generates of each workflow only what one step needs: nothing, where there is no such step. For the
+    /// macro.
+    #[doc(hidden)]
+    pub fn only_step(&mut self, name: impl Into<String>) -> &mut Self {
+        self.only_step = Some(name.into());
         self
     }
 
@@ -125,6 +135,10 @@ impl Config {
     /// `**` for any number of parts. A pattern that matches no type is an error, as
     /// with the other methods that take one. Traits that a type derives anyway are
     /// left out.
+    ///
+    /// `JsonSchema` (of schemars) is written out for outputs of steps and the types of
+    /// fields, as their replies are described to LMs. With it, they can be fields of a
+    /// struct with `#[dspy_signature]`; the runtime needs its feature `structs`.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), dspipe_build::Error> {

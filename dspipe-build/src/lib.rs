@@ -47,6 +47,22 @@ mod template;
 mod ty;
 mod yaml;
 
+/// What `dspipe-macros` shares with the compiler. Not for use by hand.
+#[doc(hidden)]
+pub mod shared {
+    use crate::{check, diag};
+
+    /// The known name that `written` is probably a slip of.
+    pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        diag::nearest(written, known)
+    }
+
+    /// Whether a text names an LM as `provider/model`.
+    pub fn is_lm_name(text: &str) -> bool {
+        check::is_lm_name(text)
+    }
+}
+
 use std::path::Path;
 
 pub use compile::{Compilation, Workflow};

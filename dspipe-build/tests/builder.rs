@@ -48,6 +48,22 @@ fn code(config: &Config, base: &Path) -> String {
 }
 
 #[test]
+fn schemas_are_written_out_where_they_are_asked_for() {
+    let package = package();
+    let mut config = Config::new();
+    config
+        .glob("flows/**/*.yaml")
+        .derive("triage::sort::*", "schemars::JsonSchema");
+    let code = code(&config, package.path());
+    assert_eq!(code.matches("JsonSchema").count(), 0, "{code}");
+    assert_eq!(code.matches("json_schema!(").count(), 2, "{code}");
+    assert!(
+        code.contains(r##"json_schema!(Kind, r#"{"type":"string","enum":["a","b"]}"#)"##),
+        "{code}"
+    );
+}
+
+#[test]
 fn types_are_changed_by_path() {
     let package = package();
     let mut config = Config::new();

@@ -18,12 +18,16 @@ pub use serde::de::{Deserialize, Deserializer};
 pub use serde::ser::{Serialize, SerializeStruct, Serializer};
 pub use serde_json::{Map, Value};
 
+#[doc(hidden)]
+pub use crate::__json_schema as json_schema;
 pub use crate::error::Error;
 pub use crate::expr;
 pub use crate::read::{Read, Reader};
 pub use crate::runner::Runner;
 pub use crate::signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, WorkflowDef};
 pub use crate::slot::Slot;
+#[cfg(feature = "structs")]
+pub use crate::structs;
 
 /// A value as prompts and templates show it: texts as they are, everything else as compact JSON.
 pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
@@ -41,4 +45,44 @@ pub fn text<T: Serialize + ?Sized>(value: &T) -> String {
 pub fn deserialize<'de, T: Read, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let value = Value::deserialize(deserializer)?;
     crate::read::read_value(value).map_err(serde::de::Error::custom)
+}
+
+/// `JsonSchema` for a generated type, from the JSON of its schema.
+#[cfg(feature = "structs")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __json_schema {
+    ($name:ident, $schema:literal $(,)?) => {
+        impl $crate::structs::schemars::JsonSchema for $name {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                ::std::borrow::Cow::Borrowed(::core::stringify!($name))
+            }
+
+            fn schema_id() -> ::std::borrow::Cow<'static, str> {
+                ::std::borrow::Cow::Borrowed(::core::concat!(
+                    ::core::module_path!(),
+                    "::",
+                    ::core::stringify!($name)
+                ))
+            }
+
+            fn json_schema(
+                generator: &mut $crate::structs::schemars::SchemaGenerator,
+            ) -> $crate::structs::schemars::Schema {
+                $crate::structs::parsed($schema, generator)
+            }
+        }
+    };
+}
+
+/// `JsonSchema` for a generated type, from the JSON of its schema.
+#[cfg(not(feature = "structs"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __json_schema {
+    ($name:ident, $schema:literal $(,)?) => {
+        ::core::compile_error!(
+            "to derive `JsonSchema` for generated types, turn on the feature `structs` of dspipe-runtime"
+        );
+    };
 }

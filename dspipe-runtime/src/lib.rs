@@ -37,6 +37,7 @@
 //! - `http` (default): LMs behind HTTP endpoints.
 //! - `local` (default): the embedded model. Implies `http`.
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
+//! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros`.
 
 #[cfg(feature = "cassettes")]
 pub mod cassette;
@@ -54,6 +55,9 @@ mod runner;
 mod secret;
 mod signature;
 mod slot;
+#[cfg(feature = "structs")]
+#[doc(hidden)]
+pub mod structs;
 mod trace;
 
 #[cfg(feature = "macros")]

@@ -171,7 +171,7 @@ impl LocalRunner {
     }
 
     async fn observed<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
-        let def = S::DEF;
+        let def = S::def();
         let started = Instant::now();
         let mut call = Call {
             runner: self,

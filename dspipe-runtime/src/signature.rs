@@ -8,14 +8,21 @@ use crate::runner::Runner;
 
 /// A step as a type: what goes in, what comes out, and how it is asked for.
 ///
-/// The compiler implements it for the type `Step` in each step's module.
+/// The compiler implements it for the type `Step` in each step's module, and `#[dspy_signature]` for the
+/// struct that it stands on.
 pub trait Signature {
     /// What the step takes. It serializes to an object with one key per input field.
     type Input: Serialize + Send + Sync;
     /// What the step gives.
     type Output: Read + Send;
-    /// What is known about the step.
+    /// What is known about the step when it is compiled.
     const DEF: &'static SignatureDef;
+
+    /// All that is known about the step. For a signature with types that dspipe did not generate, that is
+    /// [`DEF`](Self::DEF) with what their schemas say, which only a running program can tell.
+    fn def() -> &'static SignatureDef {
+        Self::DEF
+    }
 }
 
 /// A workflow as a type, for code that runs any of them.

@@ -58,7 +58,7 @@ fn check(name: &str, dependencies: &str, files: &[(&str, &str)]) {
     assert!(output.status.success() && said.is_empty(), "{name}: {said}");
 }
 
-const RUNTIME: &str = "dspipe-runtime = { path = 'WORKSPACE/dspipe-runtime', default-features = false, features = ['macros'] }";
+const RUNTIME: &str = "dspipe-runtime = { path = 'WORKSPACE/dspipe-runtime', default-features = false, features = ['structs'] }";
 
 const BUILD: &str =
     "fn main() -> Result<(), dspipe_build::Error> {\n    dspipe_build::compile(\"workflows\")\n}\n";
@@ -73,13 +73,40 @@ pub fn start() -> impl ::core::marker::Send {
 }
 ";
 
+/// Under `#[dspy_signature]`: a struct, and where its parts are used.
+const STRUCT: &str = r#"
+/// Say how urgent this is.
+#[derive(::core::clone::Clone)]
+pub struct Triage {
+    #[input]
+    pub text: ::std::string::String,
+    #[input]
+    pub r#type: ::core::option::Option<i64>,
+    #[output]
+    #[schemars(range(min = 1, max = 5))]
+    pub urgency: u8,
+    #[output]
+    #[serde(rename = "self")]
+    pub reasons: ::std::vec::Vec<::std::string::String>,
+}
+
+pub fn triage() -> impl ::core::marker::Send {
+    let input = TriageInput {
+        text: ::std::string::String::new(),
+        r#type: ::core::option::Option::None,
+    };
+    Triage::run(::core::clone::Clone::clone(&input))
+}
+"#;
+
 #[test]
 fn without_a_prelude() {
     let lib = format!(
         "#![no_implicit_prelude]\n#![deny(warnings)]\n\npub mod workflows {{\n    \
          ::dspipe_runtime::include_workflows!();\n}}\n\n\
          #[::dspipe_runtime::dspy_signature(workflow = \"workflows/everything.yaml\")]\n\
-         pub mod in_place {{}}\n{USE}"
+         pub mod in_place {{}}\n{USE}\n#[::dspipe_runtime::dspy_signature(workflow = \"workflows/everything.yaml\", step = \"left\")]\n\
+         pub mod left {{}}\n#[::dspipe_runtime::dspy_signature]{STRUCT}"
     );
     check(
         "no-prelude",
@@ -100,7 +127,8 @@ fn with_the_runtime_under_another_name() {
     let lib = format!(
         "#![deny(warnings)]\n\npub mod workflows {{\n    engine::include_workflows!();\n}}\n\n\
          #[engine::dspy_signature(workflow = \"workflows/everything.yaml\", runtime = \"::engine\")]\n\
-         pub mod in_place {{}}\n{USE}"
+         pub mod in_place {{}}\n{USE}\n#[engine::dspy_signature(workflow = \"workflows/everything.yaml\", step = \"left\", runtime = \"::engine\")]\n\
+         pub mod left {{}}\n#[engine::dspy_signature(runtime = \"::engine\")]{STRUCT}"
     );
     let engine = RUNTIME.replace(
         "dspipe-runtime = {",
@@ -125,7 +153,8 @@ fn through_a_re_export() {
     let lib = format!(
         "#![deny(warnings)]\n\npub mod workflows {{\n    facade::dspipe::include_workflows!();\n}}\n\n\
          #[facade::dspipe::dspy_signature(\n    workflow = \"workflows/everything.yaml\",\n    \
-         runtime = \"::facade::dspipe\"\n)]\npub mod in_place {{}}\n{USE}"
+         runtime = \"::facade::dspipe\"\n)]\npub mod in_place {{}}\n{USE}\n\
+         #[facade::dspipe::dspy_signature(runtime = \"::facade::dspipe\")]{STRUCT}"
     );
     let facade = format!(
         "[package]\nname = \"facade\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[dependencies]\n{RUNTIME}\n"

@@ -1,6 +1,12 @@
 //! `#[dspy_signature]` gives what the build script gives.
 
-use dspipe_runtime::dspy_signature;
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::sync::Arc;
+
+use dspipe_runtime::lm::{Api, HttpLm};
+use dspipe_runtime::{LmName, Lms, LocalRunner, dspy_signature};
+use dspipe_tests::server::{Answer, Server};
 use dspipe_tests::workflows;
 
 /// The workflow that the build script compiles, too.
@@ -27,5 +33,37 @@ fn both_ways_make_the_same_types() {
         error.unwrap_err().to_string(),
         "`self` is missing; `Type` must be one of \"a b\", \"A-C!\", \"3d\", \"self\", but is \"4d\"; \
          `ratio` must be at most 1, but is 2"
+    );
+}
+
+/// A step that takes what another one gives.
+#[dspy_signature(workflow = "workflows/everything.yaml", step = "left")]
+pub mod left_only {}
+
+#[tokio::test]
+async fn a_step_runs_without_its_workflow() {
+    let server = Server::start(|_, request| {
+        assert_eq!(request.step(), "left");
+        Answer::reply(r#"{"count":2}"#)
+    })
+    .await
+    .unwrap();
+    let name: LmName = "scripted/a-model".parse().unwrap();
+    let lm = HttpLm::new(name.clone(), Api::OpenAiChat, &server.url(), None).unwrap();
+    let runner = LocalRunner::new()
+        .with_lm(name)
+        .with_lms(Lms::new().with(Arc::new(lm)));
+    // The types of other steps that it needs are where they are in the whole.
+    let item = left_only::r#match::ResultPartsItem {
+        text: "a".to_owned(),
+        weight: 1.0,
+        tags: Vec::new(),
+    };
+    let input = left_only::Input { part: vec![item] };
+    let output: left_only::left::Output = left_only::run_with(&runner, input).await.unwrap();
+    assert_eq!(output, left_only::Output { count: 2 });
+    assert_eq!(
+        left_only::SIGNATURE,
+        *workflows::every_thing::WORKFLOW.steps[1]
     );
 }

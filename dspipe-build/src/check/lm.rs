@@ -1,7 +1,6 @@
 //! Which LM a step calls.
 
 use crate::diag::{Code, Diagnostics};
-use crate::source::Spanned;
 use crate::spec::{Lm, Step, StepType, Workflow};
 
 /// The LM of a step type when no `lm` is written.
@@ -36,10 +35,9 @@ pub(super) fn name(
     let step_type = step.step_type.as_ref()?;
     let own = step.lm.name.as_ref();
     // A workflow-wide `lm` is for the steps that do not name a provider in their type.
-    let inherited =
-        workflow.lm.name.as_ref().filter(|lm| {
-            provider(step_type.value).is_none_or(|p| split(lm).is_some_and(|s| s.0 == p))
-        });
+    let inherited = workflow.lm.name.as_ref().filter(|lm| {
+        provider(step_type.value).is_none_or(|p| split(&lm.value).is_some_and(|s| s.0 == p))
+    });
     let written = own.or(inherited);
     let Some(lm) = written else {
         if step_type.value == StepType::Ollama {
@@ -53,7 +51,7 @@ pub(super) fn name(
         }
         return default_name(step_type.value).map(str::to_owned);
     };
-    let Some((found, _)) = split(lm) else {
+    let Some((found, _)) = split(&lm.value) else {
         diagnostics
             .error(
                 Code::InvalidLm,
@@ -85,14 +83,19 @@ pub(super) fn name(
 }
 
 /// Provider and model, by the rule that the runtime has for names of LMs.
-fn split(lm: &Spanned<String>) -> Option<(&str, &str)> {
+fn split(lm: &str) -> Option<(&str, &str)> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    lm.value.split_once('/').filter(|(provider, model)| {
+    lm.split_once('/').filter(|(provider, model)| {
         !provider.is_empty()
             && provider.chars().all(plain)
             && !model.is_empty()
             && !model.contains(|c: char| c.is_whitespace() || c.is_control())
     })
+}
+
+/// Whether a text names an LM as `provider/model`.
+pub(crate) fn is_name(lm: &str) -> bool {
+    split(lm).is_some()
 }
 
 /// The values that no LM takes.

@@ -26,6 +26,7 @@ mod templates;
 mod types;
 mod values;
 
+pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::module_name;
 
 use crate::data::DataFiles;

@@ -3,6 +3,7 @@
 mod doc;
 mod expr;
 mod metadata;
+mod one_step;
 mod printer;
 mod run;
 mod schema;
@@ -11,10 +12,14 @@ mod types;
 use std::cell::Cell;
 use std::collections::HashMap;
 
+pub(crate) use one_step::step;
 pub(crate) use printer::{Printer, is_balanced};
 
 use crate::ir::{Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
 use crate::overrides::{Change, Override};
+
+/// The trait that is written out where it is to be derived.
+const SCHEMA_TRAIT: &str = "JsonSchema";
 
 /// What the emitter needs to know besides the workflow.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +35,7 @@ pub(crate) struct Options<'a> {
 
 /// The items of a workflow's module.
 pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
-    let emitter = Emitter {
-        workflow,
-        options,
-        types: by_home(workflow),
-        calls_helpers: Cell::new(false),
-    };
+    let emitter = Emitter::new(workflow, options);
     // What a step takes as a rule.
     let mut out = Printer::with_capacity((workflow.steps.len() + 1) * 10_000);
     emitter.prelude(&mut out);
@@ -100,6 +100,17 @@ struct Emitter<'a> {
     calls_helpers: Cell<bool>,
 }
 
+impl<'a> Emitter<'a> {
+    fn new(workflow: &'a Workflow, options: Options<'a>) -> Self {
+        Self {
+            workflow,
+            options,
+            types: by_home(workflow),
+            calls_helpers: Cell::new(false),
+        }
+    }
+}
+
 impl Emitter<'_> {
     /// One import: everything else in a module is then named by one word. The names
     /// are reserved in `check`, so no generated type can hide one.
@@ -127,6 +138,10 @@ impl Emitter<'_> {
         types::record(self, &takes, inputs, out);
         let gives = head("Output", format!("What `{name}` gives."));
         types::record(self, &gives, step.outputs.iter(), out);
+        if self.has_schema(scope, &gives.name) {
+            let schema = schema::of_fields(self.workflow, step.outputs.iter());
+            types::json_schema(self, &gives.name, &schema, out);
+        }
         self.definitions(scope, out);
         out.close("}");
     }
@@ -206,6 +221,7 @@ impl Emitter<'_> {
         }
         let path = type_path(self.workflow, scope, name);
         let mut seen: Vec<String> = derived.split(", ").map(str::to_owned).collect();
+        seen.push(SCHEMA_TRAIT.to_owned());
         let mut traits: Vec<&str> = Vec::new();
         let mut attributes = Vec::new();
         for change in self.options.overrides.iter().filter(|c| c.is_for(&path)) {
@@ -227,6 +243,19 @@ impl Emitter<'_> {
             attributes.insert(0, format!("#[derive({})]", traits.join(", ")));
         }
         attributes
+    }
+
+    /// Whether a type is asked to have a schema of its own.
+    fn has_schema(&self, scope: Scope, name: &str) -> bool {
+        let path = || type_path(self.workflow, scope, name);
+        let mut changes = self.options.overrides.iter();
+        changes.any(|change| match &change.change {
+            Change::Derive(wanted) => {
+                let mut traits = wanted.iter().map(|name| name.rsplit("::").next());
+                traits.any(|name| name == Some(SCHEMA_TRAIT)) && change.is_for(&path())
+            }
+            _ => false,
+        })
     }
 
     /// Whether values of a type are copied rather than cloned.

@@ -11,24 +11,22 @@ pub(super) fn of_fields<'f>(
     workflow: &Workflow,
     fields: impl Iterator<Item = &'f Field> + Clone,
 ) -> String {
-    let mut writer = Writer {
-        workflow,
-        definitions: Vec::new(),
-        open: Vec::new(),
-    };
+    let mut writer = Writer::new(workflow);
     let mut json = String::with_capacity(500);
     writer.object(fields, &mut json);
-    if !writer.definitions.is_empty() {
-        key("$defs", &mut json);
-        json.push('{');
-        for (name, definition) in &writer.definitions {
-            key(name, &mut json);
-            json.push_str(definition);
-        }
-        json.push('}');
+    writer.finish(json)
+}
+
+/// The schema of a named type, on one line.
+pub(super) fn of_definition(workflow: &Workflow, def: &TypeDef) -> String {
+    let mut writer = Writer::new(workflow);
+    let mut json = String::new();
+    let meaning = writer.definition(def, &mut json);
+    if !meaning.is_empty() {
+        key("description", &mut json);
+        quoted(&meaning, &mut json);
     }
-    json.push('}');
-    json
+    writer.finish(json)
 }
 
 /// Types are written where they are used, but for those that contain themselves.
@@ -42,6 +40,29 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    fn new(workflow: &'a Workflow) -> Self {
+        Self {
+            workflow,
+            definitions: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Closes the schema, with the definitions that it refers to.
+    fn finish(self, mut json: String) -> String {
+        if !self.definitions.is_empty() {
+            key("$defs", &mut json);
+            json.push('{');
+            for (name, definition) in &self.definitions {
+                key(name, &mut json);
+                json.push_str(definition);
+            }
+            json.push('}');
+        }
+        json.push('}');
+        json
+    }
+
     fn object<'f>(&mut self, fields: impl Iterator<Item = &'f Field> + Clone, json: &mut String) {
         json.push_str("{\"type\":\"object\",\"properties\":{");
         for field in fields.clone() {
@@ -129,7 +150,7 @@ impl<'a> Writer<'a> {
         String::new()
     }
 
-    fn definition(&mut self, def: &'a TypeDef, json: &mut String) -> String {
+    fn definition(&mut self, def: &TypeDef, json: &mut String) -> String {
         match &def.kind {
             TypeDefKind::Struct(fields) => self.object(fields.iter(), json),
             TypeDefKind::Enum(values) => {

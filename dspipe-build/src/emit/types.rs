@@ -4,7 +4,7 @@
 //! serde's derives, and the reader reports every bad field of a reply, not the first.
 
 use super::printer::{Printer, float, string};
-use super::{Emitter, Scope, doc};
+use super::{Emitter, Scope, doc, schema};
 use crate::ir::{Alternative, Bounds, Field, Name, Type, TypeDef, TypeDefKind, TypeKind, Variant};
 
 /// What is derived for every struct and every enum, and need not be asked for.
@@ -73,6 +73,21 @@ pub(super) fn definition(emitter: &Emitter<'_>, scope: Scope, def: &TypeDef, out
         TypeDefKind::Enum(values) => enumeration(emitter, &head, values, out),
         TypeDefKind::Union(all) => union(emitter, &head, all, out),
     }
+    if emitter.has_schema(scope, &head.name) {
+        let schema = schema::of_definition(emitter.workflow, def);
+        json_schema(emitter, &head.name, &schema, out);
+    }
+}
+
+/// `JsonSchema`, for a type that is asked to have it. A derive would know nothing of the
+/// names that its parts have in JSON.
+pub(super) fn json_schema(emitter: &Emitter<'_>, name: &str, schema: &str, out: &mut Printer) {
+    out.blank();
+    out.flow(format_args!(
+        "{}::generated::json_schema!({name}, {});",
+        emitter.options.runtime,
+        string(schema)
+    ));
 }
 
 /// A struct of fields.

@@ -223,6 +223,11 @@ pub enum FieldErrorKind {
         /// How many it has.
         found: usize,
     },
+    /// The type's own implementation of `Deserialize` refuses it.
+    Refused {
+        /// What it said.
+        reason: String,
+    },
 }
 
 impl fmt::Display for FieldErrorKind {
@@ -298,6 +303,7 @@ impl fmt::Display for FieldErrorKind {
             Self::TooManyEntries { limit, found } => {
                 write!(f, "must have at most {limit} entries, but has {found}")
             }
+            Self::Refused { reason } => write!(f, "cannot be taken: {reason}"),
         }
     }
 }

@@ -6,6 +6,8 @@
 mod candidates;
 mod checks;
 mod coerce;
+#[cfg(feature = "structs")]
+mod deserialize;
 mod embedded;
 mod error;
 mod fold;
@@ -25,6 +27,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 pub use checks::{Checks, Number};
+#[cfg(feature = "structs")]
+pub(crate) use deserialize::deserialize;
 pub use error::{FieldError, FieldErrorKind, ReadError};
 pub use parse::{Parsed, Strictness, parse};
 pub use reader::{Alternative, ObjectReader, Reader};

@@ -73,6 +73,16 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// As [`object`](Self::object), but not out of a text: a reply is then read by its schema, which holds it to
+    /// the limits that types of the user's have only there.
+    #[cfg(feature = "structs")]
+    pub(crate) fn object_of_value(self) -> Option<ObjectReader<'a>> {
+        match &self.value {
+            Some(_) => self.object(),
+            None => self.errors.json.fail(),
+        }
+    }
+
     /// The value as one of a fixed set of strings.
     pub fn one_of<T: Copy>(self, choices: &[(&'static str, T)]) -> Option<T> {
         let Some(value) = self.value else {
@@ -298,6 +308,20 @@ impl ObjectReader<'_> {
             Found::Value(value) => Some(value),
             Found::Nothing => Some(None),
         }
+    }
+
+    /// A field that is null where it is absent, if its type takes that.
+    #[cfg(feature = "structs")]
+    pub(crate) fn or_null<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(Reader<'_>) -> Option<T>,
+    ) -> Option<T> {
+        if let Found::Value(value) = self.field(key, &read)? {
+            return Some(value);
+        }
+        read(Reader::new(Value::Null, &mut Errors::default()))
+            .or_else(|| self.errors.within(Segment::Field(key), Errors::missing))
     }
 
     /// A field for which a default stands where it is absent or null; `default` is JSON.

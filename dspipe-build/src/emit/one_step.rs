@@ -1,0 +1,72 @@
+//! One step of a workflow, without the others.
+
+use super::{Emitter, Options, Printer, Scope};
+use crate::ir::{Home, Type, TypeDef, TypeDefKind, TypeKind, Workflow};
+
+/// The items of a workflow's module that one step needs: its own, and from other modules the types that
+/// its fields have.
+pub(crate) fn step(workflow: &Workflow, index: usize, options: Options<'_>) -> String {
+    let emitter = Emitter::new(workflow, options);
+    let mut out = Printer::with_capacity(10_000);
+    emitter.prelude(&mut out);
+    for home in homes(&emitter, index) {
+        match home {
+            Home::Workflow => emitter.definitions(Scope::Workflow, &mut out),
+            Home::Step(step) if step == index => {
+                emitter.step(step, &workflow.steps[step], &mut out);
+            }
+            Home::Step(step) => {
+                let name = &workflow.steps[step].name;
+                out.blank();
+                out.line(format_args!("/// The types of step `{}`.", name.text));
+                out.open(format_args!("pub mod {} {{", name.ident));
+                emitter.prelude(&mut out);
+                emitter.definitions(Scope::Step(step), &mut out);
+                out.close("}");
+            }
+        }
+    }
+    out.into_text()
+}
+
+/// The step's own module, and those that it needs types of.
+fn homes(emitter: &Emitter<'_>, index: usize) -> Vec<Home> {
+    let step = &emitter.workflow.steps[index];
+    let mut homes = vec![Home::Step(index)];
+    let inputs = step.inputs.iter().map(|input| &input.field.ty);
+    for ty in inputs.chain(step.outputs.iter().map(|output| &output.ty)) {
+        add(emitter.workflow, ty, &mut homes);
+    }
+    let mut done = 0;
+    while let Some(home) = homes.get(done).copied() {
+        for def in emitter.types.get(&home).into_iter().flatten() {
+            parts(def).for_each(|ty| add(emitter.workflow, ty, &mut homes));
+        }
+        done += 1;
+    }
+    homes
+}
+
+fn add(workflow: &Workflow, ty: &Type, homes: &mut Vec<Home>) {
+    match &ty.kind {
+        TypeKind::List(inner) | TypeKind::Map(inner) | TypeKind::Optional(inner) => {
+            add(workflow, inner, homes);
+        }
+        TypeKind::Struct(reference) | TypeKind::Enum(reference) | TypeKind::Union(reference) => {
+            let home = workflow.type_def(*reference).home;
+            if !homes.contains(&home) {
+                homes.push(home);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The types that a type is made of.
+fn parts(def: &TypeDef) -> Box<dyn Iterator<Item = &Type> + '_> {
+    match &def.kind {
+        TypeDefKind::Struct(fields) => Box::new(fields.iter().map(|field| &field.ty)),
+        TypeDefKind::Enum(_) => Box::new(std::iter::empty()),
+        TypeDefKind::Union(all) => Box::new(all.iter().map(|one| &one.ty)),
+    }
+}
