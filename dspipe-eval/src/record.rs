@@ -128,7 +128,7 @@ mod tests {
             }],
             outputs: &[],
             input_schema: "{}",
-            output_schema: "{}",
+            output_schema: r#"{"type":"object","properties":{"kind":{"enum":["a"]}},"required":["kind"]}"#,
             demos: &[],
             optimized: &[],
             lm: Some("openai/big"),

@@ -21,9 +21,11 @@
 
 mod collection;
 mod declared;
+mod form;
 mod function;
 mod json;
 mod judge;
+mod options;
 mod parse;
 mod score;
 mod text;
@@ -35,11 +37,10 @@ use dspipe_runtime::lm::BoxFuture;
 use serde_json::Value;
 
 pub use collection::{ListF1, SetF1};
-pub use declared::{
-    Contains, Declared, Length, LengthUnit, Numeric, OneOf, Ramp, Schema, Weighted,
-};
+pub use declared::{Declared, Weighted};
 pub use function::{IntoScore, from_fn};
 pub use judge::Judge;
+pub use options::{Contains, Length, LengthUnit, Numeric, OneOf, Ramp, Schema};
 pub use parse::{Registry, SpecError, SpecErrors};
 pub(crate) use parse::{parse, suggestion};
 pub use score::{Part, Score};

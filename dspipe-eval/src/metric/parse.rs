@@ -5,17 +5,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use dspipe_runtime::{LmName, LocalRunner};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::collection::By;
+use super::form::{
+    AtOptions, ContainsOptions, JudgeOptions, LengthOptions, ListOptions, NumericOptions,
+    OneOfOptions, RampOptions, ThresholdOptions, WeightedOptions,
+};
 use super::{
-    Contains, Declared, Judge, Length, LengthUnit, ListF1, Metric, Numeric, OneOf, Ramp, Schema,
-    SetF1, Weighted,
+    Contains, Declared, Judge, Length, ListF1, Metric, Numeric, OneOf, Ramp, Schema, SetF1,
+    Weighted,
 };
 use crate::path::Path;
-use crate::unit::{Amount, Unit, Weight};
+use crate::unit::Weight;
 
 /// All names, for suggestions.
 const NAMES: [&str; 24] = [
@@ -327,11 +330,11 @@ impl Parser<'_> {
             Ok(lm) => lm,
             Err(error) => return self.wrong(place, error.to_string()),
         };
-        Some(Declared::Judge(Judge::new(
+        Some(Declared::Judge(Box::new(Judge::new(
             options.rubric,
             &self.registry.runner,
             lm,
-        )))
+        ))))
     }
 
     fn fields(&mut self, place: &str, options: &Value) -> Option<Declared> {
@@ -409,88 +412,4 @@ pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -
         .map_or_else(String::new, |(_, known)| {
             format!("; did you mean `{known}`?")
         })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NumericOptions {
-    #[serde(default)]
-    abs: Amount,
-    #[serde(default)]
-    rel: Amount,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ContainsOptions {
-    any: Option<Vec<String>>,
-    all: Option<Vec<String>>,
-    #[serde(default = "yes")]
-    case: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OneOfOptions {
-    values: Option<Vec<Value>>,
-    metric: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListOptions {
-    key: Option<Path>,
-    #[serde(default)]
-    normalize: bool,
-    ordered: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LengthOptions {
-    min: Option<u32>,
-    max: Option<u32>,
-    #[serde(default)]
-    unit: LengthUnit,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RampOptions {
-    #[serde(default)]
-    good: Amount,
-    max: Amount,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JudgeOptions {
-    rubric: String,
-    lm: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AtOptions {
-    path: Path,
-    metric: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ThresholdOptions {
-    metric: Value,
-    at_least: Unit,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WeightedOptions {
-    metric: Value,
-    #[serde(default)]
-    weight: Weight,
 }

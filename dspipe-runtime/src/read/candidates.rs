@@ -114,7 +114,10 @@ impl<'t> Reply<'t> {
                         let closed = matches!(&scanned.node.kind, NodeKind::Text(text) if !text.cut)
                             || rest.starts_with("\"{\\\"");
                         if closed && text[scanned.end..].trim().is_empty() {
-                            at = scanned.end.max(at);
+                            if scanned.slips.is_empty() {
+                                at = scanned.end.max(at);
+                            }
+                            // Otherwise what is in it may be the answer, too.
                             self.add(here, scanned, fenced, wants_list);
                         }
                     }
