@@ -51,12 +51,8 @@ pub(crate) fn compile(config: &Config) -> Result<(), Error> {
     }
     let stamps = kept.0.values();
     let mut watched = compilation.watched().to_vec();
-    watched.extend(
-        stamps
-            .clone()
-            .flat_map(Stamp::paths)
-            .map(|path| files::to_watch(&path, &package)),
-    );
+    let depended = stamps.clone().flat_map(Stamp::paths);
+    watched.extend(files::to_watch_all(depended, &package));
     files::deduplicate(&mut watched);
     announce(&compilation, &watched);
     for warning in stamps.clone().flat_map(|stamp| &stamp.warnings) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::artifact;
 use crate::check;
 use crate::config::Config;
 use crate::data::{self, Unread};
@@ -277,7 +278,9 @@ fn front(
     let checked = spec.map(|mut spec| {
         let library = Library::load(&mut spec, sources, &mut read, &mut diagnostics);
         let data = data::DataFiles::load(&spec, sources, &mut read, &mut diagnostics);
-        let workflow = check::check(&spec, &library, sources, &data, &mut diagnostics);
+        let artifact = artifact::load(spec.name.span, sources, &mut read, &mut diagnostics);
+        let artifact = artifact.as_ref();
+        let workflow = check::check(&spec, &library, sources, &data, artifact, &mut diagnostics);
         (spec.name, workflow)
     });
     Front {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::artifact;
 use crate::compile::{self, Compilation, Workflow};
 use crate::config::{self, Config};
 use crate::data::{MAX_BYTES, Unread};
@@ -167,13 +168,24 @@ fn read_data(path: &Path) -> Result<String, Unread> {
 
 /// What to watch for the files that a workflow names.
 fn data_files(workflow: &Workflow, base: &Path) -> impl Iterator<Item = String> {
-    workflow.files.iter().map(|path| to_watch(path, base))
+    to_watch_all(workflow.files.iter(), base)
+}
+
+/// What to watch for files, there or not. Optimized prompts come up beside a workflow; where its directory
+/// is not watched anyway, the optimizer touches the workflow.
+pub(crate) fn to_watch_all<P: AsRef<Path>>(
+    paths: impl Iterator<Item = P>,
+    base: &Path,
+) -> impl Iterator<Item = String> {
+    paths
+        .filter(|path| !artifact::is_one(path.as_ref()) || base.join(path.as_ref()).exists())
+        .map(|path| to_watch(path.as_ref(), base))
 }
 
 /// A file, or where it would come up: Cargo takes a watched path that is not there
 /// for changed, each time. That is left only where there is no directory to watch
 /// but the whole package.
-pub(crate) fn to_watch(path: &Path, base: &Path) -> String {
+fn to_watch(path: &Path, base: &Path) -> String {
     let is_place = |place: &&Path| {
         let names_one = place
             .components()

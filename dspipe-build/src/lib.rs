@@ -20,6 +20,7 @@
 //! Mistakes in workflows become compile errors of the crate, not of the build script,
 //! with rustc-style snippets of the YAML.
 
+mod artifact;
 mod cargo;
 mod check;
 mod compile;
@@ -45,6 +46,7 @@ mod spec;
 mod stamps;
 mod template;
 mod ty;
+mod words;
 mod yaml;
 
 /// What `dspipe-macros` shares with the compiler. Not for use by hand.

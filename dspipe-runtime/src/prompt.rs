@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use crate::lm::Message;
 use crate::read::ReadError;
-use crate::signature::{FieldDef, SignatureDef};
+use crate::signature::{FieldDef, Prompt, SignatureDef};
 
-/// The messages for a step. `input` is the serialized input, one key per input field.
-pub(crate) fn render(def: &SignatureDef, input: &Value) -> Vec<Message> {
-    let mut messages = vec![Message::system(system(def))];
-    for demo in def.demos {
+/// The messages for a step with these instructions and demos. `input` is the serialized input, one key per
+/// input field.
+pub(crate) fn render(def: &SignatureDef, prompt: &Prompt, input: &Value) -> Vec<Message> {
+    let mut messages = vec![Message::system(system(def, prompt.instructions))];
+    for demo in prompt.demos {
         let fields = demo
             .inputs
             .iter()
@@ -50,11 +51,11 @@ pub(crate) fn value_text(value: &Value) -> String {
     }
 }
 
-fn system(def: &SignatureDef) -> String {
-    let mut text = if def.instructions.trim().is_empty() {
+fn system(def: &SignatureDef, instructions: &str) -> String {
+    let mut text = if instructions.trim().is_empty() {
         default_instructions(def)
     } else {
-        def.instructions.trim().to_owned()
+        instructions.trim().to_owned()
     };
     if !def.inputs.is_empty() {
         text.push_str("\n\nYou are given:\n");
@@ -144,6 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::lm::LmName;
     use crate::lm::Role;
     use crate::signature::Demo;
 
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn a_request_reads_like_this() {
         let input = json!({"ticket": "Where is ```my``` parcel?", "tags": ["a", "b"]});
-        insta::assert_snapshot!(shown(&render(&DEF, &input)), @r#"
+        insta::assert_snapshot!(shown(&render(&DEF, &DEF.prompt_for(&LmName::embedded()), &input)), @r#"
         [System]
         Rate the ticket.
         Be strict.
@@ -242,12 +244,16 @@ mod tests {
             demos: &[],
             ..DEF
         };
-        let messages = render(&def, &json!({"ticket": "x", "tags": []}));
+        let messages = render(
+            &def,
+            &def.prompt_for(&LmName::embedded()),
+            &json!({"ticket": "x", "tags": []}),
+        );
         assert!(messages[0].content.starts_with(
             "Finds out how urgent a ticket is\nGiven the fields `ticket`, `tags`, produce the fields `urgency`."
         ));
         let def = SignatureDef { inputs: &[], ..def };
-        let messages = render(&def, &json!({}));
+        let messages = render(&def, &def.prompt_for(&LmName::embedded()), &json!({}));
         assert_eq!(messages[1], Message::user("Begin."));
     }
 
@@ -266,7 +272,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_ends_its_fence(ticket in "(`|\n|a|tags:){0,40}") {
-            let messages = render(&DEF, &json!({"ticket": ticket, "tags": []}));
+            let messages = render(&DEF, &DEF.prompt_for(&LmName::embedded()), &json!({"ticket": ticket, "tags": []}));
             let last = &messages.last().unwrap().content;
             let fence: String = last.lines().nth(1).unwrap().to_owned();
             prop_assert!(!ticket.contains(&fence));

@@ -257,7 +257,7 @@ impl Call<'_> {
             .runner
             .lm_of(self.def)
             .map_err(|error| self.failed(error))?;
-        let mut request = request(self.def, input);
+        let mut request = request(self.def, lm.name(), input);
         let (raw, error) = match self.ask::<S>(&*lm, &request, &prices).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
@@ -342,9 +342,9 @@ impl Call<'_> {
     }
 }
 
-fn request(def: &'static SignatureDef, input: &Value) -> Request {
+fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Request {
     Request {
-        messages: prompt::render(def, input),
+        messages: prompt::render(def, &def.prompt_for(lm), input),
         schema: Some(OutputSchema {
             name: schema_name(def.step),
             json: def.output_schema.into(),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::lm::LmName;
 use crate::read::Read;
 use crate::runner::Runner;
 
@@ -77,6 +78,24 @@ pub struct SignatureDef {
     pub temperature: Option<f64>,
     /// The longest reply, in tokens; `None` is the provider's default.
     pub max_tokens: Option<u32>,
+}
+
+impl SignatureDef {
+    /// The prompt for an LM: what was optimized for it, else what was optimized first, else what the
+    /// workflow file says.
+    pub fn prompt_for(&self, lm: &LmName) -> Prompt {
+        let name = lm.to_string();
+        let mut optimized = self.optimized.iter();
+        let found = optimized
+            .find(|prompt| prompt.lm == Some(name.as_str()))
+            .or_else(|| self.optimized.iter().find(|prompt| prompt.lm.is_none()))
+            .or_else(|| self.optimized.first());
+        found.copied().unwrap_or(Prompt {
+            lm: None,
+            instructions: self.instructions,
+            demos: self.demos,
+        })
+    }
 }
 
 /// What an optimizer changes of a signature.

@@ -17,6 +17,7 @@ mod lm;
 mod named;
 mod names;
 mod objects;
+mod optimized;
 mod paths;
 mod records;
 mod recursion;
@@ -29,6 +30,7 @@ mod values;
 pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::module_name;
 
+use crate::artifact::Artifact;
 use crate::data::DataFiles;
 use crate::diag::{Code, Diagnostics};
 use crate::ir;
@@ -46,6 +48,7 @@ pub(crate) fn check(
     library: &Library,
     sources: &Sources,
     data: &DataFiles,
+    artifact: Option<&Artifact>,
     diagnostics: &mut Diagnostics,
 ) -> ir::Workflow {
     let name = names::workflow(&workflow.name, diagnostics);
@@ -59,6 +62,7 @@ pub(crate) fn check(
     let file_demos = data::check(workflow, &steps, &types, sources, data, diagnostics);
     let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
+    let declared = artifact.map(|_| steps.clone()).unwrap_or_default();
     let mut checked_steps = Vec::with_capacity(steps.len());
     let bindings = bound.step_inputs.into_iter().zip(bound.guards);
     let bindings = bindings.zip(bound.dependencies);
@@ -93,7 +97,7 @@ pub(crate) fn check(
             outputs: fields.outputs,
         });
     }
-    ir::Workflow {
+    let mut checked = ir::Workflow {
         name,
         description: text(workflow.description.as_ref()),
         source: sources.location(workflow.name.span),
@@ -102,7 +106,11 @@ pub(crate) fn check(
         plan,
         types,
         checked: Checked(()),
+    };
+    if let Some(artifact) = artifact {
+        optimized::apply(artifact, &mut checked, &declared, diagnostics);
     }
+    checked
 }
 
 fn text(text: Option<&Spanned<String>>) -> String {

@@ -17,7 +17,7 @@ use crate::ty::TypeExpr;
 use crate::yaml::Node;
 
 /// The fields of a step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StepTypes {
     /// As declared; a template may make a type more precise later.
     pub(crate) inputs: Vec<Field>,

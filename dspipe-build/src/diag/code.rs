@@ -95,6 +95,10 @@ codes! {
     AmbiguousAlternatives = "E027",
     /// A type under `types` that nothing refers to.
     UnusedType = "E028",
+    /// The signature has changed since its prompt was optimized.
+    StaleArtifact = "E029",
+    /// A file of optimized prompts that cannot be used.
+    InvalidArtifact = "E030",
     /// A file of training data whose text cannot be read as its format, or that holds nothing.
     InvalidData = "E035",
     /// A record of training data that belongs to no step.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::printer::{Printer, float, string};
 use super::{Emitter, schema};
 use crate::ir::{Demo, Field, Prompt, Step};
+use crate::words;
 
 /// `WORKFLOW`.
 pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
@@ -115,7 +116,7 @@ fn fields<'f>(
     for field in fields {
         out.open("FieldDef {");
         out.line(format_args!("name: {},", string(&field.name.text)));
-        let ty = schema::describe(emitter.workflow, &field.ty);
+        let ty = words::describe(emitter.workflow, &field.ty);
         out.line(format_args!("ty: {},", string(&ty)));
         out.line(format_args!("description: {},", string(&field.description)));
         out.line(format_args!("sensitive: {},", field.sensitive));
