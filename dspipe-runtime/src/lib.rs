@@ -33,6 +33,7 @@
 //! - `local` (default): the embedded model. Implies `http`.
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
 
+pub mod adapter;
 mod error;
 #[doc(hidden)]
 pub mod expr;

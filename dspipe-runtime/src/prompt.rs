@@ -170,6 +170,7 @@ mod tests {
             ty: "\"low\" | \"high\"",
             description: "How urgent it is",
         }],
+        input_schema: "{}",
         output_schema: "{}",
         demos: &[Demo {
             inputs: &[("ticket", "It burns!"), ("tags", "[\"fire\"]")],

@@ -33,6 +33,8 @@ pub struct SignatureDef {
     pub inputs: &'static [FieldDef],
     /// The output fields, in the order of the workflow file.
     pub outputs: &'static [FieldDef],
+    /// The JSON Schema of the input, an object with one property per input field.
+    pub input_schema: &'static str,
     /// The JSON Schema of the reply, an object with one property per output field.
     pub output_schema: &'static str,
     /// Examples that are shown to the LM.

@@ -37,6 +37,8 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
     let lm = optional(step.lm.as_deref().map(Literal::string));
     let temperature = optional(step.temperature.map(Literal::f64_unsuffixed));
     let max_tokens = optional(step.max_tokens.map(Literal::u32_unsuffixed));
+    let input_fields = step.inputs.iter().map(|input| &input.field);
+    let input_schema = string(&schema::of_fields(workflow, input_fields));
     let output_schema = string(&schema::of_fields(workflow, &step.outputs));
     let (workflow_name, name) = (&workflow.name.text, &step.name.text);
     let (source, description) = (&step.source, &step.description);
@@ -54,6 +56,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step) -> TokenStream {
             instructions: #instructions,
             inputs: &[#(#inputs,)*],
             outputs: &[#(#outputs,)*],
+            input_schema: #input_schema,
             output_schema: #output_schema,
             demos: &[#(#demos,)*],
             lm: #lm,

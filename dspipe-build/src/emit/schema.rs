@@ -5,11 +5,14 @@ use serde_json::{Map, Value, json};
 use crate::ir::{Field, Type, TypeDefKind, TypeKind, Workflow};
 
 /// The schema of the object that holds these fields, on one line.
-pub(super) fn of_fields(workflow: &Workflow, fields: &[Field]) -> String {
+pub(super) fn of_fields<'a>(
+    workflow: &Workflow,
+    fields: impl IntoIterator<Item = &'a Field>,
+) -> String {
     object(workflow, fields).to_string()
 }
 
-fn object(workflow: &Workflow, fields: &[Field]) -> Value {
+fn object<'a>(workflow: &Workflow, fields: impl IntoIterator<Item = &'a Field>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in fields {

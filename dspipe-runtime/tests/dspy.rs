@@ -1,0 +1,81 @@
+//! What DSPy's adapters do, held against vectors that DSPy wrote (`python/tools/dspy_vectors.py`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
+use dspipe_runtime::adapter::{Adapter, Case};
+use serde_json::Value;
+
+/// DSPy's names for the adapters.
+const ADAPTERS: [(&str, Adapter); 2] = [("chat", Adapter::DspyChat), ("json", Adapter::DspyJson)];
+
+/// The vectors of a file, without their header.
+fn vectors(name: &str) -> Vec<String> {
+    let folder = std::env::var("DSPIPE_DSPY_VECTORS")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dspy_vectors").to_owned());
+    let text = std::fs::read_to_string(format!("{folder}/{name}.jsonl")).unwrap();
+    let mut lines = text.split_terminator('\n').map(str::to_owned);
+    let header: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    assert_eq!(header["dspy"], "3.4.1");
+    let lines: Vec<String> = lines.collect();
+    assert!(lines.len() >= 200, "only {} vectors", lines.len());
+    assert_eq!(header["count"], lines.len());
+    lines
+}
+
+#[test]
+fn messages_are_dspys_byte_for_byte() {
+    let mut wrong = 0;
+    for (index, line) in vectors("render").iter().enumerate() {
+        let vector: Value = serde_json::from_str(line).unwrap();
+        let case = Case::from_json(line).unwrap_or_else(|error| panic!("{index}: {error}"));
+        for (name, adapter) in ADAPTERS {
+            let expected = &vector["expected"][name];
+            let rendered = case.render(adapter);
+            let same = match &rendered {
+                Ok(messages) => serde_json::to_value(messages).unwrap() == *expected,
+                Err(_) => {
+                    expected.get("error").is_some() || expected.to_string().contains("CUSTOM-TYPE")
+                }
+            };
+            if !same {
+                wrong += 1;
+                eprintln!("--- {index} {name}\n{}", vector["signature"]);
+                show_difference(
+                    &serde_json::to_value(rendered.unwrap_or_default()).unwrap(),
+                    expected,
+                );
+            }
+        }
+    }
+    assert_eq!(wrong, 0, "messages differ from DSPy's");
+}
+
+fn show_difference(ours: &Value, theirs: &Value) {
+    let (Some(ours), Some(theirs)) = (ours.as_array(), theirs.as_array()) else {
+        eprintln!("ours: {ours}\ntheirs: {theirs}");
+        return;
+    };
+    eprintln!("{} messages, DSPy has {}", ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        if ours != theirs {
+            let (ours, theirs) = (ours.to_string(), theirs.to_string());
+            let same = ours
+                .chars()
+                .zip(theirs.chars())
+                .take_while(|(a, b)| a == b)
+                .count();
+            let part = |text: &str| -> String {
+                text.chars()
+                    .skip(same.saturating_sub(60))
+                    .take(200)
+                    .collect()
+            };
+            eprintln!("ours:   {}\ntheirs: {}", part(&ours), part(&theirs));
+            return;
+        }
+    }
+}
