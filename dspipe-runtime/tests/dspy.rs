@@ -6,7 +6,7 @@
     reason = "what fails here fails the test"
 )]
 
-use dspipe_runtime::adapter::{Adapter, Case};
+use dspipe_runtime::adapter::{Adapter, Case, PyValue};
 use serde_json::Value;
 
 /// DSPy's names for the adapters.
@@ -77,5 +77,46 @@ fn show_difference(ours: &Value, theirs: &Value) {
             eprintln!("ours:   {}\ntheirs: {}", part(&ours), part(&theirs));
             return;
         }
+    }
+}
+
+/// The share of broken replies that must be read as DSPy reads them; the others may differ.
+const BROKEN: f64 = 0.9;
+
+#[test]
+fn replies_are_read_as_dspy_reads_them() {
+    let mut counts = std::collections::BTreeMap::<_, (usize, usize)>::new();
+    for (index, line) in vectors("parse").iter().enumerate() {
+        let vector: Value = serde_json::from_str(line).unwrap();
+        let case = Case::from_json(line).unwrap_or_else(|error| panic!("{index}: {error}"));
+        let kind = vector["kind"].as_str().unwrap();
+        for (name, adapter) in ADAPTERS {
+            let expected = &vector["expected"][name];
+            let parsed = case.parse(adapter).unwrap();
+            let same = match (&parsed, expected.get("fields")) {
+                (Ok(fields), Some(expected)) => {
+                    PyValue::Dict(fields.clone()).to_json() == *expected
+                }
+                (Err(_), None) => true,
+                _ => false,
+            };
+            let count = counts.entry((kind.to_owned(), name)).or_default();
+            count.0 += usize::from(same);
+            count.1 += 1;
+            if !same {
+                eprintln!(
+                    "--- {index} {name} {kind}\n{}\n{}",
+                    vector["signature"], vector["reply"]
+                );
+                eprintln!("ours:   {parsed:?}\ntheirs: {expected}");
+            }
+        }
+    }
+    eprintln!("read as by DSPy, of all: {counts:?}");
+    for ((kind, name), (same, all)) in counts {
+        #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+        let share = same as f64 / all as f64;
+        let needed = if kind == "broken" { BROKEN } else { 1.0 };
+        assert!(share >= needed, "{name}, {kind}: {same} of {all}");
     }
 }

@@ -429,3 +429,152 @@ def with_instances(case: Json, annotations: dict[str, Any]) -> Json:
             if not fits(annotations[name], row[name]):
                 return case
     return {**case, "typed": True}
+
+
+def scalar_text(rng: Random, annotation: Any, value: Any) -> str:
+    """A scalar as an LM may write it."""
+    if isinstance(value, bool):
+        forms = [str(value), str(value).lower(), "yes" if value else "No", str(int(value))]
+        return rng.choice(forms)
+    if value is None:
+        return rng.choice(["None", "null", "none", ""])
+    if isinstance(value, int):
+        forms = [str(value), f"{value}.0", f'"{value}"', f" {value} ", f"{value:,}", f"{value:_}", f"+{value}"]
+        return rng.choice([str(value), *forms])
+    if isinstance(value, float):
+        return rng.choice([str(value), f"{value:.2f}", f"{value:e}", f"{value}%", f"'{value}'"])
+    text = str(value)
+    if typing_is_literal(annotation):
+        return rng.choice([text, text, f'"{text}"', f"'{text}'", f"{text}.", text.upper(), f"Literal[{text}]", f" {text} "])
+    return text
+
+
+def typing_is_literal(annotation: Any) -> bool:
+    import typing
+
+    return typing.get_origin(annotation) is typing.Literal
+
+
+def container_text(rng: Random, value: Any) -> str:
+    """A list or a dictionary as an LM may write it."""
+    import json
+
+    plain = json.dumps(value, ensure_ascii=rng.random() < 0.3, indent=rng.choice([None, None, 2]))
+    form = rng.randint(0, 9)
+    if form == 0:
+        return repr(value)
+    if form == 1:
+        return f"```json\n{plain}\n```"
+    if form == 2:
+        return f"Here you are:\n{plain}\nI hope this helps."
+    if form == 3:
+        return plain[:-1] + "," + plain[-1] if len(plain) > 2 else plain
+    if form == 4:
+        return plain[:-1]
+    if form == 5:
+        return f"```\n{plain}\n```"
+    return plain
+
+
+def field_text(rng: Random, annotation: Any, value: Any) -> str:
+    if isinstance(value, (list, dict)):
+        return container_text(rng, value)
+    return scalar_text(rng, annotation, value)
+
+
+def chat_reply(rng: Random, annotations: dict[str, Any], values: Json) -> str:
+    """The sections of a reply, as ChatAdapter asks for them and as LMs write them."""
+    parts = []
+    if rng.random() < 0.15:
+        parts.append("Let me think about this.\n")
+    names = list(values)
+    if rng.random() < 0.1:
+        rng.shuffle(names)
+    if rng.random() < 0.1:
+        names.append(rng.choice(names))
+    for name in names:
+        text = field_text(rng, annotations[name], values[name])
+        mark = f"[[ ## {name} ## ]]"
+        form = rng.randint(0, 12)
+        if form == 0:
+            parts.append(f"{mark} {text}")
+        elif form == 1:
+            parts.append(f"   {mark}\n{text}")
+        elif form == 2:
+            parts.append(f"  {mark} {text}")
+        elif form == 3:
+            parts.append(f"{mark}\n\n{text}\n")
+        elif form == 4:
+            parts.append(f"**{mark}**\n{text}")
+        else:
+            parts.append(f"{mark}\n{text}")
+    if rng.random() < 0.8:
+        parts.append("[[ ## completed ## ]]")
+    return rng.choice(["\n\n", "\n\n", "\n", "\r\n"]).join(parts)
+
+
+def json_reply(rng: Random, annotations: dict[str, Any], values: Json) -> str:
+    """A JSON object as JSONAdapter asks for it and as LMs write it."""
+    import json
+
+    loose: Json = {}
+    for name, value in values.items():
+        if rng.random() < 0.15 and not isinstance(value, str):
+            value = field_text(rng, annotations[name], value)
+        loose[name] = value
+    if rng.random() < 0.1:
+        loose["extra"] = 1
+    plain = json.dumps(loose, ensure_ascii=rng.random() < 0.3, indent=rng.choice([None, 2, 2]))
+    form = rng.randint(0, 13)
+    if form == 0:
+        return repr(loose)
+    if form == 1:
+        return f"```json\n{plain}\n```"
+    if form == 2:
+        return f"Here you are:\n\n{plain}\n\nI hope this helps."
+    if form == 3:
+        return plain[:-1].rstrip() + ",\n}"
+    if form == 4:
+        return plain[:-1]
+    if form == 5:
+        return f"```\n{plain}\n```"
+    if form == 6:
+        return plain + "\n" + plain
+    if form == 7:
+        return plain.replace("\n", " // note\n", 1) if "\n" in plain else plain
+    if form == 8:
+        return plain[1:]
+    return plain
+
+
+def parse_case(rng: Random) -> Json:
+    """A signature and a reply, in one of three states: `kind`."""
+    described, annotations = signature(rng)
+    outputs = [field["name"] for field in described["fields"] if field["io"] == "output"]
+    for field in described["fields"]:
+        annotation = field.get("type", "str")
+        if field["io"] == "output" and annotation in ("int", "str") and rng.random() < 0.05:
+            field["default"] = {"int": 5, "str": "none given"}[annotation]
+    values = {name: value_of(rng, annotations[name]) for name in outputs}
+    if rng.random() < 0.1:
+        del values[rng.choice(outputs)]
+    if rng.random() < 0.1 and values:
+        values[rng.choice(list(values))] = any_value(rng)
+    kind = "usual"
+    if not values:
+        reply = rng.choice(TEXTS)
+    elif rng.random() < 0.5:
+        reply = chat_reply(rng, annotations, values)
+    else:
+        reply = json_reply(rng, annotations, values)
+    if rng.random() < 0.2 and len(reply) > 3:
+        kind = "broken"
+        for _ in range(rng.randint(1, 3)):
+            place = rng.randrange(len(reply) + 1)
+            if rng.random() < 0.6:
+                reply = reply[:place] + reply[place + 1 :]
+            elif rng.random() < 0.5:
+                reply = reply[:place] + rng.choice(list("\"'{}[],:\n`#(")) + reply[place:]
+            else:
+                reply = reply[:place]
+    return {"kind": kind, "signature": described, "reply": reply}

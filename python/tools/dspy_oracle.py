@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import json
 import logging
+import re
 import sys
 import typing
 from typing import Any
@@ -28,6 +29,10 @@ class Types:
     """The classes that a description names, as Python classes."""
 
     def __init__(self, described: Json) -> None:
+        # `Union[A, B]` equals `Union[B, A]`, and typing gives either for both, whichever was first in
+        # the process. Answers must not depend on the cases before.
+        for forget in typing._cleanups:  # type: ignore[attr-defined]
+            forget()
         self.described = described
         self.names: dict[str, Any] = {
             "__builtins__": {},
@@ -71,8 +76,8 @@ class Types:
             self.names[name] = pydantic.create_model(name, __doc__=doc, **fields)
 
     def annotation(self, text: str) -> Any:
-        for name in self.described:
-            if name in text and name not in self.names:
+        for name in re.findall(r"\w+", text):
+            if name in self.described:
                 self.define(name)
         value = eval(text, self.names)
         return type(None) if value is None else value

@@ -2,6 +2,7 @@
 
 use super::Adapter;
 use super::json::{self, JsonError};
+use super::parse::ParseFailure;
 use super::render::RenderError;
 use super::signature::DspySignature;
 use super::value::{PyDict, PyValue};
@@ -98,5 +99,11 @@ impl Case {
     /// As [`Adapter::render`].
     pub fn render(&self, adapter: Adapter) -> Result<Vec<Message>, RenderError> {
         adapter.render(&self.signature, &self.demos, &self.inputs)
+    }
+
+    /// The fields that an adapter reads from the reply; `None` if there is none.
+    pub fn parse(&self, adapter: Adapter) -> Option<Result<PyDict, ParseFailure>> {
+        let reply = self.reply.as_deref()?;
+        Some(adapter.parse(&self.signature, reply))
     }
 }

@@ -15,6 +15,13 @@ pub struct JsonError {
     column: usize,
 }
 
+/// Reads a value at the start of a text, and how many bytes it takes.
+pub(super) fn read_prefix(text: &str) -> Result<(PyValue, usize)> {
+    let mut reader = Reader { text, at: 0 };
+    let value = reader.value(0)?;
+    Ok((value, reader.at))
+}
+
 /// Reads the whole text.
 pub(super) fn read(text: &str) -> Result<PyValue, JsonError> {
     let mut reader = Reader { text, at: 0 };

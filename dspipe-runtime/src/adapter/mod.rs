@@ -10,13 +10,17 @@
 
 mod annotation;
 mod case;
+mod coerce;
 mod description;
 mod from_schema;
 mod json;
 mod json_schema;
+mod parse;
 mod print;
 mod python_literal;
 mod render;
+mod repair;
+mod repair_text;
 mod signature;
 mod text;
 mod types;
@@ -27,6 +31,7 @@ use std::fmt;
 pub use annotation::AnnotationError;
 pub use case::{Case, CaseError};
 pub use json::JsonError;
+pub use parse::ParseFailure;
 pub use render::RenderError;
 pub use signature::{DspyField, DspySignature, SchemaError};
 pub use types::{PyEnum, PyModel, PyModelField, PySchema, PyType};
@@ -73,6 +78,16 @@ impl Adapter {
         inputs: &PyDict,
     ) -> Result<Vec<Message>, RenderError> {
         render::render(self, signature, demos, inputs)
+    }
+
+    /// The output fields of a reply, in the order of the signature.
+    ///
+    /// The types' values come as JSON has them: the fields of models, the values of enums.
+    ///
+    /// # Errors
+    /// [`ParseFailure`] where DSPy raises `AdapterParseError`.
+    pub fn parse(self, signature: &DspySignature, reply: &str) -> Result<PyDict, ParseFailure> {
+        parse::parse(self, signature, reply)
     }
 }
 
