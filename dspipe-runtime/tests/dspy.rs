@@ -6,14 +6,14 @@
     reason = "what fails here fails the test"
 )]
 
-use dspipe_runtime::adapter::{Adapter, Case, PyValue};
+use dspipe_runtime::adapter::{Adapter, Case, DspySignature, PyValue, read_program, write_program};
 use serde_json::Value;
 
 /// DSPy's names for the adapters.
 const ADAPTERS: [(&str, Adapter); 2] = [("chat", Adapter::DspyChat), ("json", Adapter::DspyJson)];
 
 /// The vectors of a file, without their header.
-fn vectors(name: &str) -> Vec<String> {
+fn vectors(name: &str, at_least: usize) -> Vec<String> {
     let folder = std::env::var("DSPIPE_DSPY_VECTORS")
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dspy_vectors").to_owned());
     let text = std::fs::read_to_string(format!("{folder}/{name}.jsonl")).unwrap();
@@ -21,7 +21,7 @@ fn vectors(name: &str) -> Vec<String> {
     let header: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
     assert_eq!(header["dspy"], "3.4.1");
     let lines: Vec<String> = lines.collect();
-    assert!(lines.len() >= 200, "only {} vectors", lines.len());
+    assert!(lines.len() >= at_least, "only {} vectors", lines.len());
     assert_eq!(header["count"], lines.len());
     lines
 }
@@ -29,7 +29,7 @@ fn vectors(name: &str) -> Vec<String> {
 #[test]
 fn messages_are_dspys_byte_for_byte() {
     let mut wrong = 0;
-    for (index, line) in vectors("render").iter().enumerate() {
+    for (index, line) in vectors("render", 200).iter().enumerate() {
         let vector: Value = serde_json::from_str(line).unwrap();
         let case = Case::from_json(line).unwrap_or_else(|error| panic!("{index}: {error}"));
         for (name, adapter) in ADAPTERS {
@@ -86,7 +86,7 @@ const BROKEN: f64 = 0.9;
 #[test]
 fn replies_are_read_as_dspy_reads_them() {
     let mut counts = std::collections::BTreeMap::<_, (usize, usize)>::new();
-    for (index, line) in vectors("parse").iter().enumerate() {
+    for (index, line) in vectors("parse", 200).iter().enumerate() {
         let vector: Value = serde_json::from_str(line).unwrap();
         let case = Case::from_json(line).unwrap_or_else(|error| panic!("{index}: {error}"));
         let kind = vector["kind"].as_str().unwrap();
@@ -118,5 +118,47 @@ fn replies_are_read_as_dspy_reads_them() {
         let share = same as f64 / all as f64;
         let needed = if kind == "broken" { BROKEN } else { 1.0 };
         assert!(share >= needed, "{name}, {kind}: {same} of {all}");
+    }
+}
+
+#[test]
+fn programs_that_dspy_saved_give_its_prompts_and_go_back() {
+    for (index, line) in vectors("saved", 50).iter().enumerate() {
+        let vector: Value = serde_json::from_str(line).unwrap();
+        let described = vector["steps"].as_object().unwrap();
+        let steps: Vec<(&str, DspySignature)> = described
+            .iter()
+            .map(|(name, step)| {
+                let signature = serde_json::from_value(step["signature"].clone()).unwrap();
+                (name.as_str(), signature)
+            })
+            .collect();
+        let steps: Vec<(&str, &DspySignature)> = steps
+            .iter()
+            .map(|(name, signature)| (*name, signature))
+            .collect();
+        let expected = &vector["expected"];
+        let saved = read_program(expected["program"].as_str().unwrap(), &steps)
+            .unwrap_or_else(|error| panic!("{index}: {error}"));
+        assert_eq!(saved.len(), steps.len(), "{index}");
+        for step in &saved {
+            let inputs = PyValue::from(&described[&step.step]["inputs"]);
+            for (name, adapter) in ADAPTERS {
+                let messages = adapter
+                    .render(&step.signature, &step.demos, inputs.as_dict().unwrap())
+                    .unwrap();
+                assert_eq!(
+                    serde_json::to_value(messages).unwrap(),
+                    expected["messages"][&step.step][name],
+                    "{index} {name}"
+                );
+            }
+        }
+        // DSPy has loaded this text, and given the same prompts from it.
+        assert_eq!(
+            write_program(&saved),
+            expected["export"].as_str().unwrap(),
+            "{index}"
+        );
     }
 }

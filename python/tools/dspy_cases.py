@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pydantic
@@ -578,3 +579,39 @@ def parse_case(rng: Random) -> Json:
             else:
                 reply = reply[:place]
     return {"kind": kind, "signature": described, "reply": reply}
+
+
+def saved_case(rng: Random) -> Json:
+    """A program of a few steps: what each is before it was optimized, after, and inputs for it."""
+    steps = {}
+    for name in rng.sample(["rate", "answer", "find_2", "HTMLText", "sum_up"], rng.randint(1, 3)):
+        described, annotations = signature(rng)
+        # DSPy has inputs first, whatever the order they are written in.
+        described["fields"].sort(key=lambda field: field["io"])
+        if "reasoning" in annotations:
+            continue
+        demos = []
+        for _ in range(rng.randint(0, 3)):
+            demo = {key: value_of(rng, annotation) for key, annotation in annotations.items()}
+            # Values outside the limits of a model's fields are refused.
+            fitting = {key: value for key, value in demo.items() if fits(annotations[key], value)}
+            demos.append({key: value for key, value in fitting.items() if rng.random() < 0.9})
+        optimized = {
+            "instructions": rng.choice([text for text in INSTRUCTIONS if text]),
+            "descriptions": {
+                field["name"]: rng.choice(["better", "größer", " two\nlines "])
+                for field in described["fields"]
+                if rng.random() < 0.2
+            },
+            "thinks": rng.random() < 0.4,
+            "demos": demos,
+        }
+        inputs = {
+            field["name"]: value_of(rng, annotations[field["name"]])
+            for field in described["fields"]
+            if field["io"] == "input"
+        }
+        # Not all readers of JSON keep whole numbers of more than 64 bits.
+        inputs = {key: value for key, value in inputs.items() if not re.search(r"\d{20}", repr(value))}
+        steps[name] = {"signature": described, "optimized": optimized, "inputs": inputs}
+    return {"steps": steps, "alone": len(steps) == 1 and rng.random() < 0.4}

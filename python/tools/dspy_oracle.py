@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import sys
+import tempfile
 import typing
 from typing import Any
 
@@ -155,7 +156,61 @@ def parse(case: Json, adapter: str) -> Any:
         return error_of(error)
 
 
+def program_of(case: Json, optimized: bool) -> Any:
+    """A program with a predictor for each step, before or after it was optimized."""
+    program = dspy.Module()
+    for name, step in case["steps"].items():
+        signature = signature_of(step["signature"])
+        if optimized:
+            for field, desc in step["optimized"]["descriptions"].items():
+                signature = signature.with_updated_fields(field, desc=desc)
+            signature = signature.with_instructions(step["optimized"]["instructions"])
+        kind = dspy.ChainOfThought if step["optimized"]["thinks"] else dspy.Predict
+        module = kind(signature)
+        if optimized:
+            module.predictors()[0].demos = step["optimized"]["demos"]
+        if case["alone"]:
+            return module
+        setattr(program, name, module)
+    return program
+
+
+def prompts(case: Json, program: Any) -> Json:
+    """The messages of each step."""
+    answers: Json = {}
+    for step, (_, predictor) in zip(case["steps"], program.named_predictors(), strict=True):
+        inputs = case["steps"][step]["inputs"]
+        signature, demos = predictor.signature, predictor.demos
+        answers[step] = {
+            name: adapter().format(signature, demos, inputs) for name, adapter in ADAPTERS.items()
+        }
+    return answers
+
+
+def saved(case: Json) -> Json:
+    """The file that DSPy saves, the one that dspipe writes, and the prompts that both give in DSPy."""
+    program = program_of(case, optimized=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/program.json"
+        program.save(path)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        state = json.loads(text)
+        state["metadata"] = {"dependency_versions": {"dspy": dspy.__version__}}
+        export = json.dumps(state, indent=2, ensure_ascii=False) + "\n"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(export)
+        loaded = program_of(case, optimized=False)
+        loaded.load(path)
+    messages = prompts(case, program)
+    if prompts(case, loaded) != messages:
+        raise AssertionError("DSPy gives other prompts from the exported file")
+    return {"program": text, "export": export, "messages": messages}
+
+
 def answer(case: Json) -> Json:
+    if "steps" in case:
+        return saved(case)
     ask = parse if "reply" in case else render
     return {adapter: ask(case, adapter) for adapter in ADAPTERS}
 

@@ -112,7 +112,8 @@ impl Signature {
             read: PyTypes::new(),
         };
         let mut signature = DspySignature {
-            instructions: self.instructions,
+            // As in DSPy's constructor.
+            instructions: self.instructions.filter(|text| !text.is_empty()),
             inputs: Vec::new(),
             outputs: Vec::new(),
         };

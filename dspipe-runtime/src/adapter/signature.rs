@@ -39,7 +39,7 @@ use crate::signature::{FieldDef, SignatureDef};
 /// their values, or DSPy's text for them) and `default`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DspySignature {
-    /// What the LM is told to do; `None` or empty for DSPy's sentence that names the fields.
+    /// What the LM is told to do; `None` is DSPy's sentence that names the fields.
     pub instructions: Option<String>,
     /// The input fields, in order.
     pub inputs: Vec<DspyField>,
@@ -83,7 +83,7 @@ impl DspySignature {
             Ok(defs.iter().map(field).collect())
         };
         Ok(Self {
-            instructions: Some(def.instructions.to_owned()),
+            instructions: Some(def.instructions.to_owned()).filter(|text| !text.is_empty()),
             inputs: fields(def.inputs, def.input_schema)?,
             outputs: fields(def.outputs, def.output_schema)?,
         })
@@ -91,7 +91,7 @@ impl DspySignature {
 
     /// The instructions, or DSPy's sentence.
     pub(super) fn instructions(&self) -> String {
-        if let Some(instructions) = self.instructions.as_deref().filter(|text| !text.is_empty()) {
+        if let Some(instructions) = &self.instructions {
             return super::text::clean_doc(instructions);
         }
         let names = |fields: &[DspyField]| {

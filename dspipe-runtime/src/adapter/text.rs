@@ -170,7 +170,7 @@ mod tests {
             "Do it.\n  Well.\n    Tab."
         );
         assert_eq!(clean_doc("  One\n  two\n"), "One\ntwo");
-        assert_eq!(clean_doc(" \n \n"), "");
+        assert_eq!(clean_doc(" \n \n"), " ");
         assert_eq!(dedent("a\n  \n b"), "a\n\n b");
         assert_eq!(dedent("  a\n\tb\n"), "  a\n\tb\n");
         assert_eq!(dedent("  a\n   b"), "a\n b");
