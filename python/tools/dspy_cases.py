@@ -82,7 +82,8 @@ INSTRUCTIONS = [
     "Größe: 日本語 🎉 «x»\r\nwindows\r\nlines",
     "With `fields` and {braces} and ${question}",
     "A\n\n\n\nB   \n   \nC",
-    "\u00a0nbsp\n\u00a0\u00a0more\n\u00a0end",
+    # Indentation is of spaces and tabs: before 3.13, Python also takes other white space for it.
+    "a\u00a0nbsp\n  more\u00a0of\u00a0it\n end",
     "Rules:\n- a\n  - b\n-\tc",
 ]
 

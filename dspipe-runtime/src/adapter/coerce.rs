@@ -33,6 +33,7 @@ pub(super) fn validate(value: &PyValue, ty: &PyType) -> Result<PyValue> {
     fit(value, ty).map(|fitted| fitted.value)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what it ends is a result")]
 fn fitted(value: PyValue, fit: Fit) -> Result<Fitted> {
     Ok(Fitted {
         value,

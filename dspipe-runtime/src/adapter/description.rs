@@ -110,6 +110,7 @@ impl Signature {
             described: &self.types,
             open: Vec::new(),
             read: PyTypes::new(),
+            made: Vec::new(),
         };
         let mut signature = DspySignature {
             // As in DSPy's constructor.
@@ -182,6 +183,8 @@ struct Classes<'a> {
     /// What is being read, to notice circles.
     open: Vec<String>,
     read: PyTypes,
+    /// Models from JSON Schemas.
+    made: Vec<Arc<PyModel>>,
 }
 
 impl Classes<'_> {
@@ -190,7 +193,12 @@ impl Classes<'_> {
         match described {
             Value::String(text) => annotation::parse(text, &mut |name| self.class(name))
                 .map_err(|error| error.to_string()),
-            Value::Object(_) => Ok(from_schema::type_of(described, described, field)),
+            Value::Object(_) => Ok(from_schema::type_of(
+                described,
+                described,
+                field,
+                &mut self.made,
+            )),
             _ => Err("`type` must be an annotation or a JSON Schema".to_owned()),
         }
     }

@@ -29,12 +29,24 @@ const LIMITS: [(&str, &str); 10] = [
 /// `string`, `integer`, `number` and `boolean` are `str`, `int`, `float` and `bool`; `enum` and `const` are
 /// `Literal`; `array` is `list`, a map `dict`; an object with properties is a model, named by its `title`
 /// or after the field; `anyOf`, `oneOf` and lists of types are unions. What says nothing is `Any`.
-pub(super) fn type_of(schema: &Value, root: &Value, field: &str) -> PyType {
-    Reader { root }.read(schema, field, 0)
+///
+/// `classes` are the models made before: a name that one of them has for something else gets a number.
+pub(super) fn type_of(
+    schema: &Value,
+    root: &Value,
+    field: &str,
+    classes: &mut Vec<Arc<PyModel>>,
+) -> PyType {
+    Reader { root, classes }.read(schema, field, 0)
 }
 
-/// What a schema limits, in pydantic's words, in the order of the schema.
+/// What a schema limits, in pydantic's words, in the order of the schema. Where null is allowed too, that
+/// is what the other member limits.
 pub(super) fn limits_of(schema: &Value) -> PyDict {
+    let members = schema.get("anyOf").and_then(Value::as_array);
+    let schema = members
+        .and_then(|members| members.first())
+        .unwrap_or(schema);
     let Some(schema) = schema.as_object() else {
         return PyDict::new();
     };
@@ -49,10 +61,27 @@ pub(super) fn limits_of(schema: &Value) -> PyDict {
 
 struct Reader<'a> {
     root: &'a Value,
+    classes: &'a mut Vec<Arc<PyModel>>,
 }
 
 impl Reader<'_> {
-    fn read(&self, schema: &Value, name: &str, depth: usize) -> PyType {
+    /// The model, named as no other.
+    fn class(&mut self, mut model: PyModel) -> Arc<PyModel> {
+        let name = model.name.clone();
+        let mut number = 1;
+        while let Some(other) = self.classes.iter().find(|class| class.name == model.name) {
+            if **other == model {
+                return Arc::clone(other);
+            }
+            number += 1;
+            model.name = format!("{name}{number}");
+        }
+        let class = Arc::new(model);
+        self.classes.push(Arc::clone(&class));
+        class
+    }
+
+    fn read(&mut self, schema: &Value, name: &str, depth: usize) -> PyType {
         let Some(schema) = schema.as_object().filter(|_| depth < MAX_DEPTH) else {
             return PyType::Any;
         };
@@ -90,7 +119,13 @@ impl Reader<'_> {
         }
     }
 
-    fn kind(&self, kind: &str, schema: &Map<String, Value>, name: &str, depth: usize) -> PyType {
+    fn kind(
+        &mut self,
+        kind: &str,
+        schema: &Map<String, Value>,
+        name: &str,
+        depth: usize,
+    ) -> PyType {
         match kind {
             "string" => PyType::Str,
             "integer" => PyType::Int,
@@ -106,7 +141,8 @@ impl Reader<'_> {
             },
             "object" => match (schema.get("properties"), schema.get("additionalProperties")) {
                 (Some(Value::Object(properties)), _) if !properties.is_empty() => {
-                    PyType::Model(Arc::new(self.model(properties, schema, name, depth)))
+                    let model = self.model(properties, schema, name, depth);
+                    PyType::Model(self.class(model))
                 }
                 (_, Some(value @ (Value::Object(_) | Value::Bool(true)))) => PyType::Dict(
                     Box::new(PyType::Str),
@@ -119,7 +155,7 @@ impl Reader<'_> {
     }
 
     fn model(
-        &self,
+        &mut self,
         properties: &Map<String, Value>,
         schema: &Map<String, Value>,
         name: &str,
@@ -176,4 +212,104 @@ fn class_name(name: &str) -> String {
             first.into_iter().flatten().chain(chars).collect::<Vec<_>>()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::adapter::{Case, json_schema};
+
+    #[test]
+    fn schemas_become_the_types_that_one_would_write() {
+        for (schema, name) in [
+            (json!({"type": "string"}), "str"),
+            (json!({"type": "integer", "minimum": 0}), "int"),
+            (json!({"type": "number"}), "float"),
+            (json!({"type": "boolean"}), "bool"),
+            (
+                json!({"type": "array", "items": {"type": "string"}}),
+                "list[str]",
+            ),
+            (json!({"type": "array", "items": {}}), "list"),
+            (json!({"type": "object"}), "dict"),
+            (
+                json!({"type": "object", "additionalProperties": {"type": "integer"}}),
+                "dict[str, int]",
+            ),
+            (
+                json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+                "Union[str, NoneType]",
+            ),
+            (
+                json!({"type": "string", "enum": ["a", "it's"]}),
+                "Literal['a', \"it's\"]",
+            ),
+            (
+                json!({"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}}),
+                "list[OrderLine]",
+            ),
+            (json!({"type": ["integer", "null"]}), "Union[int, NoneType]"),
+            (json!({}), "Any"),
+        ] {
+            let ty = type_of(&schema, &schema, "order_line", &mut Vec::new());
+            assert_eq!(ty.name(), name, "{schema}");
+        }
+    }
+
+    #[test]
+    fn two_classes_do_not_share_a_name() {
+        let mut classes = Vec::new();
+        let mut name = |property: &str| {
+            let schema = json!({"type": "object", "properties": {property: {"type": "string"}}});
+            type_of(&schema, &schema, "part", &mut classes).name()
+        };
+        assert_eq!([name("a"), name("b"), name("a")], ["Part", "Part2", "Part"]);
+    }
+
+    /// DSPy sorts properties, and with them the order of fields is gone.
+    fn sort_required(schema: &mut Value) {
+        match schema {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    if let (true, Value::Array(names)) = (key == "required", &mut *value) {
+                        names.sort_by_key(ToString::to_string);
+                    }
+                    sort_required(value);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(sort_required),
+            _ => {}
+        }
+    }
+
+    /// The schemas that our vectors hold are pydantic's, byte for byte.
+    #[test]
+    fn the_schema_of_a_type_gives_the_type_back() {
+        let vectors = include_str!("../../tests/dspy_vectors/render.jsonl");
+        let mut count = 0;
+        for line in vectors.split_terminator('\n').skip(1) {
+            for field in &Case::from_json(line).unwrap().signature.outputs {
+                let text = json_schema::text(&field.ty);
+                // What a schema does not tell: classes of the user's own, and the types of keys.
+                let annotation = field.ty.annotation();
+                if text.contains("propertyNames")
+                    || line.contains("\"enum\": {")
+                    || line.contains("\"Shape\"")
+                {
+                    continue;
+                }
+                let schema: Value = serde_json::from_str(&text).unwrap();
+                let ty = type_of(&schema, &schema, &field.name, &mut Vec::new());
+                let mut back = serde_json::from_str(&json_schema::text(&ty)).unwrap();
+                let mut there = schema;
+                sort_required(&mut there);
+                sort_required(&mut back);
+                assert_eq!(back, there, "{annotation}");
+                count += 1;
+            }
+        }
+        assert!(count > 200, "only {count} types");
+    }
 }

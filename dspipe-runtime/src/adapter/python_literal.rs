@@ -255,8 +255,7 @@ impl Reader<'_> {
         }
         let (text, rest) = self.rest.split_at(end);
         // Underscores stand between digits only.
-        let inside =
-            |at: usize| at > 0 && text[at - 1..].chars().next() != Some('_') && at + 1 < text.len();
+        let inside = |at: usize| at > 0 && !text[at - 1..].starts_with('_') && at + 1 < text.len();
         if text.match_indices('_').any(|(at, _)| !inside(at)) {
             return None;
         }

@@ -183,9 +183,9 @@ impl Writer {
             field: field.name.clone(),
             message,
         };
-        let turns = match value.as_dict().and_then(|past| past.get("messages")) {
-            Some(PyValue::List(turns)) => turns,
-            _ => return Err(error("an object with a list `messages` is needed")),
+        let turns = value.as_dict().and_then(|past| past.get("messages"));
+        let Some(PyValue::List(turns)) = turns else {
+            return Err(error("an object with a list `messages` is needed"));
         };
         for turn in turns {
             let turn = turn.as_dict().ok_or_else(|| {

@@ -475,7 +475,6 @@ fn has_colon(chars: impl Iterator<Item = char>) -> bool {
                 continue;
             }
             (_, Some(quote)) if c == quote && !escaped => quoted = None,
-            (_, Some(_)) => {}
             (_, None) if is_quote(c) && !escaped => quoted = Some(c),
             (':', None) if !escaped => return true,
             _ => {}

@@ -50,6 +50,10 @@ impl Text for Parser {
 }
 
 /// A text that is being read.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a guess of its own about the text"
+)]
 struct Scan {
     text: String,
     open: char,
@@ -366,10 +370,9 @@ impl Parser {
             && c == '}'
             && scan.braces == 0
             && !scan.ends_with(scan.close)
+            && self.quote_is_missing(scan)
         {
-            if self.quote_is_missing(scan) {
-                return true;
-            }
+            return true;
         }
         if c == ']'
             && self.context.contains(&Context::Array)
@@ -484,10 +487,8 @@ impl Parser {
             return Ok(false);
         };
         if c == '\\' {
-            let run = (0..)
-                .take_while(|index| self.peek(*index) == Some('\\'))
-                .count()
-                + 1;
+            let rest = &self.chars[self.at..];
+            let run = rest.iter().take_while(|c| **c == '\\').count() + 1;
             let next = self.peek(run - 1);
             let after = self.peek(self.spaces(run));
             if run % 2 == 0
@@ -558,8 +559,10 @@ impl Parser {
             return Mark::Open;
         }
         let is_mark = |c: char| c == scan.close || c == scan.open;
-        let next_mark =
-            |parser: &Self| (1..).find(|offset| parser.peek(*offset).is_none_or(is_mark));
+        let next_mark = |parser: &Self| {
+            let end = parser.chars.len() + 1;
+            (1..end).find(|offset| parser.peek(*offset).is_none_or(is_mark))
+        };
         if scan.bare && current == Some(Context::Value) {
             let next = next_mark(self).unwrap_or(1);
             if self.peek(next).is_some() && self.peek(self.spaces(next + 1)) == Some(':') {

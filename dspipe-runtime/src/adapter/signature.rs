@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::description;
 use super::from_schema::{limits_of, type_of};
+use super::json;
 use super::print;
 use super::types::PyType;
 use super::value::{PyDict, PyValue};
-use crate::signature::{FieldDef, SignatureDef};
+use crate::signature::{Demo, FieldDef, SignatureDef};
 
 /// A signature: what is asked, with which fields.
 ///
@@ -70,7 +71,8 @@ impl DspySignature {
     /// # Errors
     /// [`SchemaError`] if a schema of the step is not JSON, which the compiler does not write.
     pub fn of(def: &SignatureDef) -> Result<Self, SchemaError> {
-        let fields = |defs: &[FieldDef], schema: &str| {
+        let mut classes = Vec::new();
+        let mut fields = |defs: &[FieldDef], schema: &str| {
             let schema: Value = serde_json::from_str(schema).map_err(|source| SchemaError {
                 step: def.step.to_owned(),
                 source,
@@ -78,7 +80,9 @@ impl DspySignature {
             let properties = schema.get("properties");
             let field = |field: &FieldDef| {
                 let property = properties.and_then(|all| all.get(field.name));
-                DspyField::of(field, property.unwrap_or(&Value::Null), &schema)
+                let property = property.unwrap_or(&Value::Null);
+                let ty = type_of(property, &schema, field.name, &mut classes);
+                DspyField::of(field, ty, property)
             };
             Ok(defs.iter().map(field).collect())
         };
@@ -87,6 +91,29 @@ impl DspySignature {
             inputs: fields(def.inputs, def.input_schema)?,
             outputs: fields(def.outputs, def.output_schema)?,
         })
+    }
+
+    /// The demos of a compiled step, whose signature this is.
+    pub(super) fn demos(&self, def: &SignatureDef) -> Vec<PyDict> {
+        let demo = |demo: &Demo| {
+            let inputs = demo.inputs.iter().map(|(name, text)| {
+                let field = self.inputs.iter().find(|field| field.name == *name);
+                let value = match field {
+                    Some(field) if field.ty.is_text() => None,
+                    _ => json::read(text).ok(),
+                };
+                (
+                    (*name).to_owned(),
+                    value.unwrap_or_else(|| PyValue::from(*text)),
+                )
+            });
+            let mut fields: PyDict = inputs.collect();
+            if let Ok(PyValue::Dict(output)) = json::read(demo.output) {
+                fields.extend(output);
+            }
+            fields
+        };
+        def.demos.iter().map(demo).collect()
     }
 
     /// The instructions, or DSPy's sentence.
@@ -127,12 +154,12 @@ impl DspyField {
         }
     }
 
-    fn of(def: &FieldDef, schema: &Value, root: &Value) -> Self {
+    fn of(def: &FieldDef, ty: PyType, schema: &Value) -> Self {
         let description = def.description.trim();
         Self {
             desc: (!description.is_empty()).then(|| description.to_owned()),
             constraints: constraints(&limits_of(schema)),
-            ..Self::new(def.name, type_of(schema, root, def.name))
+            ..Self::new(def.name, ty)
         }
     }
 

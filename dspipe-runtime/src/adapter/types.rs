@@ -119,6 +119,15 @@ impl PyType {
         }
     }
 
+    /// Whether all values are texts.
+    pub(super) fn is_text(&self) -> bool {
+        match self {
+            Self::Str => true,
+            Self::Literal(values) => values.iter().all(|value| value.as_str().is_some()),
+            _ => false,
+        }
+    }
+
     /// Whether a reply without the field gives `None`.
     pub(super) fn allows_none(&self) -> bool {
         match self {
