@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import enum
+import json
 import random
 import re
+import types
+import typing
 from typing import Any
 
 import pydantic
@@ -237,6 +241,8 @@ class Maker:
                 field["default"] = None
             elif "limits" not in field and annotation in ("int", "str", "list") and rng.random() < 0.3:
                 field["default"] = {"int": 3, "str": "x", "list": []}[annotation]
+            elif annotation.startswith(("list", "dict")) and rng.random() < 0.3:
+                field["default_factory"] = [] if annotation.startswith("list") else {}
             fields.append(field)
         described: Json = {"model": fields}
         if rng.random() < 0.3:
@@ -277,10 +283,6 @@ def any_value(rng: Random, depth: int = 0) -> Any:
 
 def value_of(rng: Random, annotation: Any, depth: int = 0) -> Any:
     """A value that fits an annotation, as JSON has it."""
-    import enum
-    import types
-    import typing
-
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is str:
         return rng.choice(TEXTS)
@@ -306,7 +308,7 @@ def value_of(rng: Random, annotation: Any, depth: int = 0) -> Any:
     if origin is typing.Literal:
         return rng.choice(arguments)
     if isinstance(annotation, enum.EnumMeta):
-        return rng.choice([member.value for member in annotation])
+        return rng.choice([annotation[name].value for name in annotation.__members__])
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         result = {}
         for name, field in annotation.model_fields.items():
@@ -446,21 +448,17 @@ def scalar_text(rng: Random, annotation: Any, value: Any) -> str:
     if isinstance(value, float):
         return rng.choice([str(value), f"{value:.2f}", f"{value:e}", f"{value}%", f"'{value}'"])
     text = str(value)
-    if typing_is_literal(annotation):
+    if is_literal(annotation):
         return rng.choice([text, text, f'"{text}"', f"'{text}'", f"{text}.", text.upper(), f"Literal[{text}]", f" {text} "])
     return text
 
 
-def typing_is_literal(annotation: Any) -> bool:
-    import typing
-
+def is_literal(annotation: Any) -> bool:
     return typing.get_origin(annotation) is typing.Literal
 
 
 def container_text(rng: Random, value: Any) -> str:
     """A list or a dictionary as an LM may write it."""
-    import json
-
     plain = json.dumps(value, ensure_ascii=rng.random() < 0.3, indent=rng.choice([None, None, 2]))
     form = rng.randint(0, 9)
     if form == 0:
@@ -517,8 +515,6 @@ def chat_reply(rng: Random, annotations: dict[str, Any], values: Json) -> str:
 
 def json_reply(rng: Random, annotations: dict[str, Any], values: Json) -> str:
     """A JSON object as JSONAdapter asks for it and as LMs write it."""
-    import json
-
     loose: Json = {}
     for name, value in values.items():
         if rng.random() < 0.15 and not isinstance(value, str):

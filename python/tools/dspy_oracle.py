@@ -72,6 +72,8 @@ class Types:
                     default = field["default"]
                     adapter = pydantic.TypeAdapter(annotation)
                     settings["default"] = adapter.validate_python(default)
+                if "default_factory" in field:
+                    settings["default_factory"] = lambda value=field["default_factory"]: value
                 fields[field["name"]] = (annotation, pydantic.Field(**settings))
             doc = described.get("doc") or None
             self.names[name] = pydantic.create_model(name, __doc__=doc, **fields)

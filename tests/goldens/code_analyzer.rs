@@ -151,6 +151,7 @@ pub mod analyze_code_structure {
                 description: "Structured analysis of the code",
             },
         ],
+        input_schema: "",
         output_schema: r#"{"type":"object","properties":{"analysis":{"type":"object","properties":{"complexity":{"type":"string","enum":["low","medium","high"]},"patterns":{"type":"array","items":{"type":"string"}},"recommendations":{"type":"array","items":{"type":"string"}}},"required":["complexity","patterns","recommendations"],"additionalProperties":false,"description":"Structured analysis of the code"}},"required":["analysis"],"additionalProperties":false}"#,
         demos: &[
             Demo {

@@ -138,6 +138,7 @@ pub mod analyze_code {
                 description: "Generated documentation",
             },
         ],
+        input_schema: "",
         output_schema: r#"{"type":"object","properties":{"documentation":{"type":"string","description":"Generated documentation"}},"required":["documentation"],"additionalProperties":false}"#,
         demos: &[],
         lm: Some("anthropic/claude-sonnet-4-5"),

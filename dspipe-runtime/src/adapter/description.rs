@@ -84,6 +84,13 @@ struct ModelField {
         skip_serializing_if = "Option::is_none"
     )]
     default: Option<PyValue>,
+    /// What a `default_factory` gives, which the schema does not show.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    default_factory: Option<PyValue>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     limits: Map<String, Value>,
 }
@@ -234,7 +241,8 @@ impl Classes<'_> {
                             .map_err(|message| format!("`{name}.{}`: {message}", field.name))?,
                         name: field.name,
                         description: field.desc,
-                        default: field.default,
+                        has_factory: field.default_factory.is_some(),
+                        default: field.default_factory.or(field.default),
                         limits: limits(&field.limits),
                     });
                 }
@@ -307,7 +315,8 @@ fn describe_classes(ty: &PyType, types: &mut Map<String, Value>) {
                     name: field.name.clone(),
                     ty: field.ty.annotation().into(),
                     desc: field.description.clone(),
-                    default: field.default.clone(),
+                    default: field.default.clone().filter(|_| !field.has_factory),
+                    default_factory: field.default.clone().filter(|_| field.has_factory),
                     limits: json(&field.limits),
                 }
             });

@@ -195,6 +195,7 @@ impl Reader<'_> {
                             .as_object()
                             .map_or_else(String::new, |of| text(of, "description")),
                         default,
+                        has_factory: false,
                         limits: limits_of(property),
                     }
                 })

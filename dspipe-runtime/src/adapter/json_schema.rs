@@ -186,10 +186,12 @@ fn model_schema(model: &PyModel, defs: &mut PyDict) -> PyDict {
     for field in &model.fields {
         let mut property = schema(&field.ty, defs);
         limit(&mut property, field);
-        if let Some(default) = &field.default {
-            property.insert("default".to_owned(), default.clone());
-        } else {
-            required.push(field.name.as_str().into());
+        match &field.default {
+            Some(_) if field.has_factory => {}
+            Some(default) => {
+                property.insert("default".to_owned(), default.clone());
+            }
+            None => required.push(field.name.as_str().into()),
         }
         if !field.description.is_empty() {
             property.insert("description".to_owned(), field.description.as_str().into());

@@ -74,6 +74,8 @@ pub struct PyModelField {
     pub description: String,
     /// Its value when there is none; without it, the field is required.
     pub default: Option<PyValue>,
+    /// Whether the default comes from a `default_factory`: its schema does not show it.
+    pub has_factory: bool,
     /// What pydantic's `Field` calls `ge`, `gt`, `le`, `lt`, `multiple_of`, `min_length`, `max_length`
     /// and `pattern`.
     pub limits: PyDict,
