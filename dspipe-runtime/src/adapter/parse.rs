@@ -247,3 +247,43 @@ fn unwrap(text: &str) -> &str {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::adapter::DspyField;
+
+    fn signature() -> DspySignature {
+        let list = PyType::List(Box::new(PyType::AnyDict));
+        let field = DspyField::new("a", list.optional());
+        DspySignature {
+            instructions: None,
+            inputs: Vec::new(),
+            outputs: vec![field, DspyField::new("b", PyType::Float)],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_panics(reply in r#"([\[\]{}(),:"'`#/\\ \n]|a|b|1|é|-|\.|true|\[\[ ## [ab] ## \]\]\n|```json){0,60}"#) {
+            for adapter in [Adapter::DspyChat, Adapter::DspyJson] {
+                // What is read is not of interest here.
+                let _ = parse(adapter, &signature(), &reply);
+            }
+        }
+    }
+
+    /// Looking ahead from each quotation mark to the end of a text would not end on the first of these.
+    #[test]
+    fn long_broken_replies_are_given_up() {
+        let failure = |part: &str| {
+            let reply = part.repeat(20_000);
+            parse(Adapter::DspyJson, &signature(), &reply).unwrap_err()
+        };
+        for part in ["[\"a\" \"b", "[", "{a:{"] {
+            assert_eq!(failure(part), ParseFailure::NoObject);
+        }
+    }
+}

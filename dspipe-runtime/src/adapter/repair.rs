@@ -5,6 +5,8 @@
 //! vectors and `python/tools/dspy_vectors.py` measure how often. Left out are its guesses about code
 //! fences, brackets and regular expressions inside of texts, and about rows of tables.
 
+use std::cell::Cell;
+
 use super::json;
 use super::repair_text::Text;
 use super::text::is_space;
@@ -12,6 +14,9 @@ use super::value::{PyDict, PyValue};
 
 /// Deeper values are refused, so that reading may recurse.
 const MAX_DEPTH: usize = 128;
+
+/// Steps that any text may take, each worth a few characters of looking ahead: less than a second.
+const FUEL: usize = 2_000_000;
 
 /// A text that cannot be read: it is nested too deeply, or made to take forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +48,15 @@ pub(super) struct Parser {
     deferred: usize,
     tried_suffix: bool,
     depth: usize,
-    /// How many steps may still be taken.
-    fuel: usize,
+    /// How much may still be done: looking ahead from every quotation mark must not take forever.
+    pub(super) fuel: Cell<usize>,
 }
 
 impl Parser {
     fn new(text: &str) -> Self {
         let chars: Vec<char> = text.chars().collect();
         Self {
-            fuel: chars.len() * 64 + 4096,
+            fuel: Cell::new(FUEL + chars.len() * 64),
             chars,
             at: 0,
             context: Vec::new(),
@@ -61,8 +66,10 @@ impl Parser {
         }
     }
 
-    pub(super) fn step(&mut self) -> Result<()> {
-        self.fuel = self.fuel.checked_sub(1).ok_or(Unreadable)?;
+    /// One more step. The reader ends where there is nothing left for it.
+    pub(super) fn step(&self) -> Result<()> {
+        let left = self.fuel.get().checked_sub(1).ok_or(Unreadable)?;
+        self.fuel.set(left);
         Ok(())
     }
 

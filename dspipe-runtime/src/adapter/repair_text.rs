@@ -35,16 +35,19 @@ impl Text for Parser {
 
     fn find(&self, targets: &[char], mut offset: usize) -> usize {
         let mut escaped = false;
+        let start = offset;
         while let Some(c) = self.peek(offset) {
             if c == '\\' {
                 escaped = !escaped;
             } else if targets.contains(&c) && !escaped {
+                self.used(offset - start);
                 return offset;
             } else {
                 escaped = false;
             }
             offset += 1;
         }
+        self.used(offset - start);
         self.chars.len().saturating_sub(self.at)
     }
 }
@@ -94,6 +97,12 @@ enum Mark {
 }
 
 impl Parser {
+    /// That many characters were looked at.
+    fn used(&self, characters: usize) {
+        let fuel = self.fuel.get();
+        self.fuel.set(fuel.saturating_sub(1 + characters / 16));
+    }
+
     pub(super) fn skip_spaces(&mut self) {
         self.at += self.spaces(0);
     }
@@ -589,6 +598,7 @@ impl Parser {
             }
             offset += 1;
         }
+        self.used(offset);
         let next = self.peek(offset);
         if next == Some(',') && current == Some(Context::Value) {
             let quote = self.find(&[scan.close], offset + 1);

@@ -350,3 +350,67 @@ fn form(place: &str, form: &'static str) -> SavedError {
         form,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAM: &str = r#"{
+        "rate": {"traces": [], "train": [], "demos": [{"ticket": "x", "urgency": 3, "augmented": true}],
+            "signature": {"instructions": "Rate it.", "fields": [
+                {"prefix": "Ticket:", "description": "What"},
+                {"prefix": "Urgency:", "description": "${urgency}"}]}, "lm": null},
+        "metadata": {"dependency_versions": {"python": "3.12", "dspy": "3.4.1"}}
+    }"#;
+
+    fn signature(fields: &[(&str, PyType)]) -> DspySignature {
+        let field = |(name, ty): &(&str, PyType)| DspyField::new(*name, ty.clone());
+        DspySignature {
+            instructions: None,
+            inputs: fields[..1].iter().map(field).collect(),
+            outputs: fields[1..].iter().map(field).collect(),
+        }
+    }
+
+    fn error(step: &str, fields: &[(&str, PyType)]) -> String {
+        read_program(PROGRAM, &[(step, &signature(fields))])
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn what_belongs_to_the_step_is_taken() {
+        let plain = signature(&[("ticket", PyType::Str), ("urgency", PyType::Int)]);
+        let saved = read_program(PROGRAM, &[("rate", &plain)]).unwrap();
+        assert_eq!(saved[0].signature.inputs[0].desc.as_deref(), Some("What"));
+        assert_eq!(saved[0].signature.outputs[0].desc, None);
+        assert_eq!(saved[0].demos[0].len(), 2);
+    }
+
+    #[test]
+    fn a_program_of_other_steps_is_refused() {
+        let text = PyType::Str;
+        assert_eq!(
+            error(
+                "sort",
+                &[("ticket", text.clone()), ("urgency", PyType::Int)]
+            ),
+            "the saved program has a predictor `rate`, but there is no step of that name; the steps are `sort`"
+        );
+        assert_eq!(
+            error("rate", &[("ticket", text.clone())]),
+            "step `rate` has the fields `ticket`, but the saved program's predictor has 2 fields (Ticket: Urgency:)"
+        );
+        assert_eq!(
+            error(
+                "rate",
+                &[("urgency", text.clone()), ("ticket", text.clone())]
+            ),
+            "step `rate`: the saved program has `Ticket:` where the step has the field `urgency`: bring the fields into the program's order"
+        );
+        assert_eq!(
+            error("rate", &[("ticket", text.clone()), ("urgency", text)]),
+            "step `rate`, demo 1, field `urgency`: 3 is not a string"
+        );
+    }
+}
