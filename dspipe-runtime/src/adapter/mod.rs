@@ -22,6 +22,7 @@ mod python_literal;
 mod render;
 mod repair;
 mod repair_text;
+mod repair_tuple;
 mod saved;
 mod signature;
 mod text;
