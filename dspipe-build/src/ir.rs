@@ -43,6 +43,7 @@ pub(crate) struct Step {
     pub(crate) description: String,
     pub(crate) source: String,
     pub(crate) instructions: String,
+    pub(crate) adapter: Adapter,
     pub(crate) lm: Option<String>,
     pub(crate) temperature: Option<f64>,
     pub(crate) max_tokens: Option<u32>,
@@ -55,6 +56,15 @@ pub(crate) struct Step {
     pub(crate) demos: Vec<Demo>,
     /// What optimizers found, one for each LM.
     pub(crate) optimized: Vec<Prompt>,
+}
+
+/// Whose prompts are rendered; those of DSPy are named as in the runtime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Adapter {
+    #[default]
+    Dspipe,
+    DspyChat,
+    DspyJson,
 }
 
 /// What must hold for a step to run.

@@ -43,6 +43,8 @@ struct Workflow {
     temperature: Option<f64>,
     /// The longest reply of all steps that set none, in tokens.
     max_tokens: Option<u32>,
+    /// How prompts are written and replies read, of all steps that do not say it.
+    adapter: Option<Adapter>,
     /// Settings that steps inherit.
     dspy_config: Option<DspyConfig>,
     /// Constants that templates and conditions name as `global_vars.name`.
@@ -78,6 +80,10 @@ struct Step {
     temperature: Option<f64>,
     /// The longest reply, in tokens.
     max_tokens: Option<u32>,
+    /// How prompts are written and replies read, over that of the workflow.
+    adapter: Option<Adapter>,
+    /// How the step comes to its output.
+    module: Option<Module>,
     /// The step runs only if this holds; its output is then an `Option`.
     condition: Option<Condition>,
     /// Steps that must have ended before this one starts.
@@ -133,6 +139,28 @@ enum StepType {
     DspyOllama,
     /// The embedded model.
     DspyLocal,
+}
+
+/// How prompts are written and replies read.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Adapter {
+    /// dspipe's own.
+    Dspipe,
+    /// As the `ChatAdapter` of DSPy does.
+    DspyChat,
+    /// As the `JSONAdapter` of DSPy does.
+    DspyJson,
+}
+
+/// How a step comes to its output.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Module {
+    /// At once.
+    Predict,
+    /// With an output `reasoning` before all others.
+    ChainOfThought,
 }
 
 /// When a step runs: an expression, a list of which all must hold, or a tree.

@@ -2,6 +2,8 @@
 
 mod parse;
 
+mod render;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +39,20 @@ enum Command {
     },
     /// Print the JSON Schema of the format, for editors.
     Schema,
+    /// Print the messages that DSPy sends for a case on standard input, as JSON.
+    ///
+    /// A case is {"signature": …, "demos": […], "inputs": {…}}.
+    Render {
+        /// DSPy's adapter.
+        #[arg(long)]
+        adapter: render::Name,
+    },
+    /// Print the fields that DSPy reads from the `reply` of a case on standard input, as JSON.
+    ReadReply {
+        /// DSPy's adapter.
+        #[arg(long)]
+        adapter: render::Name,
+    },
     /// Print what a diagnostic means, with a wrong and a right example.
     Explain {
         /// The code of a diagnostic, such as E004.
@@ -73,6 +89,8 @@ fn main() -> ExitCode {
         Command::Check { files, format } => check(&files, format),
         Command::Expand { file } => expand(&file),
         Command::Schema => schema(),
+        Command::Render { adapter } => render::render(adapter),
+        Command::ReadReply { adapter } => render::read_reply(adapter),
         Command::Explain { code } => explain(code),
         Command::Parse { schema, strict } => parse::run(&schema, strict),
     };

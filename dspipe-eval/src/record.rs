@@ -131,6 +131,7 @@ mod tests {
             output_schema: r#"{"type":"object","properties":{"kind":{"enum":["a"]}},"required":["kind"]}"#,
             demos: &[],
             optimized: &[],
+            adapter: None,
             lm: Some("openai/big"),
             temperature: None,
             max_tokens: None,

@@ -20,6 +20,7 @@ pub use serde_json::{Map, Value};
 
 #[doc(hidden)]
 pub use crate::__json_schema as json_schema;
+pub use crate::adapter::Adapter;
 pub use crate::error::Error;
 pub use crate::expr;
 pub use crate::read::{Read, Reader};

@@ -39,6 +39,7 @@
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
 //! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros`.
 
+pub mod adapter;
 #[cfg(feature = "cassettes")]
 pub mod cassette;
 mod error;

@@ -182,6 +182,7 @@ mod tests {
             output: "{\"urgency\":\"high\"}",
         }],
         optimized: &[],
+        adapter: None,
         lm: None,
         temperature: None,
         max_tokens: None,

@@ -9,13 +9,14 @@ use std::time::Instant;
 use serde_json::Value;
 use tracing::Instrument;
 
+use crate::adapter::Adapter;
 use crate::error::Error;
 use crate::lm::{
     Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params, Prices,
     Reply, Request, Retry, Usage,
 };
 use crate::prompt;
-use crate::read::{ReadError, Repair, RepairKind, read_reply};
+use crate::read::{Read, ReadError, Repair, RepairKind, read_reply, read_value};
 use crate::signature::{Signature, SignatureDef};
 use crate::trace::{Exchange, Observer, StepReport};
 
@@ -257,7 +258,11 @@ impl Call<'_> {
             .runner
             .lm_of(self.def)
             .map_err(|error| self.failed(error))?;
-        let mut request = request(self.def, lm.name(), input);
+        let mut request = request(self.def, lm.name(), input).map_err(|reason| Error::Input {
+            workflow: self.def.workflow,
+            step: self.def.step,
+            reason,
+        })?;
         let (raw, error) = match self.ask::<S>(&*lm, &request, &prices).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
@@ -310,7 +315,7 @@ impl Call<'_> {
             (Some(sum), Some(cost)) => Some(sum + cost),
             _ => None,
         };
-        let read = read_reply(self.def.output_schema, &reply.text);
+        let read = read::<S::Output>(self.def, &reply.text);
         let is_whole = matches!(&read, Ok((_, repairs)) if !is_cut(repairs));
         if reply.finish == Finish::Length && !is_whole {
             // Asking again would be cut off again.
@@ -342,10 +347,27 @@ impl Call<'_> {
     }
 }
 
-fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Request {
-    Request {
-        messages: prompt::render(def, &def.prompt_for(lm), input),
-        schema: Some(OutputSchema {
+/// What a step asks; an error says why DSPy's adapter cannot ask it.
+fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Result<Request, String> {
+    let prompt = def.prompt_for(lm);
+    let messages = match def.adapter {
+        None => prompt::render(def, &prompt, input),
+        Some(adapter) => {
+            let def = SignatureDef {
+                instructions: prompt.instructions,
+                demos: prompt.demos,
+                ..*def
+            };
+            adapter
+                .messages(&def, input)
+                .map_err(|error| error.to_string())?
+        }
+    };
+    // A reply with DSPy's field marks is no JSON.
+    let is_json = def.adapter != Some(Adapter::DspyChat);
+    Ok(Request {
+        messages,
+        schema: is_json.then(|| OutputSchema {
             name: schema_name(def.step),
             json: def.output_schema.into(),
         }),
@@ -355,7 +377,18 @@ fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Request {
             seed: None,
             repetition: 0,
         },
-    }
+    })
+}
+
+/// Reads a reply by the adapter that asked for it.
+fn read<T: Read>(def: &SignatureDef, text: &str) -> Result<(T, Vec<Repair>), ReadError> {
+    let Some(adapter) = def.adapter else {
+        return read_reply(def.output_schema, text);
+    };
+    let value = adapter
+        .read(def, text)
+        .map_err(|error| ReadError::Adapter(error.to_string()))?;
+    Ok((read_value(value)?, Vec::new()))
 }
 
 fn schema_name(step: &str) -> String {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::adapter::Adapter;
 use crate::error::Error;
 use crate::lm::LmName;
 use crate::read::Read;
@@ -72,6 +73,8 @@ pub struct SignatureDef {
     pub demos: &'static [Demo],
     /// Better prompts, found by an optimizer: at most one for each LM, and one for all others.
     pub optimized: &'static [Prompt],
+    /// Whose prompts are rendered and replies read; `None` is dspipe's own.
+    pub adapter: Option<Adapter>,
     /// The LM as `provider/model`; `None` is the one of the environment.
     pub lm: Option<&'static str>,
     /// The sampling temperature; `None` is the provider's default.

@@ -190,6 +190,7 @@ pub mod analyze_code_structure {
             },
         ],
         optimized: &[],
+        adapter: None,
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,

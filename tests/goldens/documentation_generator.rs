@@ -166,6 +166,7 @@ pub mod analyze_code {
         output_schema: r#"{"type":"object","properties":{"documentation":{"type":"string","description":"Generated documentation"}},"required":["documentation"],"additionalProperties":false}"#,
         demos: &[],
         optimized: &[],
+        adapter: None,
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,

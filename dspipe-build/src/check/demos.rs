@@ -51,13 +51,12 @@ pub(super) fn example(
         "the example's input",
         diagnostics,
     );
-    let output = values(
-        output,
-        &fields.outputs,
-        types,
-        "the example's output",
-        diagnostics,
-    );
+    let outputs = match fields.outputs.split_first() {
+        // Examples say what is right, seldom why.
+        Some((reasoning, rest)) if fields.reasons && !output.has(&reasoning.name.text) => rest,
+        _ => &fields.outputs,
+    };
+    let output = values(output, outputs, types, "the example's output", diagnostics);
     Some(Demo {
         inputs: input?.into_iter().collect(),
         output: Value::Object(output?),

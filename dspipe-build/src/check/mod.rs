@@ -86,6 +86,7 @@ pub(crate) fn check(
             description: text(step.description.as_ref()),
             source: sources.location(step.name.span),
             instructions: text(signature.and_then(|s| s.instructions.as_ref())),
+            adapter: lm.adapter.unwrap_or_default(),
             lm: lm_name,
             temperature: lm.temperature.map(|t| t.value),
             max_tokens: lm.max_tokens.map(|t| t.value),

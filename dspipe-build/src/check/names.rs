@@ -18,6 +18,7 @@ const RESERVED_STEPS: [&str; 7] = [
 /// Type names that generated code uses itself: what the runtime's `generated` module has, and what
 /// stands in each step's module.
 const RESERVED_TYPES: &[&str] = &[
+    "Adapter",
     "BTreeMap",
     "Box",
     "Checks",

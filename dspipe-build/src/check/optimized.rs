@@ -11,7 +11,7 @@ use crate::diag::{Code, Diagnostics};
 use crate::ir::{Demo, Field, Prompt, Workflow};
 use crate::source::Span;
 use crate::words;
-use crate::yaml::{Kind, Node};
+use crate::yaml::Node;
 
 /// Gives the steps of a workflow the prompts that an optimizer found for them.
 pub(super) fn apply(
@@ -158,7 +158,7 @@ fn check_demo(
     };
     let known = |fields: &[Field], node: &Node| -> Vec<Field> {
         let all = fields.iter();
-        all.filter(|field| demo.augmented || has(node, &field.name.text))
+        all.filter(|field| demo.augmented || node.has(&field.name.text))
             .cloned()
             .collect()
     };
@@ -170,8 +170,4 @@ fn check_demo(
         inputs: inputs?.into_iter().collect(),
         output: Value::Object(outputs?),
     })
-}
-
-fn has(node: &Node, name: &str) -> bool {
-    matches!(&node.kind, Kind::Map(entries) if entries.iter().any(|(key, _)| key.text == name))
 }

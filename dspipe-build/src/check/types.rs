@@ -22,6 +22,8 @@ pub(crate) struct StepTypes {
     /// As declared; a template may make a type more precise later.
     pub(crate) inputs: Vec<Field>,
     pub(crate) outputs: Vec<Field>,
+    /// The first output is the reasoning, which examples need not have.
+    pub(crate) reasons: bool,
 }
 
 /// Lowers the fields of all steps and all named types.
@@ -128,12 +130,35 @@ impl<'a> Lowering<'a> {
             return StepTypes {
                 inputs: Vec::new(),
                 outputs: Vec::new(),
+                reasons: false,
             };
         };
         // Outputs first: their types get the plain names where both sides ask.
-        let outputs = self.fields(&signature.outputs, |at| Place::Output(index, at));
+        let first = usize::from(step.reasons);
+        let mut outputs = self.fields(&signature.outputs, |at| Place::Output(index, at + first));
         let inputs = self.fields(&signature.inputs, |at| Place::Input(index, at));
-        StepTypes { inputs, outputs }
+        if step.reasons {
+            self.no_reasoning_yet(signature);
+            outputs.insert(0, reasoning());
+        }
+        StepTypes {
+            inputs,
+            outputs,
+            reasons: step.reasons,
+        }
+    }
+
+    fn no_reasoning_yet(&mut self, signature: &spec::Signature) {
+        let fields = signature.inputs.iter().chain(&signature.outputs);
+        for field in fields.filter(|field| field.name.value == REASONING) {
+            self.diagnostics
+                .error(
+                    Code::Duplicate,
+                    field.name.span,
+                    "`module: chain_of_thought` has a field `reasoning` of its own",
+                )
+                .label("rename this one, or leave it out");
+        }
     }
 
     /// `path`: the names that lead here, which name a generated type.
@@ -355,6 +380,23 @@ impl<'a> Lowering<'a> {
         Type::new(kind)
     }
 }
+
+/// The field that a chain of thought has before all others, called as in DSPy.
+fn reasoning() -> Field {
+    Field {
+        name: crate::ir::Name {
+            text: REASONING.to_owned(),
+            ident: REASONING.to_owned(),
+        },
+        ty: Type::new(TypeKind::String),
+        description: "Step by step, what leads to the answer".to_owned(),
+        default: None,
+        boxed: false,
+        sensitive: false,
+    }
+}
+
+const REASONING: &str = "reasoning";
 
 fn goes_with(written: &TypeExpr, implied: &TypeExpr, key: &str) -> bool {
     match written {

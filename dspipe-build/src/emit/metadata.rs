@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::printer::{Printer, float, string};
 use super::{Emitter, schema};
-use crate::ir::{Demo, Field, Prompt, Step};
+use crate::ir::{Adapter, Demo, Field, Prompt, Step};
 use crate::words;
 
 /// `WORKFLOW`.
@@ -83,6 +83,11 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     out.line(format_args!("output_schema: {},", string(&output_schema)));
     demos(&step.demos, out);
     optimized(&step.optimized, out);
+    let adapter = match step.adapter {
+        Adapter::Dspipe => None,
+        dspy => Some(format!("Adapter::{dspy:?}")),
+    };
+    out.line(format_args!("adapter: {},", optional(adapter)));
     let lm = step.lm.as_deref().map(string);
     out.line(format_args!("lm: {},", optional(lm)));
     let temperature = step.temperature.map(float);

@@ -2,6 +2,7 @@
 
 use super::{Condition, DspyConfig, Example, Signature, optional_text};
 use crate::diag::{Code, Diagnostics};
+use crate::ir::Adapter;
 use crate::source::{Span, Spanned};
 use crate::yaml::{self, MapReader, Node};
 
@@ -12,6 +13,8 @@ pub(crate) struct Step {
     pub(crate) step_type: Option<Spanned<StepType>>,
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) lm: Lm,
+    /// `module: chain_of_thought`.
+    pub(crate) reasons: bool,
     pub(crate) condition: Option<Condition>,
     pub(crate) depends_on: Vec<Spanned<String>>,
     /// `None`: missing or unreadable, and reported.
@@ -22,6 +25,38 @@ pub(crate) struct Step {
     pub(crate) example_files: Vec<Spanned<String>>,
 }
 
+/// How the prompts of a step are written and its replies read.
+const ADAPTERS: [(&str, Adapter); 3] = [
+    ("dspipe", Adapter::Dspipe),
+    ("dspy_chat", Adapter::DspyChat),
+    ("dspy_json", Adapter::DspyJson),
+];
+
+/// How a step comes to its output; whether it reasons first.
+const MODULES: [(&str, bool); 2] = [("predict", false), ("chain_of_thought", true)];
+
+/// A word out of a few.
+fn one_of<T: Copy>(
+    written: &Spanned<String>,
+    what: &str,
+    known: &[(&'static str, T)],
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let found = known.iter().find(|(name, _)| *name == written.value);
+    if found.is_none() {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        diagnostics
+            .error(
+                Code::InvalidSetting,
+                written.span,
+                format!("`{written}` is not {what}"),
+            )
+            .label(format!("expected one of {}", crate::diag::list(&names)))
+            .meant(written.span, &written.value, names.iter().copied());
+    }
+    found.map(|(_, value)| *value)
+}
+
 /// Which LM to call and how; set on the workflow, overridden on a step.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Lm {
@@ -29,6 +64,7 @@ pub(crate) struct Lm {
     pub(crate) name: Option<Spanned<String>>,
     pub(crate) temperature: Option<Spanned<f64>>,
     pub(crate) max_tokens: Option<Spanned<u32>>,
+    pub(crate) adapter: Option<Adapter>,
 }
 
 /// The step types that dspipe runs.
@@ -105,6 +141,11 @@ impl Step {
         }
         let description = optional_text(&mut map, "description", diagnostics);
         let lm = Lm::read(&mut map, diagnostics);
+        let reasons = map
+            .optional("module")
+            .and_then(|node| yaml::text(node, "`module`", diagnostics))
+            .and_then(|name| one_of(&name, "a module", &MODULES, diagnostics))
+            .unwrap_or(false);
         let condition = map
             .optional("condition")
             .and_then(|node| Condition::read(node, diagnostics));
@@ -121,6 +162,7 @@ impl Step {
             step_type,
             description,
             lm,
+            reasons,
             condition,
             depends_on,
             signature,
@@ -208,10 +250,15 @@ impl Lm {
         let max_tokens = map
             .optional("max_tokens")
             .and_then(|node| yaml::size(node, "`max_tokens`", diagnostics));
+        let adapter = map
+            .optional("adapter")
+            .and_then(|node| yaml::text(node, "`adapter`", diagnostics))
+            .and_then(|name| one_of(&name, "an adapter", &ADAPTERS, diagnostics));
         Self {
             name,
             temperature,
             max_tokens,
+            adapter,
         }
     }
 
@@ -221,6 +268,7 @@ impl Lm {
             name: self.name.or_else(|| outer.name.clone()),
             temperature: self.temperature.or_else(|| outer.temperature.clone()),
             max_tokens: self.max_tokens.or_else(|| outer.max_tokens.clone()),
+            adapter: self.adapter.or(outer.adapter),
         }
     }
 }

@@ -45,6 +45,11 @@ impl Node {
         }
     }
 
+    /// Whether this is a mapping with a key.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        matches!(&self.kind, Kind::Map(entries) if entries.iter().any(|(key, _)| key.text == name))
+    }
+
     /// `~`, `null`, or nothing at all.
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true }

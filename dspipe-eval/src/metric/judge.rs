@@ -138,6 +138,7 @@ impl Signature for Step {
         output_schema: r#"{"type":"object","properties":{"reason":{"type":"string"},"score":{"type":"number","minimum":0,"maximum":1}},"required":["reason","score"],"additionalProperties":false}"#,
         demos: &[],
         optimized: &[],
+        adapter: None,
         lm: None,
         temperature: Some(0.0),
         max_tokens: None,

@@ -116,6 +116,7 @@ fn definition(signature: &Signature, settings: &Settings) -> TokenStream {
             output_schema: "{}",
             demos: &[],
             optimized: &[],
+                adapter: ::core::option::Option::None,
             lm: #lm,
             temperature: #temperature,
             max_tokens: #max_tokens,

@@ -24,6 +24,9 @@ pub enum ReadError {
     /// There is no JSON object in it.
     #[error("there is no JSON object in it")]
     NoObject,
+    /// DSPy's adapter would not have read it.
+    #[error("{0}")]
+    Adapter(String),
     /// Fields are missing, of another type, or out of their limits: all of them.
     #[error("{}", Listed(.0))]
     Fields(Vec<FieldError>),

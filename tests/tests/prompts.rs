@@ -1,0 +1,102 @@
+//! Which prompt a step is asked with: reasoned, in DSPy's form, optimized for the LM that runs it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
+use std::sync::Arc;
+
+use dspipe_runtime::lm::{Api, HttpLm};
+use dspipe_runtime::{LmName, Lms, LocalRunner, Secret};
+use dspipe_tests::server::{Answer, Received, Server};
+use dspipe_tests::workflows::prompts::{self, Inputs, Outputs, sort};
+
+const CHAT: &str =
+    "[[ ## answer ## ]]\nWe will look at it.\n\n[[ ## urgency ## ]]\n2\n\n[[ ## completed ## ]]";
+
+fn answer(request: &Received) -> Answer {
+    let system = request.body["messages"][0]["content"].as_str().unwrap();
+    Answer::reply(if system.contains("[[ ## urgency ## ]]") {
+        CHAT
+    } else if request.step() == "sort" {
+        r#"{"reasoning": "Money.", "team": "billing"}"#
+    } else {
+        r#"{"good": true}"#
+    })
+}
+
+async fn run(model: &str) -> (Outputs, Vec<Received>) {
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let name: LmName = format!("scripted/{model}").parse().unwrap();
+    let key = Secret::from("sk-test".to_owned());
+    let lm = HttpLm::new(name.clone(), Api::OpenAiChat, &server.url(), Some(key)).unwrap();
+    let runner = LocalRunner::new()
+        .with_lm(name)
+        .with_lms(Lms::new().with(Arc::new(lm)));
+    let inputs = Inputs {
+        text: "I paid twice".to_owned(),
+    };
+    let outputs = prompts::run_with(&runner, inputs).await.unwrap();
+    (outputs, server.received())
+}
+
+fn contents(request: &Received) -> Vec<&str> {
+    let messages = request.body["messages"].as_array().unwrap();
+    let contents = messages.iter().map(|message| message["content"].as_str());
+    contents.map(Option::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_chain_of_thought_has_its_reasoning() {
+    let (outputs, _) = run("small").await;
+    assert_eq!(outputs.sort.reasoning, "Money.");
+    assert_eq!(outputs.sort.team, sort::Team::Billing);
+    assert!(outputs.rate.good);
+}
+
+#[tokio::test]
+async fn dspys_forms_are_sent_and_read() {
+    let (outputs, received) = run("small").await;
+    assert_eq!(outputs.answer.answer, "We will look at it.");
+    assert_eq!(outputs.answer.urgency, 2);
+    let chat = contents(&received[1]);
+    assert!(
+        chat[0].starts_with("Your input fields are:\n1. `team` (Literal["),
+        "{}",
+        chat[0]
+    );
+    assert!(chat[1].starts_with("[[ ## team ## ]]\nbilling\n\n[[ ## text ## ]]\nI paid twice"));
+    assert!(
+        received[1].body.get("response_format").is_none(),
+        "marks are no JSON"
+    );
+    let json = contents(&received[2]);
+    assert!(
+        json[0].contains("Outputs will be a JSON object"),
+        "{}",
+        json[0]
+    );
+}
+
+#[tokio::test]
+async fn the_prompt_is_that_which_was_optimized_for_the_lm() {
+    let (_, received) = run("small").await;
+    let sort = contents(&received[0]);
+    assert!(sort[0].starts_with("billing or other?"), "{}", sort[0]);
+    assert_eq!(sort.len(), 2, "without demos");
+    assert!(contents(&received[1])[0].contains("Answer in one sentence."));
+
+    // Nothing was found for this one: it has the first that there is.
+    let (_, received) = run("large").await;
+    let sort = contents(&received[0]);
+    assert!(
+        sort[0].starts_with("Say which team has to answer."),
+        "{}",
+        sort[0]
+    );
+    assert!(sort[1].contains("I was charged twice"));
+    assert!(sort[2].contains("It is about money."));
+    assert_eq!(sort[4], r#"{"team":"other"}"#);
+}
