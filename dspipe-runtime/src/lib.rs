@@ -62,7 +62,7 @@ pub use read::{Read, ReadError, Reader};
 pub use runner::{LocalRunner, Runner, default_runner};
 pub use secret::Secret;
 pub use signature::{Demo, FieldDef, Signature, SignatureDef, WorkflowDef};
-pub use trace::{Observer, StepReport, Trace};
+pub use trace::{Observer, StepRecord, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.
 ///

@@ -10,8 +10,8 @@ use crate::read::Read;
 pub trait Signature {
     /// What the step takes. It serializes to an object with one key per input field.
     type Input: Serialize + Send + Sync;
-    /// What the step gives.
-    type Output: Read + Send;
+    /// What the step gives. It serializes to an object with one key per output field.
+    type Output: Read + Serialize + Send;
     /// What is known about the step.
     const DEF: &'static SignatureDef;
 }
