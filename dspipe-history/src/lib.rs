@@ -35,6 +35,7 @@ mod retention;
 mod stats;
 #[cfg(test)]
 mod test_support;
+pub mod training;
 mod writer;
 
 pub use class::error_class;

@@ -205,7 +205,7 @@ impl Recorder {
         if self.redaction.is_empty() {
             row.inputs = inputs.to_string();
             row.outputs = outputs.map(ToString::to_string);
-            row.redacted = "[]".to_owned();
+            "[]".clone_into(&mut row.redacted);
         } else {
             let (mut inputs, mut outputs) = (inputs.clone(), outputs.cloned());
             let redacted = self.redaction.apply(

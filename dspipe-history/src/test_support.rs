@@ -24,3 +24,17 @@ pub(crate) const DEF: SignatureDef = SignatureDef {
     temperature: None,
     max_tokens: None,
 };
+
+pub(crate) fn object(value: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    match value {
+        serde_json::Value::Object(fields) => fields,
+        other => panic!("{other} is not an object"),
+    }
+}
+
+pub(crate) fn example(
+    inputs: serde_json::Value,
+    outputs: serde_json::Value,
+) -> crate::training::Example {
+    crate::training::Example::new(object(inputs), object(outputs))
+}
