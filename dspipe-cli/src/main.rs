@@ -1,4 +1,8 @@
-//! `cargo dspipe`: check workflows and look at the Rust they become.
+//! `cargo dspipe`: check workflows, look at the Rust they become, and at what they did.
+
+mod data;
+mod history;
+mod table;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,8 +10,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dspipe_build::{Code, Compilation, Config};
+use dspipe_history::HistoryError;
+use dspipe_history::training::DataError;
 
-/// Check dspipe workflows and look at the Rust they become.
+/// Check dspipe workflows, look at the Rust they become, and at what they did.
 #[derive(Parser)]
 #[command(name = "cargo dspipe", bin_name = "cargo dspipe", version)]
 struct Cli {
@@ -40,6 +46,12 @@ enum Command {
         /// The code of a diagnostic, such as E004.
         code: Code,
     },
+    /// Look at what workflows did, where they record it.
+    #[command(subcommand)]
+    History(history::Command),
+    /// Make training data of what workflows did, and look after it.
+    #[command(subcommand)]
+    Data(data::Command),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -59,12 +71,31 @@ fn main() -> ExitCode {
         Command::Expand { file } => expand(&file),
         Command::Schema => schema(),
         Command::Explain { code } => explain(code),
+        Command::History(command) => history::run(command),
+        Command::Data(command) => data::run(command),
     };
     match result {
         Ok(code) => code,
         Err(Failure::Load(error)) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
+        }
+        Err(Failure::History(HistoryError::Export(error)))
+            if error.kind() == std::io::ErrorKind::BrokenPipe =>
+        {
+            ExitCode::SUCCESS
+        }
+        Err(Failure::History(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Data(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Message(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
         }
         // Whoever reads the output has stopped: nothing is wrong with that.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
@@ -80,6 +111,21 @@ fn main() -> ExitCode {
 enum Failure {
     Load(dspipe_build::Error),
     Output(std::io::Error),
+    History(HistoryError),
+    Data(DataError),
+    Message(String),
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        Self::History(error)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
 }
 
 impl From<std::io::Error> for Failure {

@@ -165,11 +165,11 @@ pub fn write<'a>(
 /// Writes a file whole or not at all: into one beside it, which then takes its name.
 ///
 /// # Errors
-/// [`DataError::Exists`], [`DataError::Write`], and what `fill` fails with.
+/// [`DataError::Exists`], [`DataError::Write`], and what `fill_in` fails with.
 pub fn replace<E: From<DataError>>(
     path: &Path,
     overwrite: Overwrite,
-    fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    fill_in: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
     let io = |source| DataError::Write {
         path: path.to_owned(),
@@ -186,14 +186,14 @@ pub fn replace<E: From<DataError>>(
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let file = tempfile::NamedTempFile::new_in(directory).map_err(io)?;
-    let mut out = BufWriter::new(file);
-    fill(&mut out)?;
-    let file = out.into_inner().map_err(|error| io(error.into_error()))?;
-    file.as_file().sync_all().map_err(io)?;
+    let temporary = tempfile::NamedTempFile::new_in(directory).map_err(io)?;
+    let mut out = BufWriter::new(temporary);
+    fill_in(&mut out)?;
+    let temporary = out.into_inner().map_err(|error| io(error.into_error()))?;
+    temporary.as_file().sync_all().map_err(io)?;
     let stored = match overwrite {
-        Overwrite::Force => file.persist(path),
-        Overwrite::Refuse => file.persist_noclobber(path),
+        Overwrite::Force => temporary.persist(path),
+        Overwrite::Refuse => temporary.persist_noclobber(path),
     };
     match stored {
         Ok(_) => Ok(()),

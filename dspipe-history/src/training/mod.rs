@@ -27,7 +27,7 @@ pub use dedup::{Deduplicator, Kept};
 pub use jsonl::{DataError, Overwrite, read, read_all, replace, write};
 pub use select::select;
 pub use shape::{Label, Shape, ShapeError};
-pub use split::{Part, Shares, SharesError, Split, Stratum, split};
+pub use split::{NO_VALUE, Part, Shares, SharesError, Split, Stratum, split};
 pub use stats::{DataStats, FieldStats, LabelStats};
 pub use synthesize::{SynthesisOptions, Synthesized, synthesize};
 pub use tokens::Tokens;

@@ -233,7 +233,9 @@ fn dotted(side: &str, pointer: &str) -> String {
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
         if part.parse::<usize>().is_ok() {
-            path.push_str(&format!("[{part}]"));
+            path.push('[');
+            path.push_str(&part);
+            path.push(']');
         } else {
             path.push('.');
             path.push_str(&part);

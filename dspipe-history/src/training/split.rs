@@ -72,14 +72,17 @@ impl Shares {
 impl std::str::FromStr for Shares {
     type Err = SharesError;
 
-    fn from_str(text: &str) -> Result<Self, SharesError> {
-        let numbers: Result<Vec<f64>, _> = text.split(',').map(|one| one.trim().parse()).collect();
+    fn from_str(list: &str) -> Result<Self, SharesError> {
+        let numbers: Result<Vec<f64>, _> = list.split(',').map(|one| one.trim().parse()).collect();
         match numbers.as_deref() {
             Ok(&[train, validation, test]) => Self::new(train, validation, test),
             _ => Err(SharesError),
         }
     }
 }
+
+/// The stratum of examples that lack the field.
+pub const NO_VALUE: &str = "(none)";
 
 /// How to split.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +133,7 @@ impl Split {
         match value_at(&example.outputs, &path) {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
-            None => "(none)".to_owned(),
+            None => NO_VALUE.to_owned(),
         }
     }
 }

@@ -183,6 +183,9 @@ mod tests {
     fn hashes_stay_the_same_between_versions() {
         // Splits depend on it.
         let fields = object(json!({"ticket": "It burns"}));
-        assert_eq!(format!("{:016x}", content_hash(&fields)), "01efdf1c425d8e86");
+        assert_eq!(
+            format!("{:016x}", content_hash(&fields)),
+            "01efdf1c425d8e86"
+        );
     }
 }

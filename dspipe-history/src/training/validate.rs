@@ -266,9 +266,13 @@ impl<'a> Validator<'a> {
         }
         let uniqueness = match self.known.find(hash_of_inputs, &tokens) {
             None => 1.0,
-            Some(like) => {
-                issues.push(like.issue(IssueKind::Duplicate, IssueKind::NearDuplicate, ""));
-                if let Like::Same(_) = like { 0.0 } else { 0.5 }
+            Some(earlier) => {
+                issues.push(earlier.issue(IssueKind::Duplicate, IssueKind::NearDuplicate, ""));
+                if let Like::Same(_) = earlier {
+                    0.0
+                } else {
+                    0.5
+                }
             }
         };
         self.known.add(line, hash_of_inputs, tokens);
@@ -480,6 +484,7 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these are exact")]
 mod tests {
     use serde_json::json;
 
