@@ -1,19 +1,14 @@
 //! Finds examples that are there already, exactly or nearly.
 //!
-//! Near ones are found by MinHash with banding (Broder 1997; Leskovec, Rajaraman and Ullman, *Mining of
-//! Massive Datasets*, chapter 3) and confirmed by comparing the sets of words. The bands are chosen so that a
-//! pair at the threshold is missed once in a million.
+//! Near ones are found by prefix filtering (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007):
+//! two sets that are similar enough have one of their rarest words in common, so only sets that do are
+//! compared. No pair is missed. Which words are rare is looked at again whenever the number of sets has
+//! doubled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Example;
-use super::tokens::{Tokens, content_hash, mix};
-
-/// How often a pair at the threshold may be missed.
-const MISSED: f64 = 1e-6;
-
-/// The most bands: below a similarity of about 0.1, more pairs are missed.
-const MOST_BANDS: usize = 128;
+use super::tokens::{Tokens, content_hash, ratio};
 
 /// What became of an example that was offered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,57 +71,57 @@ impl Deduplicator {
 #[derive(Debug)]
 pub(super) struct NearIndex {
     threshold: f64,
-    rows: usize,
-    bands: usize,
-    /// Per band and its hash, the last set that has it.
-    heads: HashMap<(usize, u64), usize>,
-    /// Per set and band, the set before it with the same hash.
-    before: Vec<Option<usize>>,
     sets: Vec<Tokens>,
+    /// How many sets have a word.
+    counts: HashMap<u32, usize>,
+    /// The same, when the index was built last: it decides which words are rare.
+    rarity: HashMap<u32, usize>,
+    /// By each of its rare words, the sets.
+    by_word: HashMap<u32, Vec<usize>>,
+    /// The first set without words.
+    empty: Option<usize>,
+    /// Sets when the index was built last.
+    built: usize,
 }
 
 impl NearIndex {
     pub(super) fn new(threshold: f64) -> Self {
-        let threshold = threshold.clamp(0.0, 1.0);
-        let rows = match threshold {
-            t if t >= 0.7 => 4,
-            t if t >= 0.4 => 2,
-            _ => 1,
-        };
-        let mut bands = 1;
-        let mut missed = 1.0 - threshold.powi(rows);
-        let miss_of_one = missed;
-        while missed > MISSED && bands < MOST_BANDS {
-            bands += 1;
-            missed *= miss_of_one;
-        }
         Self {
-            threshold,
-            rows: rows.unsigned_abs() as usize,
-            bands,
-            heads: HashMap::new(),
-            before: Vec::new(),
+            threshold: threshold.clamp(0.0, 1.0),
             sets: Vec::new(),
+            counts: HashMap::new(),
+            rarity: HashMap::new(),
+            by_word: HashMap::new(),
+            empty: None,
+            built: 0,
         }
     }
 
-    /// The most similar of the sets that reach the threshold; of equally similar ones, the first.
+    /// The most similar of the sets that reach the threshold; of equally similar ones, the first. Sets
+    /// without a common word are never similar.
     pub(super) fn closest(&self, tokens: &Tokens) -> Option<(usize, f64)> {
-        let mut seen = std::collections::HashSet::new();
+        if tokens.len() == 0 {
+            return self.empty.map(|index| (index, 1.0));
+        }
+        let mut seen = HashSet::new();
         let mut best: Option<(usize, f64)> = None;
-        for (band, hash) in self.hashes(tokens).into_iter().enumerate() {
-            let mut next = self.heads.get(&(band, hash)).copied();
-            while let Some(index) = next {
-                if seen.insert(index) {
-                    let similarity = tokens.similarity(&self.sets[index]);
-                    let better = best.is_none_or(|(of, most)| {
-                        similarity > most || (similarity >= most && index < of)
-                    });
-                    if similarity >= self.threshold && better {
-                        best = Some((index, similarity));
-                    }
+        for word in self.rare_words(tokens) {
+            for &index in self.by_word.get(&word).into_iter().flatten() {
+                let Some(other) = self.sets.get(index) else {
+                    continue;
+                };
+                // Even if the smaller set were a part of the larger one.
+                let most = ratio(tokens.len().min(other.len()), tokens.len().max(other.len()));
+                if most < self.threshold || !seen.insert(index) {
+                    continue;
                 }
-                next = self.before[index * self.bands + band];
+                let similarity = tokens.similarity(other);
+                let better = best.is_none_or(|(of, most)| {
+                    similarity > most || (similarity >= most && index < of)
+                });
+                if similarity >= self.threshold && better {
+                    best = Some((index, similarity));
+                }
             }
         }
         best
@@ -134,25 +129,45 @@ impl NearIndex {
 
     pub(super) fn insert(&mut self, tokens: Tokens) {
         let index = self.sets.len();
-        for (band, hash) in self.hashes(&tokens).into_iter().enumerate() {
-            self.before.push(self.heads.insert((band, hash), index));
+        if tokens.len() == 0 {
+            self.empty.get_or_insert(index);
+        }
+        for word in tokens.iter() {
+            *self.counts.entry(word).or_default() += 1;
         }
         self.sets.push(tokens);
+        if self.sets.len() >= 2 * self.built.max(1) {
+            self.built = self.sets.len();
+            self.rarity = self.counts.clone();
+            self.by_word.clear();
+            for index in 0..self.sets.len() {
+                self.list(index);
+            }
+        } else {
+            self.list(index);
+        }
     }
 
-    /// Per band, a hash of its rows: each row is the smallest hash of any word under one permutation.
-    fn hashes(&self, tokens: &Tokens) -> Vec<u64> {
-        let mut smallest = vec![u64::MAX; self.rows * self.bands];
-        for token in tokens.iter() {
-            for (permutation, smallest) in smallest.iter_mut().enumerate() {
-                let salt = (permutation as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                *smallest = (*smallest).min(mix(u64::from(token) ^ salt));
-            }
+    fn list(&mut self, index: usize) {
+        let words = self.sets.get(index).map(|tokens| self.rare_words(tokens));
+        for word in words.into_iter().flatten() {
+            self.by_word.entry(word).or_default().push(index);
         }
-        smallest
-            .chunks(self.rows)
-            .map(|rows| rows.iter().fold(0, |hash, row| mix(hash ^ row)))
-            .collect()
+    }
+
+    /// The rarest words of a set, so many that any set that is similar enough has one of them among its own:
+    /// all but as many as they must have in common, and one.
+    fn rare_words(&self, tokens: &Tokens) -> Vec<u32> {
+        let mut words: Vec<u32> = tokens.iter().collect();
+        words.sort_unstable_by_key(|word| (self.rarity.get(word).copied().unwrap_or(0), *word));
+        let common = words
+            .iter()
+            .enumerate()
+            // Rounding may ask for one word more than needed, never for one less.
+            .take_while(|(index, _)| ratio(index + 1, words.len()) < self.threshold - 1e-9)
+            .count();
+        words.truncate(words.len() - common);
+        words
     }
 }
 
@@ -204,7 +219,7 @@ mod tests {
         #[test]
         fn what_is_kept_is_apart_and_what_is_not_has_its_like(
             texts in prop::collection::vec("([a-f]{1,2} ){1,8}", 1..60),
-            threshold in 0.3..0.95,
+            threshold in 0.01..1.0,
         ) {
             let mut deduplicator = Deduplicator::new(Some(threshold));
             let mut kept: Vec<Tokens> = Vec::new();

@@ -41,6 +41,10 @@ impl Tokens {
         if all == 0 { 1.0 } else { ratio(common, all) }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         self.0.iter().copied()
     }
@@ -148,7 +152,6 @@ mod tests {
     use super::*;
     use crate::test_support::object;
 
-    #[expect(clippy::needless_pass_by_value, reason = "short calls")]
     fn tokens(value: Value) -> Tokens {
         Tokens::of(&object(value))
     }
