@@ -4,9 +4,11 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::error::HistoryError;
+use crate::redaction::{Redaction, RedactionRule};
 
 /// How long one process waits while another writes.
 const BUSY: Duration = Duration::from_secs(10);
@@ -45,6 +47,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
      CREATE INDEX executions_by_step ON executions (workflow, step, time);
      CREATE INDEX executions_by_time ON executions (time);
      CREATE INDEX executions_by_run ON executions (run) WHERE run IS NOT NULL;",
+    "CREATE TABLE redactions (rule TEXT PRIMARY KEY) STRICT;",
 ];
 
 /// Opens a history, brings its layout up to date, and makes the file if `create` says so.
@@ -171,6 +174,39 @@ fn migrate(
     transaction.commit().map_err(sqlite)
 }
 
+/// Adds rules to those of the file, and returns all of them.
+pub(crate) fn remember(
+    connection: &Connection,
+    redaction: Redaction,
+) -> rusqlite::Result<Redaction> {
+    let stored = stored_rules(connection)?;
+    let all = stored.clone().and(redaction);
+    if all != stored {
+        for rule in all.rules() {
+            // Plain texts always serialize.
+            let rule = serde_json::to_string(&rule).unwrap_or_default();
+            connection.execute("INSERT OR IGNORE INTO redactions VALUES (?1)", [rule])?;
+        }
+    }
+    Ok(all)
+}
+
+fn stored_rules(connection: &Connection) -> rusqlite::Result<Redaction> {
+    let mut statement = connection.prepare("SELECT rule FROM redactions")?;
+    let rules = statement.query_map([], |row| {
+        let text: String = row.get(0)?;
+        // A rule that cannot be read must not be passed over.
+        serde_json::from_str::<RedactionRule>(&text).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+        })
+    })?;
+    let mut rules = rules;
+    rules.try_fold(
+        Redaction::new(),
+        |redaction, rule| Ok(redaction.with(rule?)),
+    )
+}
+
 fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
@@ -227,7 +263,7 @@ mod tests {
         assert!(matches!(
             error,
             HistoryError::Newer {
-                found: 2,
+                found: 3,
                 known: 1,
                 ..
             }

@@ -13,7 +13,7 @@ use crate::error::HistoryError;
 use crate::execution::{COLUMNS, Execution, Feedback, Time};
 use crate::filter::Filter;
 use crate::recorder::{Prices, Recorder};
-use crate::redaction::Redaction;
+use crate::redaction::{Redaction, scrub};
 use crate::retention::{self, Pruned, Retention};
 use crate::stats::{self, GroupStats};
 use crate::writer::{WhenFull, Writer, WriterSettings};
@@ -56,14 +56,15 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the file, or makes it, readable for its owner only.
+    /// Opens the file, or makes it, readable for its owner only. What the settings keep out of it is kept
+    /// out from then on, whoever opens it.
     ///
     /// # Errors
     /// [`HistoryError`] if it cannot be opened, is no history, or is one of a newer dspipe.
     pub fn open(path: impl AsRef<Path>, settings: Settings) -> Result<Self, HistoryError> {
         let path = path.as_ref().to_owned();
         let connection = database::open(&path, true)?;
-        Ok(Self::of(path, connection, settings))
+        Self::of(path, connection, settings)
     }
 
     /// Opens a file that is there.
@@ -73,16 +74,26 @@ impl History {
     pub fn existing(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
         let path = path.as_ref().to_owned();
         let connection = database::open(&path, false)?;
-        Ok(Self::of(path, connection, Settings::default()))
+        Self::of(path, connection, Settings::default())
     }
 
-    fn of(path: PathBuf, connection: Connection, settings: Settings) -> Self {
-        Self {
+    fn of(
+        path: PathBuf,
+        connection: Connection,
+        mut settings: Settings,
+    ) -> Result<Self, HistoryError> {
+        let redaction = std::mem::take(&mut settings.redaction);
+        settings.redaction =
+            database::remember(&connection, redaction).map_err(|source| HistoryError::Sqlite {
+                path: path.clone(),
+                source,
+            })?;
+        Ok(Self {
             path,
             settings,
             connection: Mutex::new(connection),
             writer: Mutex::default(),
-        }
+        })
     }
 
     /// Where it is.
@@ -202,38 +213,45 @@ impl History {
         }
     }
 
-    /// Writes down what a person says of an output, in place of what was said before. Fields that were kept
-    /// out of the execution are kept out of the corrected output too.
+    /// Writes down what a person says of an output, in place of what was said before. Redacted fields are
+    /// kept out of the corrected output too, and the execution then counts as redacted.
     ///
     /// # Errors
     /// [`HistoryError::NoExecution`], [`HistoryError::Sqlite`].
     pub fn feedback(&self, id: i64, feedback: Feedback) -> Result<(), HistoryError> {
         let verdict = feedback.verdict().as_str();
         let execution = self.show(id)?;
+        let mut redacted = execution.redacted;
         let corrected = match feedback {
             Feedback::Correct(outputs) => {
                 let mut outputs = Value::Object(outputs);
                 let mut secrets = std::collections::HashSet::new();
-                self.settings.redaction.apply(
+                let places = self.settings.redaction.apply(
                     &execution.workflow,
                     execution.step.as_deref(),
                     &mut Value::Null,
                     Some(&mut outputs),
                     &mut secrets,
                 );
-                for place in &execution.redacted {
-                    if let Some(place) = place.strip_prefix("outputs.") {
-                        remove_place(&mut outputs, place);
-                    }
-                }
+                scrub(&mut outputs, &secrets);
+                redacted.extend(places);
+                redacted.sort();
+                redacted.dedup();
                 Some(outputs.to_string())
             }
             _ => None,
         };
         self.update(
-            "UPDATE executions SET feedback = ?2, corrected = ?3, feedback_time = ?4 WHERE id = ?1",
+            "UPDATE executions SET feedback = ?2, corrected = ?3, feedback_time = ?4, redacted = ?5
+             WHERE id = ?1",
             id,
-            params![id, verdict, corrected, Time::now().millis()],
+            params![
+                id,
+                verdict,
+                corrected,
+                Time::now().millis(),
+                Value::from(redacted).to_string()
+            ],
         )
     }
 
@@ -296,27 +314,5 @@ impl History {
             path: self.path.clone(),
             id,
         }
-    }
-}
-
-/// Removes a field at a place as [`Execution::redacted`] has it, `people[].email` for every item.
-fn remove_place(value: &mut Value, place: &str) {
-    match value {
-        Value::Array(items) => {
-            for item in items {
-                remove_place(item, place);
-            }
-        }
-        Value::Object(fields) => match place.split_once('.') {
-            None => {
-                fields.remove(place);
-            }
-            Some((first, rest)) => {
-                if let Some(inner) = fields.get_mut(first.trim_end_matches("[]")) {
-                    remove_place(inner, rest);
-                }
-            }
-        },
-        _ => {}
     }
 }

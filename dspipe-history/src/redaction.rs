@@ -2,12 +2,13 @@
 //!
 //! A redacted field is removed before anything is written. Its text is also replaced wherever else it
 //! occurs in the same execution (an output that quotes an input), and within a recorded run of a workflow
-//! also in later steps. Texts shorter than [`SHORTEST`] bytes are only removed from their own field: they
+//! also in later steps. The file remembers the rules, so that whoever opens it later keeps to them. Texts shorter than [`SHORTEST`] bytes are only removed from their own field: they
 //! would occur anywhere.
 
 use std::collections::HashSet;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What stands in place of a redacted text.
@@ -41,6 +42,25 @@ impl Redaction {
             } => self.places.insert((workflow, step, field)),
         };
         self
+    }
+
+    /// Keeps out what either says.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.names.extend(other.names);
+        self.places.extend(other.places);
+        self
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> impl Iterator<Item = RedactionRule> {
+        let names = self.names.iter().cloned().map(RedactionRule::Name);
+        let places = self.places.iter().cloned();
+        names.chain(places.map(|(workflow, step, field)| RedactionRule::Place {
+            workflow,
+            step,
+            field,
+        }))
     }
 
     /// Whether nothing is kept out.
@@ -196,7 +216,8 @@ fn contains(text: &str, secrets: &HashSet<String>) -> bool {
 }
 
 /// A field, or a name of fields.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RedactionRule {
     /// Every field of this name, at any depth, in every step.
     Name(String),

@@ -203,6 +203,15 @@ fn corrections_leave_out_what_was_kept_out() {
     other.feedback(1, Feedback::Correct(corrected)).unwrap();
     let one = other.show(1).unwrap();
     assert_eq!(one.corrected, Some(json!({"people": [{"name": "B"}]})));
+    assert_eq!(one.redacted, ["outputs.people[].email"]);
+    // Also where the execution itself had nothing to keep out, because it failed.
+    let mut failed = execution(2);
+    failed.outputs = None;
+    recorder.record(failed);
+    recorder.flush().unwrap();
+    let email = serde_json::Map::from_iter([("email".to_owned(), json!("b@example.org"))]);
+    other.feedback(2, Feedback::Correct(email)).unwrap();
+    assert_eq!(other.show(2).unwrap().corrected, Some(json!({})));
     assert_eq!(one.feedback, Some(Verdict::Correct));
 }
 
