@@ -33,7 +33,10 @@ impl Table {
             })
             .collect();
         let numeric: Vec<bool> = (0..columns)
-            .map(|column| cells(column).skip(1).all(|cell| is_number(cell)))
+            .map(|column| {
+                let mut filled = cells(column).skip(1).filter(|cell| *cell != "-").peekable();
+                filled.peek().is_some() && filled.all(|cell| is_number(cell))
+            })
             .collect();
         for row in &self.rows {
             let mut line = String::new();
@@ -54,7 +57,7 @@ impl Table {
 }
 
 fn is_number(cell: &str) -> bool {
-    cell == "-" || cell.starts_with('$') || cell.starts_with(|c: char| c.is_ascii_digit())
+    cell.starts_with('$') || cell.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// A value that may not be there.

@@ -13,7 +13,7 @@ use crate::error::HistoryError;
 use crate::execution::{COLUMNS, Execution, Feedback, Time};
 use crate::filter::Filter;
 use crate::recorder::{Prices, Recorder};
-use crate::redaction::{Redaction, scrub};
+use crate::redaction::{Redaction, keys_of, scrub};
 use crate::retention::{self, Pruned, Retention};
 use crate::stats::{self, GroupStats};
 use crate::writer::{WhenFull, Writer, WriterSettings};
@@ -124,6 +124,7 @@ impl History {
             writer,
             redaction: Arc::new(self.settings.redaction.clone()),
             prices: Arc::new(self.settings.prices.clone()),
+            keys: Arc::new(keys_of(std::env::vars_os())),
         })
     }
 

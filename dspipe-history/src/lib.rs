@@ -20,7 +20,7 @@
 //!   file. [`Recorder::flush`] returns when everything is written; dropping the last recorder flushes too.
 //! - Recording never fails a step. When the queue is full, executions are dropped and counted, or steps
 //!   wait ([`WhenFull`]). When the disk is full, executions are dropped and counted until there is room.
-//! - Redacted fields ([`Redaction`]) never reach the file.
+//! - Redacted fields ([`Redaction`]) never reach the file, nor do the keys and tokens of the environment.
 
 mod class;
 mod database;

@@ -73,6 +73,8 @@ pub struct Recorder {
     pub(crate) writer: Arc<Writer>,
     pub(crate) redaction: Arc<Redaction>,
     pub(crate) prices: Arc<Prices>,
+    /// Keys and tokens of the environment. They have no business in inputs and outputs, but get there.
+    pub(crate) keys: Arc<HashSet<String>>,
 }
 
 impl Recorder {
@@ -182,6 +184,17 @@ impl Recorder {
         }
     }
 
+    fn has_key(&self, row: &Pending) -> bool {
+        let mut texts = [
+            Some(&row.inputs),
+            row.outputs.as_ref(),
+            row.message.as_ref(),
+        ]
+        .into_iter()
+        .flatten();
+        texts.any(|text| self.keys.iter().any(|key| text.contains(key)))
+    }
+
     /// A reply that could not be read may have fields in it that are to be kept out.
     fn message(&self, error: &Error) -> String {
         match error {
@@ -202,11 +215,12 @@ impl Recorder {
         outputs: Option<&Value>,
         secrets: &mut HashSet<String>,
     ) {
-        if self.redaction.is_empty() {
-            row.inputs = inputs.to_string();
-            row.outputs = outputs.map(ToString::to_string);
+        row.inputs = inputs.to_string();
+        row.outputs = outputs.map(ToString::to_string);
+        if self.redaction.is_empty() && !self.has_key(&row) {
             "[]".clone_into(&mut row.redacted);
         } else {
+            secrets.extend(self.keys.iter().cloned());
             let (mut inputs, mut outputs) = (inputs.clone(), outputs.cloned());
             let redacted = self.redaction.apply(
                 &row.workflow,

@@ -6,6 +6,7 @@
 //! would occur anywhere.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,19 @@ const MARK: &str = "[redacted]";
 
 /// Shorter texts are not looked for outside of their field.
 pub const SHORTEST: usize = 4;
+
+/// Ends of the names of environment variables that hold keys: the same as for recordings of replies.
+const KEY_NAMES: [&str; 6] = [
+    "_KEY",
+    "_TOKEN",
+    "_SECRET",
+    "_PASSWORD",
+    "_PASSWD",
+    "_CREDENTIALS",
+];
+
+/// Shorter values are words that occur anywhere.
+const SHORTEST_KEY: usize = 8;
 
 /// Which fields are kept out of a history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,6 +189,24 @@ fn collect_texts(value: &Value, texts: &mut HashSet<String>) {
     }
 }
 
+/// The values of environment variables that hold keys and tokens, by their names.
+pub(crate) fn keys_of(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> HashSet<String> {
+    let is_key = |name: &OsString| {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        KEY_NAMES.iter().any(|end| name.ends_with(end))
+    };
+    let values = variables
+        .into_iter()
+        .filter(|(name, _)| is_key(name))
+        .filter_map(|(_, value)| value.into_string().ok());
+    values
+        .map(|value| value.trim().to_owned())
+        .filter(|value| value.len() >= SHORTEST_KEY)
+        .collect()
+}
+
 /// Replaces every secret in the texts and keys of a value.
 pub(crate) fn scrub(value: &mut Value, secrets: &HashSet<String>) {
     match value {
@@ -322,6 +354,19 @@ mod tests {
         let mut value = json!({"Dear Ada Lovelace": ["Mrs Lovelace", 3]});
         scrub(&mut value, &secrets);
         assert_eq!(value, json!({"Dear [redacted]": ["Mrs [redacted]", 3]}));
+    }
+
+    #[test]
+    fn keys_are_known_by_the_names_of_their_variables() {
+        let variables = [
+            ("OPENAI_API_KEY", "sk-12345678"),
+            ("my_token", " tok-12345678\n"),
+            ("SHORT_KEY", "1234567"),
+            ("HOME", "/home/somebody"),
+        ];
+        let keys = keys_of(variables.map(|(name, value)| (name.into(), value.into())));
+        let expected = ["sk-12345678", "tok-12345678"].map(str::to_owned);
+        assert_eq!(keys, HashSet::from(expected));
     }
 
     #[test]

@@ -61,6 +61,13 @@ fn other_process() {
                 }
             }
         }
+        "record a key" => {
+            let key = std::env::var("DSPIPE_TEST_KEY").unwrap();
+            let mut new = execution(number);
+            new.inputs = json!({"ticket": format!("my key is {key}.")});
+            new.message = Some(key.clone());
+            recorder.record(new);
+        }
         "record until killed" => {
             for index in 0.. {
                 let mut new = execution(index);
@@ -149,6 +156,25 @@ fn a_kill_loses_nothing_that_was_flushed_and_corrupts_nothing() {
         assert!(numbers.into_iter().eq(0..rows.len() - recorded));
         recorded = rows.len();
     }
+}
+
+#[test]
+fn a_key_of_the_environment_is_not_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.db");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "other_process", "--ignored"])
+        .env("DSPIPE_TEST_JOB", "record a key")
+        .env("DSPIPE_TEST_PATH", &path)
+        .env("DSPIPE_TEST_NUMBER", "1")
+        .env("DSPIPE_TEST_KEY", "sk-very-secret-1")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    let row = open(&path).show(1).unwrap();
+    assert_eq!(row.inputs, json!({"ticket": "my key is [redacted]."}));
+    assert_eq!(row.message.as_deref(), Some("[redacted]"));
 }
 
 #[test]
