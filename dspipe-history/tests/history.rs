@@ -183,6 +183,22 @@ async fn a_redacted_value_is_nowhere_in_the_files() {
     );
 }
 
+#[tokio::test]
+async fn a_reply_that_cannot_be_read_is_not_quoted_where_its_fields_are_kept_out() {
+    let (_directory, history) = history(Settings {
+        redaction: Redaction::new().with("support.triage.urgency".parse().unwrap()),
+        ..settings()
+    });
+    let recorder = Arc::new(history.recorder().unwrap());
+    let reply = r#"{"urgency": 47114711}"#;
+    let runner = runner(Scripted::replies(&[reply, reply])).with_observer(recorder.clone());
+    triage(&runner, "x").await.unwrap_err();
+    recorder.flush().unwrap();
+    let one = history.show(1).unwrap();
+    assert_eq!(one.error.as_deref(), Some("unreadable_reply"));
+    assert!(!one.message.unwrap().contains("4711"));
+}
+
 #[test]
 fn corrections_leave_out_what_was_kept_out() {
     let (_directory, history) = history(Settings {

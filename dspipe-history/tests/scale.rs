@@ -88,12 +88,12 @@ fn a_hundred_thousand_rows_stream_in_bounded_memory() {
     .unwrap();
     drop(out);
     let shape = Shape::new(json!({}), json!({}), "").unwrap();
-    let mut validator = Validator::new(&shape, ValidateOptions { near: 0.99 });
-    for example in read(&file).unwrap().take(20_000) {
+    let mut validator = Validator::new(&shape, ValidateOptions::default());
+    for example in read(&file).unwrap() {
         let (line, example) = example.unwrap();
         validator.push(line, &example);
     }
-    assert_eq!(validator.finish().examples.len(), 20_000);
+    assert_eq!(validator.finish().examples.len(), ROWS as usize);
     let peak = peak();
     assert!(peak < 300 << 20, "{peak} bytes");
 }
