@@ -1,174 +1,28 @@
 //! `cargo dspipe data`.
 
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::time::Duration;
+mod args;
+mod print;
 
-use clap::{Args, Subcommand};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
 use dspipe_history::Time;
 use dspipe_history::training::{
-    CollectOptions, DataError, DataStats, Example, NO_VALUE, Part, Report, Shape, Shares, Split,
-    Stratum, SynthesisOptions, Synthesized, ValidateOptions, Validator, collect, read, read_all,
-    replace, select, split, synthesize, write,
+    CollectOptions, DataError, DataStats, Example, NO_VALUE, Part, Shape, Split, Stratum,
+    SynthesisOptions, Synthesized, ValidateOptions, Validator, collect, read, read_all, replace,
+    select, split, synthesize, write,
 };
 use dspipe_runtime::{LmName, LocalRunner};
 use serde_json::{Value, json};
 
+pub(crate) use args::Command;
+
+use args::Target;
+use print::{print_report, print_stats, print_strata};
+
 use crate::history::{Place, overwrite};
-use crate::table::Table;
 use crate::{Failure, Format};
-
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Make training data of executions, the best ones first.
-    Collect {
-        #[command(flatten)]
-        place: Place,
-        /// Of this workflow.
-        #[arg(long)]
-        workflow: String,
-        /// Of this step; else of runs of the whole workflow.
-        #[arg(long)]
-        step: Option<String>,
-        /// On this LM.
-        #[arg(long)]
-        lm: Option<String>,
-        /// Begun within this time, as in `30d`.
-        #[arg(long, value_parser = humantime::parse_duration)]
-        since: Option<Duration>,
-        /// With a score of at least this, or accepted or corrected by a person.
-        #[arg(long)]
-        min_score: Option<f64>,
-        /// Only what a person has accepted or corrected.
-        #[arg(long)]
-        reviewed: bool,
-        /// Also executions with other fields or types than the newest one had.
-        #[arg(long)]
-        any_signature: bool,
-        /// Inputs that are that similar count as the same, from 0 to 1.
-        #[arg(long, value_parser = unit)]
-        near: Option<f64>,
-        /// At most so many.
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-        /// What examples must look like: a JSON file.
-        #[arg(long)]
-        signature: Option<PathBuf>,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Check examples one by one, and rate them.
-    ///
-    /// Exit code: 0 if all are valid, 1 if not.
-    Validate {
-        /// A JSONL file of examples.
-        file: PathBuf,
-        /// What examples must look like: a JSON file with the keys `inputs` and `outputs` (JSON Schemas), and
-        /// perhaps `instructions`.
-        #[arg(long)]
-        signature: PathBuf,
-        /// Another JSONL file, which must not have the same inputs.
-        #[arg(long)]
-        against: Option<PathBuf>,
-        /// Inputs that are that similar are nearly the same, from 0 to 1.
-        #[arg(long, value_parser = unit, default_value_t = 0.85)]
-        near: f64,
-        /// For people, or one JSON object for tools.
-        #[arg(long, value_enum, default_value_t = Format::Human)]
-        format: Format,
-    },
-    /// Pick a few examples that differ as much as possible.
-    Select {
-        /// A JSONL file of examples.
-        file: PathBuf,
-        /// How many.
-        #[arg(long)]
-        count: usize,
-        /// What examples look like: with it, every value of an enum is covered first.
-        #[arg(long)]
-        signature: Option<PathBuf>,
-        /// Another seed picks others.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Split examples into `train.jsonl`, `validation.jsonl` and `test.jsonl`.
-    ///
-    /// The inputs of an example decide where it goes: it stays there when others are added.
-    Split {
-        /// A JSONL file of examples.
-        file: PathBuf,
-        /// Where the three files go. It is made if it is not there.
-        #[arg(long)]
-        into: PathBuf,
-        /// How much goes into each: train, validation, test.
-        #[arg(long, default_value = "0.8,0.1,0.1")]
-        shares: Shares,
-        /// Another seed gives another split.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// The output field, such as `report.urgency`, whose values are counted in each part.
-        #[arg(long)]
-        stratify: Option<String>,
-        /// An input field; examples with the same value in it stay together.
-        #[arg(long)]
-        group: Option<String>,
-        /// Replace the files.
-        #[arg(long)]
-        force: bool,
-        /// For people, or one JSON object for tools.
-        #[arg(long, value_enum, default_value_t = Format::Human)]
-        format: Format,
-    },
-    /// Have an LM make up examples. They are marked as synthetic, and `split` puts them into training.
-    Synthesize {
-        /// A JSONL file of examples that the new ones differ from.
-        file: PathBuf,
-        /// What examples must look like, with `instructions`: a JSON file.
-        #[arg(long)]
-        signature: PathBuf,
-        /// How many.
-        #[arg(long)]
-        count: usize,
-        /// The LM, as `provider/model`; else the one in `DSPIPE_LM`, else the embedded one.
-        #[arg(long)]
-        lm: Option<LmName>,
-        /// Inputs that are that similar count as the same, from 0 to 1.
-        #[arg(long, value_parser = unit, default_value_t = 0.85)]
-        near: f64,
-        /// Decides which examples the LM is shown.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Print what is in a file of examples.
-    Stats {
-        /// A JSONL file of examples.
-        file: PathBuf,
-        /// What examples look like: with it, the values of enums are counted.
-        #[arg(long)]
-        signature: Option<PathBuf>,
-        /// For people, or one JSON object for tools.
-        #[arg(long, value_enum, default_value_t = Format::Human)]
-        format: Format,
-    },
-}
-
-#[derive(Args)]
-pub(crate) struct Target {
-    /// The JSONL file that is written.
-    #[arg(long, short)]
-    output: PathBuf,
-    /// Replace it.
-    #[arg(long)]
-    force: bool,
-    /// For people, or one JSON object for tools.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-}
 
 impl Target {
     fn write<'a>(&self, examples: impl IntoIterator<Item = &'a Example>) -> Result<u64, DataError> {
@@ -351,39 +205,6 @@ fn validate(
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-fn print_report(
-    out: &mut impl Write,
-    file: &Path,
-    report: &Report,
-    unreadable: &[String],
-) -> std::io::Result<()> {
-    for error in unreadable {
-        writeln!(out, "{error}")?;
-    }
-    for one in &report.examples {
-        for issue in &one.issues {
-            writeln!(
-                out,
-                "{}:{}: {}: {}",
-                file.display(),
-                one.line,
-                issue.field,
-                issue.message
-            )?;
-        }
-    }
-    let all = report.examples.len() + unreadable.len();
-    writeln!(
-        out,
-        "{} of {all} examples valid, quality {:.3}",
-        report.valid, report.quality
-    )?;
-    for (label, balance) in &report.balance {
-        writeln!(out, "  balance of {label}: {balance:.3}")?;
-    }
-    Ok(())
-}
-
 fn split_into(
     file: &Path,
     into: &Path,
@@ -440,35 +261,6 @@ fn check_fields(examples: &[Example], settings: &Split, strata: &[Stratum]) -> R
         && strata.iter().all(|stratum| stratum.value == NO_VALUE)
     {
         return Err(absent("output", field));
-    }
-    Ok(())
-}
-
-fn print_strata(out: &mut impl Write, settings: &Split, strata: &[Stratum]) -> std::io::Result<()> {
-    let head = settings.stratify.as_deref().unwrap_or("examples");
-    let mut table = Table::new(&[head, "train", "validation", "test"]);
-    for stratum in strata {
-        let count = |part| {
-            stratum
-                .counts
-                .get(&part)
-                .copied()
-                .unwrap_or_default()
-                .to_string()
-        };
-        let mut row = vec![stratum.value.clone()];
-        row.extend(Part::ALL.map(count));
-        table.row(row);
-    }
-    table.print(out)?;
-    for stratum in strata {
-        for part in &stratum.missing {
-            let (value, part) = (&stratum.value, part.as_str());
-            writeln!(
-                out,
-                "warning: no example of `{value}` is in {part}; add more of it"
-            )?;
-        }
     }
     Ok(())
 }
@@ -530,37 +322,6 @@ fn stats(file: &Path, signature: Option<&Path>, format: Format) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_stats(out: &mut impl Write, stats: &DataStats) -> std::io::Result<()> {
-    writeln!(
-        out,
-        "{} examples, {} synthetic, {} different inputs",
-        stats.examples, stats.synthetic, stats.distinct_inputs
-    )?;
-    let mut table = Table::new(&["field", "in", "shortest", "mean", "longest", "types"]);
-    for (name, field) in &stats.fields {
-        let types = field
-            .types
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"));
-        table.row(vec![
-            name.clone(),
-            field.present.to_string(),
-            field.shortest.to_string(),
-            (field.characters / field.present.max(1)).to_string(),
-            field.longest.to_string(),
-            types.collect::<Vec<_>>().join(", "),
-        ]);
-    }
-    table.print(out)?;
-    for (label, values) in &stats.labels {
-        let values = values
-            .iter()
-            .map(|(value, count)| format!("{value} {count}"));
-        writeln!(out, "{label}: {}", values.collect::<Vec<_>>().join(", "))?;
-    }
-    Ok(())
-}
-
 fn examples(file: &Path) -> Result<Vec<Example>, DataError> {
     let all = read_all(file)?;
     Ok(all.into_iter().map(|(_, example)| example).collect())
@@ -572,12 +333,4 @@ fn shape(path: &Path) -> Result<Shape, Failure> {
         source,
     })?;
     Shape::parse(&text).map_err(|error| Failure::Message(format!("{}: {error}", path.display())))
-}
-
-/// A number from 0 to 1.
-fn unit(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if (0.0..=1.0).contains(&number) => Ok(number),
-        _ => Err("write a number from 0 to 1".to_owned()),
-    }
 }

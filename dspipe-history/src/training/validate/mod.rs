@@ -16,26 +16,20 @@
 //! whole is the mean of the examples for nine tenths, and for one tenth the balance of the least balanced
 //! label: the entropy of its values by that of an even distribution.
 
+mod lengths;
+mod report;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+pub use report::{Checked, Issue, IssueKind, Parts, Report};
+
+use lengths::{Usual, length};
 
 use super::dedup::NearIndex;
 use super::tokens::{Tokens, content_hash, hash, ratio};
 use super::{Example, Shape};
-
-/// Fewer examples have no usual length.
-const ENOUGH: usize = 10;
-
-/// The modified z-score from which on a length is unusual.
-const UNUSUAL: f64 = 3.5;
-
-/// The median absolute deviation of a normal distribution, by its standard deviation.
-const MAD: f64 = 1.4826;
-
-/// Lengths within a tenth of each other are never unusual.
-const LEAST_SPREAD: f64 = 0.1;
 
 /// How to validate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,98 +42,6 @@ impl Default for ValidateOptions {
     fn default() -> Self {
         Self { near: 0.85 }
     }
-}
-
-/// What is wrong with an example.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Issue {
-    /// Which kind of thing.
-    pub kind: IssueKind,
-    /// The field, as in `outputs.report.urgency`; empty for the whole.
-    pub field: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// Kinds of issues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IssueKind {
-    /// It does not fit the signature. Such an example is not valid.
-    Schema,
-    /// The same inputs have other labels elsewhere. Such an example is not valid.
-    Conflict,
-    /// Its inputs are in the other data set. Such an example is not valid.
-    Leakage,
-    /// A field is empty.
-    Empty,
-    /// It is far longer or shorter than usual.
-    Length,
-    /// Its inputs were there before.
-    Duplicate,
-    /// Nearly its inputs were there before.
-    NearDuplicate,
-}
-
-impl IssueKind {
-    fn is_fatal(self) -> bool {
-        matches!(self, Self::Schema | Self::Conflict | Self::Leakage)
-    }
-}
-
-/// The parts of a quality, each from 0 to 1. See the module's table.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Parts {
-    /// Fits the signature.
-    pub schema: f64,
-    /// Has all fields.
-    pub completeness: f64,
-    /// Has the labels that others with the same inputs have.
-    pub consistency: f64,
-    /// Is not in the other data set.
-    pub separation: f64,
-    /// Is as long as usual.
-    pub length: f64,
-    /// Is the first with its inputs.
-    pub uniqueness: f64,
-}
-
-impl Parts {
-    fn quality(&self) -> f64 {
-        0.35 * self.schema
-            + 0.15 * (self.completeness + self.consistency + self.separation)
-            + 0.10 * (self.length + self.uniqueness)
-    }
-}
-
-/// What was found out about an example.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Checked {
-    /// Its line, or its position from 1.
-    pub line: usize,
-    /// Whether it can be used.
-    pub valid: bool,
-    /// What is wrong with it.
-    pub issues: Vec<Issue>,
-    /// From 0 to 1.
-    pub quality: f64,
-    /// What the quality is made of.
-    pub parts: Parts,
-}
-
-/// What was found out about all examples.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// Each of them, in their order.
-    pub examples: Vec<Checked>,
-    /// How many can be used.
-    pub valid: usize,
-    /// From 0 to 1; 0 where there is no example.
-    pub quality: f64,
-    /// How many issues of each kind there are.
-    pub issues: BTreeMap<IssueKind, usize>,
-    /// How even the values of each label are, from 0 to 1.
-    pub balance: BTreeMap<String, f64>,
 }
 
 /// Validates examples one at a time: it keeps words and hashes, not the examples.
@@ -425,190 +327,5 @@ fn issue(kind: IssueKind, field: String, message: String) -> Issue {
         kind,
         field,
         message,
-    }
-}
-
-fn length(fields: &Map<String, Value>) -> f64 {
-    let characters: usize = fields.values().map(characters).sum();
-    ratio(characters + 1, 1).ln()
-}
-
-fn characters(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.chars().count(),
-        Value::Array(items) => items.iter().map(characters).sum(),
-        Value::Object(fields) => fields.values().map(characters).sum(),
-        other => other.to_string().len(),
-    }
-}
-
-/// The usual length, as a logarithm.
-struct Usual {
-    median: f64,
-    spread: f64,
-}
-
-impl Usual {
-    fn of(lengths: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut lengths: Vec<f64> = lengths.collect();
-        if lengths.len() < ENOUGH {
-            return None;
-        }
-        let median = median(&mut lengths);
-        let mut distances: Vec<f64> = lengths.iter().map(|one| (one - median).abs()).collect();
-        let spread = (MAD * self::median(&mut distances)).max(LEAST_SPREAD);
-        Some(Self { median, spread })
-    }
-
-    fn complaint(&self, length: f64) -> Option<String> {
-        let score = (length - self.median) / self.spread;
-        if score.abs() <= UNUSUAL {
-            return None;
-        }
-        let how = if score > 0.0 { "long" } else { "short" };
-        Some(format!(
-            "unusually {how}: {:.0} characters, where {:.0} are usual",
-            length.exp() - 1.0,
-            self.median.exp() - 1.0
-        ))
-    }
-}
-
-/// The upper median.
-fn median(values: &mut [f64]) -> f64 {
-    let middle = values.len() / 2;
-    if values.is_empty() {
-        return 0.0;
-    }
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
-}
-
-#[cfg(test)]
-#[allow(clippy::float_cmp, reason = "these are exact")]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::test_support::example;
-
-    fn shape() -> Shape {
-        Shape::new(
-            json!({"properties": {"text": {"type": "string"}}, "required": ["text"]}),
-            json!({
-                "properties": {"kind": {"enum": ["a", "b"]}, "note": {"type": "string"}},
-                "required": ["kind"]
-            }),
-            "",
-        )
-        .unwrap()
-    }
-
-    fn of(text: &str, kind: &str) -> Example {
-        example(json!({"text": text}), json!({"kind": kind, "note": "n"}))
-    }
-
-    fn check(examples: &[Example]) -> Report {
-        validate(examples, &shape(), ValidateOptions::default())
-    }
-
-    fn kinds(checked: &Checked) -> Vec<IssueKind> {
-        checked.issues.iter().map(|one| one.kind).collect()
-    }
-
-    #[test]
-    fn good_examples_have_full_marks() {
-        let report = check(&[of("one", "a"), of("two", "b")]);
-        assert_eq!((report.valid, report.quality), (2, 1.0));
-        assert_eq!(report.balance["kind"], 1.0);
-        assert!(report.issues.is_empty());
-        assert_eq!(check(&[]).quality, 0.0);
-    }
-
-    #[test]
-    fn misfits_and_empty_fields_are_told_with_their_fields() {
-        let report = check(&[
-            of("one", "c"),
-            example(json!({"text": " "}), json!({"kind": "a"})),
-        ]);
-        assert_eq!(kinds(&report.examples[0]), [IssueKind::Schema]);
-        assert_eq!(report.examples[0].issues[0].field, "outputs.kind");
-        assert!(!report.examples[0].valid);
-        assert_eq!(kinds(&report.examples[1]), [IssueKind::Empty; 2]);
-        assert!(report.examples[1].valid);
-        let completeness = report.examples[1].parts.completeness;
-        assert!((completeness - 1.0 / 3.0).abs() < 1e-9, "{completeness}");
-    }
-
-    #[test]
-    fn the_same_inputs_with_other_labels_conflict() {
-        let report = check(&[
-            of("x y", "a"),
-            of("other", "a"),
-            of("x y", "b"),
-            of("x y", "b"),
-        ]);
-        let conflicts: Vec<usize> = report
-            .examples
-            .iter()
-            .filter(|one| kinds(one).contains(&IssueKind::Conflict))
-            .map(|one| one.line)
-            .collect();
-        assert_eq!(conflicts, [1, 3, 4]);
-        assert_eq!(report.examples[0].issues[0].field, "outputs.kind");
-        assert_eq!(report.issues[&IssueKind::Duplicate], 2);
-    }
-
-    #[test]
-    fn another_text_for_the_same_inputs_is_a_duplicate_but_no_conflict() {
-        let mut other = of("x", "a");
-        other.outputs.insert("note".to_owned(), json!("another"));
-        let report = check(&[of("x", "a"), other]);
-        assert_eq!(kinds(&report.examples[1]), [IssueKind::Duplicate]);
-        assert_eq!(report.valid, 2);
-    }
-
-    #[test]
-    fn near_duplicates_cost_half() {
-        let words = "one two three four five six seven eight nine ten";
-        let report = check(&[of(words, "a"), of(&format!("{words} eleven"), "a")]);
-        assert_eq!(kinds(&report.examples[1]), [IssueKind::NearDuplicate]);
-        assert_eq!(report.examples[1].parts.uniqueness, 0.5);
-    }
-
-    #[test]
-    fn what_is_in_the_other_data_leaks() {
-        let shape = shape();
-        let mut validator = Validator::new(&shape, ValidateOptions::default());
-        validator.push_other(7, &of("secret exam question", "a"));
-        validator.push(1, &of("Secret exam question!", "b"));
-        validator.push(2, &of("something new", "b"));
-        let report = validator.finish();
-        assert_eq!(kinds(&report.examples[0]), [IssueKind::Leakage]);
-        assert!(report.examples[0].issues[0].message.contains("line 7"));
-        assert!(!report.examples[0].valid && report.examples[1].valid);
-    }
-
-    #[test]
-    fn outliers_in_length_are_found_and_usual_ones_are_not() {
-        let mut examples: Vec<Example> = (0..30_usize)
-            .map(|number| of(&format!("{number} {}", "w ".repeat(20 + number)), "a"))
-            .collect();
-        assert!(!check(&examples).issues.contains_key(&IssueKind::Length));
-        examples.push(of(&"long ".repeat(3000), "a"));
-        let report = check(&examples);
-        assert_eq!(report.issues[&IssueKind::Length], 1);
-        let last = report.examples.last().unwrap();
-        assert!(
-            last.issues[0].message.contains("unusually long: 15000"),
-            "{last:?}"
-        );
-    }
-
-    #[test]
-    fn one_sided_labels_lower_the_quality() {
-        let examples: Vec<Example> = (0..20).map(|n| of(&format!("word{n}"), "a")).collect();
-        let report = check(&examples);
-        assert_eq!(report.balance["kind"], 0.0);
-        assert!((report.quality - 0.9).abs() < 1e-9, "{}", report.quality);
     }
 }
