@@ -140,6 +140,15 @@ impl Shape {
         )
     }
 
+    /// As [`parse`](Self::parse) takes it: what the command line's `--signature` is.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "inputs": self.inputs.schema,
+            "outputs": self.outputs.schema,
+            "instructions": self.instructions,
+        })
+    }
+
     /// What the LM is told to do; may be empty.
     pub fn instructions(&self) -> &str {
         &self.instructions
@@ -338,6 +347,8 @@ mod tests {
     #[test]
     fn a_compiled_step_has_a_shape() {
         let shape = Shape::of(&DEF).unwrap();
+        let shape = Shape::parse(&shape.to_json().to_string()).unwrap();
+        assert_eq!(shape.instructions(), DEF.instructions);
         assert!(
             shape
                 .misfits(&example(json!({"ticket": "x"}), json!({})))
