@@ -1,8 +1,10 @@
-//! `cargo dspipe`: check workflows, look at the Rust they become, and see how replies are read.
+//! `cargo dspipe`: check workflows, look at the Rust they become, how replies are read, and what was done.
 
+mod data;
+mod history;
 mod parse;
-
 mod render;
+mod table;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +12,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dspipe_build::{Code, Compilation, Config};
+use dspipe_history::HistoryError;
+use dspipe_history::training::DataError;
 
-/// Check dspipe workflows and look at the Rust they become.
+/// Check dspipe workflows, look at the Rust they become, and at what they did.
 #[derive(Parser)]
 #[command(name = "cargo dspipe", bin_name = "cargo dspipe", version)]
 struct Cli {
@@ -71,6 +75,12 @@ enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Look at what workflows did, where they record it.
+    #[command(subcommand)]
+    History(history::Command),
+    /// Make training data of what workflows did, and look after it.
+    #[command(subcommand)]
+    Data(data::Command),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -93,6 +103,8 @@ fn main() -> ExitCode {
         Command::ReadReply { adapter } => render::read_reply(adapter),
         Command::Explain { code } => explain(code),
         Command::Parse { schema, strict } => parse::run(&schema, strict),
+        Command::History(command) => history::run(command),
+        Command::Data(command) => data::run(command),
     };
     match result {
         Ok(code) => code,
@@ -103,6 +115,23 @@ fn main() -> ExitCode {
         Err(Failure::Call(message)) => {
             eprintln!("error: {message}");
             ExitCode::from(2)
+        }
+        Err(Failure::History(HistoryError::Export(error)))
+            if error.kind() == std::io::ErrorKind::BrokenPipe =>
+        {
+            ExitCode::SUCCESS
+        }
+        Err(Failure::History(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Data(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Message(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
         }
         // Whoever reads the output has stopped: nothing is wrong with that.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
@@ -120,6 +149,21 @@ enum Failure {
     /// It was called wrongly, or its input cannot be read.
     Call(String),
     Output(std::io::Error),
+    History(HistoryError),
+    Data(DataError),
+    Message(String),
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        Self::History(error)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
 }
 
 impl From<std::io::Error> for Failure {

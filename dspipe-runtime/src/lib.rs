@@ -71,7 +71,7 @@ pub use read::{Read, ReadError, Reader};
 pub use runner::{LocalRunner, Runner, default_runner};
 pub use secret::Secret;
 pub use signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Workflow, WorkflowDef};
-pub use trace::{Exchange, Observer, StepReport, Trace};
+pub use trace::{Exchange, Observer, StepRecord, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.
 ///

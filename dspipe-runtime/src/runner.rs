@@ -18,7 +18,7 @@ use crate::lm::{
 use crate::prompt;
 use crate::read::{Read, ReadError, Repair, RepairKind, read_reply, read_value};
 use crate::signature::{Signature, SignatureDef};
-use crate::trace::{Exchange, Observer, StepReport};
+use crate::trace::{Exchange, Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
 const LM_VARIABLE: &str = "DSPIPE_LM";
@@ -182,8 +182,12 @@ impl LocalRunner {
             cost: Some(Money::default()),
             repairs: Vec::new(),
         };
+        let mut sent = Value::Null;
         let result = match serde_json::to_value(input) {
-            Ok(input) => call.run::<S>(&input).await,
+            Ok(input) => {
+                sent = input;
+                call.run::<S>(&sent).await
+            }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
                 step: def.step,
@@ -214,7 +218,33 @@ impl LocalRunner {
         for observer in &self.observers {
             observer.step_ended(&report, result.as_ref().err());
         }
+        self.record::<S>(&report, &sent, &result);
         result
+    }
+
+    fn record<S: Signature>(
+        &self,
+        report: &StepReport,
+        input: &Value,
+        result: &Result<S::Output, Error>,
+    ) {
+        let mut wanting = self.observers.iter().filter(|one| one.wants_records());
+        let Some(first) = wanting.next() else { return };
+        // What is generated always serializes.
+        let output = result
+            .as_ref()
+            .ok()
+            .and_then(|output| serde_json::to_value(output).ok());
+        let record = StepRecord {
+            def: S::DEF,
+            report,
+            input,
+            output: output.as_ref(),
+            error: result.as_ref().err(),
+        };
+        for observer in std::iter::once(first).chain(wanting) {
+            observer.step_recorded(&record);
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::runner::Runner;
 pub trait Signature {
     /// What the step takes. It serializes to an object with one key per input field.
     type Input: Serialize + Send + Sync;
-    /// What the step gives.
-    type Output: Read + Send;
+    /// What the step gives. It serializes to an object with one key per output field.
+    type Output: Read + Serialize + Send;
     /// What is known about the step when it is compiled.
     const DEF: &'static SignatureDef;
 

@@ -4,9 +4,12 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::error::Error;
 use crate::lm::{LmError, LmName, Money, Reply, Request, Usage};
 use crate::read::Repair;
+use crate::signature::SignatureDef;
 
 /// Is told of every step when it ends. Called on the task that runs the step, so it should be quick.
 pub trait Observer: Send + Sync {
@@ -17,6 +20,16 @@ pub trait Observer: Send + Sync {
     fn asked(&self, exchange: &Exchange<'_>) {
         let _ = exchange;
     }
+
+    /// Whether it also wants to know what went into each step and came out. Values are serialized for it
+    /// only then.
+    fn wants_records(&self) -> bool {
+        false
+    }
+
+    /// A step has ended, with its values. Called after [`step_ended`](Self::step_ended), where
+    /// [`wants_records`](Self::wants_records) says so.
+    fn step_recorded(&self, _record: &StepRecord<'_>) {}
 }
 
 /// What a step asked its LM, and what came of it.
@@ -34,6 +47,21 @@ pub struct Exchange<'a> {
     pub reply: Result<&'a Reply, &'a LmError>,
     /// Until the reply came, tries and the pauses between them included.
     pub latency: Duration,
+}
+
+/// What went into a step and came out.
+#[derive(Clone, Copy, Debug)]
+pub struct StepRecord<'a> {
+    /// What was known about the step before it ran.
+    pub def: &'static SignatureDef,
+    /// What it took.
+    pub report: &'a StepReport,
+    /// The input, an object with one key per input field; null if it could not be serialized.
+    pub input: &'a Value,
+    /// The output, an object with one key per output field; `None` if the step failed.
+    pub output: Option<&'a Value>,
+    /// Why the step failed.
+    pub error: Option<&'a Error>,
 }
 
 /// What a step took.

@@ -60,6 +60,7 @@ struct Brief<'a> {
     output: &'a Value,
 }
 
+#[derive(Serialize)]
 struct Verdict {
     reason: String,
     score: f64,
