@@ -101,7 +101,7 @@ fn what_the_reader_takes_the_schema_takes() {
     for directory in ["tests/workflows", "examples/quickstart/workflows"] {
         for entry in fs::read_dir(workspace().join(directory)).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.extension().is_none_or(|extension| extension != "yaml") {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();

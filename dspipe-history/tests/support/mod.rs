@@ -88,7 +88,7 @@ pub(crate) fn runner(lm: Arc<Scripted>) -> LocalRunner {
 }
 
 macro_rules! step {
-    ($ty:ident, $step:literal, $input:ident { $ticket:ident }, $output:ident { $field:ident }) => {
+    ($ty:ident, $step:literal, $input:ident { $ticket:ident }, $output:ident { $field:ident }, $schema:literal) => {
         #[derive(Debug, Serialize)]
         pub(crate) struct $input {
             pub(crate) $ticket: String,
@@ -131,11 +131,7 @@ macro_rules! step {
                     sensitive: false,
                 }],
                 input_schema: "{}",
-                output_schema: concat!(
-                    r#"{"type":"object","properties":{""#,
-                    stringify!($field),
-                    r#"":{"type":"string"}}}"#
-                ),
+                output_schema: $schema,
                 demos: &[],
                 optimized: &[],
                 adapter: None,
@@ -151,13 +147,15 @@ step!(
     Triage,
     "triage",
     TriageInput { ticket },
-    TriageOutput { urgency }
+    TriageOutput { urgency },
+    r#"{"type":"object","properties":{"urgency":{"enum":["low","high","x"]}},"required":["urgency"]}"#
 );
 step!(
     Answer,
     "answer",
     AnswerInput { urgency },
-    AnswerOutput { reply }
+    AnswerOutput { reply },
+    r#"{"type":"object","properties":{"reply":{"type":"string"}},"required":["reply"]}"#
 );
 
 pub(crate) async fn triage(runner: &LocalRunner, ticket: &str) -> Result<TriageOutput, Error> {
