@@ -31,7 +31,8 @@ pub(crate) struct Schema {
     pub(crate) default: Option<Node>,
     /// `x-rust-type`: the user's type in place of a generated one.
     pub(crate) rust_type: Option<Spanned<String>>,
-    pub(crate) bounds: Bounds,
+    /// Rare and large.
+    pub(crate) bounds: Box<Bounds>,
     pub(crate) nullable: bool,
 }
 
@@ -170,7 +171,7 @@ impl Schema {
         let rust_type = map.optional("x-rust-type").and_then(|node| {
             yaml::text(node, format_args!("`x-rust-type` of {what}"), diagnostics)
         });
-        let bounds = Bounds::read(map, diagnostics);
+        let bounds = Box::new(Bounds::read(map, diagnostics));
         refuse_unsupported(map, diagnostics);
         Self {
             span: map.span(),
@@ -256,7 +257,7 @@ impl Schema {
         self.rust_type = nested.rust_type.or(self.rust_type.take());
         self.title = nested.title;
         self.nullable |= nested.nullable;
-        self.bounds = nested.bounds.over(std::mem::take(&mut self.bounds));
+        self.bounds = Box::new(nested.bounds.over(*std::mem::take(&mut self.bounds)));
     }
 }
 

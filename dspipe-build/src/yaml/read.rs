@@ -32,7 +32,7 @@ impl<'n> MapReader<'n> {
             what,
             span: node.span,
             entries: entries.iter().map(|(key, node)| (key, node)).collect(),
-            asked: Vec::new(),
+            asked: Vec::with_capacity(32),
         })
     }
 
