@@ -70,9 +70,27 @@ pub(crate) struct OtherProcess {
     lines: Receiver<String>,
 }
 
+/// This test program as a command that Ctrl-C ends, even where these tests run in the background of a shell,
+/// which then ignores it and hands that on.
+fn this_program() -> Command {
+    let program = std::env::current_exe().unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let interrupt = 1 << (2 - 1);
+    if ignored.is_none_or(|mask| mask & interrupt == 0) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(program);
+    command
+}
+
 impl OtherProcess {
     pub(crate) fn start(job: &str, variables: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = this_program()
             .args(["--exact", "other_process", "--ignored", "--nocapture"])
             .env("DSPIPE_TEST_JOB", job)
             .envs(variables.iter().copied())
