@@ -257,7 +257,7 @@ impl Schema {
         self.rust_type = nested.rust_type.or(self.rust_type.take());
         self.title = nested.title;
         self.nullable |= nested.nullable;
-        self.bounds = Box::new(nested.bounds.over(*std::mem::take(&mut self.bounds)));
+        *self.bounds = nested.bounds.over(std::mem::take(&mut *self.bounds));
     }
 }
 
