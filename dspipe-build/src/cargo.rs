@@ -170,7 +170,7 @@ fn module(module: &str, path: &str, include: bool, report: Option<&str>, index: 
             "::core::compile_error!(include_str!(concat!(env!(\"OUT_DIR\"), \"{report}\")));"
         ));
     }
-    index.line(format_args!("/// Workflow `{stem}`, from `{path}`."));
+    index.doc(format_args!("Workflow `{stem}`, from `{path}`."));
     index.line(ALLOWED);
     index.open(format_args!("pub mod {module} {{"));
     if include {

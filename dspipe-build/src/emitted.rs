@@ -62,8 +62,8 @@ fn files(compilation: &Compilation) -> Result<BTreeMap<String, String>, Error> {
     for workflow in compilation.workflows() {
         let (module, path) = (workflow.module(), workflow.path());
         index.blank();
-        index.line(format_args!(
-            "/// Workflow `{}`, from `{path}`.",
+        index.doc(format_args!(
+            "Workflow `{}`, from `{path}`.",
             cargo::stem(module)
         ));
         index.line(cargo::ALLOWED);

@@ -49,6 +49,19 @@ fn start(text: &str) -> String {
 }
 
 #[test]
+fn names_with_line_breaks_stay_in_their_comments() {
+    let name = r#""any\nthing \u202e\r*/""#;
+    refused(
+        format!(
+            "workflow:\n  name: {name}\n  steps:\n    - name: {name}\n      type: dspy\n      signature:\n        \
+             input_fields: [{{name: {name}, type: string}}]\n        \
+             output_fields: [{{name: {name}, type: string, enum: [{name}]}}]\n"
+        ),
+        "cannot be the name of",
+    );
+}
+
+#[test]
 fn nesting_ten_thousand_deep() {
     const DEPTH: usize = 10_000;
     let text = format!("workflow: {}", "[".repeat(DEPTH));

@@ -11,7 +11,7 @@ use crate::words;
 pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
     let workflow = emitter.workflow;
     out.blank();
-    out.line("/// What is known about the workflow.");
+    out.doc("What is known about the workflow.");
     out.open("pub const WORKFLOW: WorkflowDef = WorkflowDef {");
     out.line(format_args!("name: {},", string(&workflow.name.text)));
     out.line(format_args!(
@@ -37,7 +37,7 @@ pub(super) fn implementation(emitter: &Emitter<'_>, out: &mut Printer) {
     let runtime = &emitter.options.runtime;
     let (inputs, outputs) = (emitter.type_name("Inputs"), emitter.type_name("Outputs"));
     out.blank();
-    out.line("/// The workflow as a type.");
+    out.doc("The workflow as a type.");
     out.line("#[derive(Clone, Copy, Debug)]");
     out.line("pub struct Workflow;");
     out.blank();
@@ -63,7 +63,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     let workflow = emitter.workflow;
     let name = &step.name.text;
     out.blank();
-    out.line(format_args!("/// What is known about step `{name}`."));
+    out.doc(format_args!("What is known about step `{name}`."));
     out.open("pub const SIGNATURE: SignatureDef = SignatureDef {");
     for (key, text) in [
         ("workflow", &workflow.name.text),
@@ -97,7 +97,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     out.close("};");
 
     out.blank();
-    out.line(format_args!("/// Step `{name}` as a type."));
+    out.doc(format_args!("Step `{name}` as a type."));
     out.line("#[derive(Clone, Copy, Debug)]");
     out.line("pub struct Step;");
     out.blank();

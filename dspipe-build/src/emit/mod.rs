@@ -123,7 +123,7 @@ impl Emitter<'_> {
         run::step_function(self, step, out);
         let name = &step.name.text;
         out.blank();
-        out.line(format_args!("/// The types of step `{name}`."));
+        out.doc(format_args!("The types of step `{name}`."));
         out.open(format_args!("pub mod {} {{", step.name.ident));
         self.prelude(out);
         metadata::signature(self, step, out);

@@ -78,6 +78,11 @@ impl Printer {
         self.line(text);
     }
 
+    /// A doc comment of one line.
+    pub(crate) fn doc(&mut self, line: impl Display) {
+        self.docs(&[line.to_string()]);
+    }
+
     /// Doc comments, one for each line; an empty one is an empty comment.
     pub(crate) fn docs(&mut self, lines: &[String]) {
         for line in lines {
@@ -85,7 +90,11 @@ impl Printer {
             self.text.push_str("///");
             if !line.is_empty() {
                 self.text.push(' ');
-                self.text.push_str(line);
+                // A name that cannot be used is shown all the same; the comment must not end in it.
+                let seen = |c: char| !is_unseen(c);
+                let plain = line.chars().filter(|c| seen(*c));
+                self.text
+                    .extend(plain.map(|c| if c.is_control() { ' ' } else { c }));
             }
             self.text.push('\n');
         }

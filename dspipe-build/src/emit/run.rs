@@ -56,7 +56,7 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
     out.close("}");
 
     out.blank();
-    out.line("/// Like [`run`], on a runner of the caller's.");
+    out.doc("Like [`run`], on a runner of the caller's.");
     out.docs(&errors);
     if emitter.options.skeleton {
         out.line("#[allow(clippy::unused_async)]");

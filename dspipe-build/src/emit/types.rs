@@ -247,7 +247,7 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
 
     out.blank();
     out.open(format_args!("impl {name} {{"));
-    out.line("/// Every value, in the order of the workflow file.");
+    out.doc("Every value, in the order of the workflow file.");
     let variants = |each: &dyn Fn(&Variant) -> String| -> String {
         let all: Vec<String> = values.iter().map(each).collect();
         all.join(", ")
@@ -258,7 +258,7 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
         values.len()
     ));
     out.blank();
-    out.line("/// The value as it is written in the workflow file and in JSON.");
+    out.doc("The value as it is written in the workflow file and in JSON.");
     out.line("#[must_use]");
     out.open("pub const fn as_str(self) -> &'static str {");
     out.open("match self {");
