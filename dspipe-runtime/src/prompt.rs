@@ -9,15 +9,44 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::changes::{Chosen, DemoText};
 use crate::lm::Message;
 use crate::read::ReadError;
-use crate::signature::{FieldDef, Prompt, SignatureDef};
+use crate::signature::{Demo, FieldDef, SignatureDef};
+
+/// A demo, wherever it comes from.
+#[derive(Debug)]
+pub(crate) struct DemoView<'a> {
+    pub(crate) inputs: Vec<(&'a str, &'a str)>,
+    pub(crate) output: &'a str,
+}
+
+impl<'a> From<&'a Demo> for DemoView<'a> {
+    fn from(demo: &'a Demo) -> Self {
+        Self {
+            inputs: demo.inputs.to_vec(),
+            output: demo.output,
+        }
+    }
+}
+
+impl<'a> From<&'a DemoText> for DemoView<'a> {
+    fn from(demo: &'a DemoText) -> Self {
+        let inputs = demo.inputs.iter();
+        Self {
+            inputs: inputs
+                .map(|(name, text)| (name.as_str(), text.as_str()))
+                .collect(),
+            output: &demo.output,
+        }
+    }
+}
 
 /// The messages for a step with these instructions and demos. `input` is the serialized input, one key per
 /// input field.
-pub(crate) fn render(def: &SignatureDef, prompt: &Prompt, input: &Value) -> Vec<Message> {
-    let mut messages = vec![Message::system(system(def, prompt.instructions))];
-    for demo in prompt.demos {
+pub(crate) fn render(def: &SignatureDef, prompt: &Chosen, input: &Value) -> Vec<Message> {
+    let mut messages = vec![Message::system(system(def, prompt.instructions()))];
+    for demo in prompt.demos() {
         let fields = demo
             .inputs
             .iter()
@@ -147,7 +176,6 @@ mod tests {
     use super::*;
     use crate::lm::LmName;
     use crate::lm::Role;
-    use crate::signature::Demo;
 
     const DEF: SignatureDef = SignatureDef {
         workflow: "support",
@@ -199,7 +227,7 @@ mod tests {
     #[test]
     fn a_request_reads_like_this() {
         let input = json!({"ticket": "Where is ```my``` parcel?", "tags": ["a", "b"]});
-        insta::assert_snapshot!(shown(&render(&DEF, &DEF.prompt_for(&LmName::embedded()), &input)), @r#"
+        insta::assert_snapshot!(shown(&render(&DEF, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &input)), @r#"
         [System]
         Rate the ticket.
         Be strict.
@@ -247,14 +275,18 @@ mod tests {
         };
         let messages = render(
             &def,
-            &def.prompt_for(&LmName::embedded()),
+            &Chosen::Compiled(def.prompt_for(&LmName::embedded())),
             &json!({"ticket": "x", "tags": []}),
         );
         assert!(messages[0].content.starts_with(
             "Finds out how urgent a ticket is\nGiven the fields `ticket`, `tags`, produce the fields `urgency`."
         ));
         let def = SignatureDef { inputs: &[], ..def };
-        let messages = render(&def, &def.prompt_for(&LmName::embedded()), &json!({}));
+        let messages = render(
+            &def,
+            &Chosen::Compiled(def.prompt_for(&LmName::embedded())),
+            &json!({}),
+        );
         assert_eq!(messages[1], Message::user("Begin."));
     }
 
@@ -273,7 +305,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_ends_its_fence(ticket in "(`|\n|a|tags:){0,40}") {
-            let messages = render(&DEF, &DEF.prompt_for(&LmName::embedded()), &json!({"ticket": ticket, "tags": []}));
+            let messages = render(&DEF, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &json!({"ticket": ticket, "tags": []}));
             let last = &messages.last().unwrap().content;
             let fence: String = last.lines().nth(1).unwrap().to_owned();
             prop_assert!(!ticket.contains(&fence));

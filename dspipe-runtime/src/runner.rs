@@ -10,6 +10,7 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use crate::adapter::Adapter;
+use crate::changes::{Change, Changes, Chosen};
 use crate::error::Error;
 use crate::lm::{
     Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params, Prices,
@@ -63,6 +64,7 @@ pub struct LocalRunner {
     retry: Retry,
     prices: Result<Prices, LmError>,
     observers: Vec<Arc<dyn Observer>>,
+    changes: Changes,
     #[cfg(feature = "cassettes")]
     cassettes: Option<crate::cassette::Cassettes>,
 }
@@ -98,6 +100,7 @@ impl LocalRunner {
             retry: Retry::default(),
             prices: Ok(Prices::builtin()),
             observers: Vec::new(),
+            changes: Changes::none(),
             #[cfg(feature = "cassettes")]
             cassettes: None,
         }
@@ -138,6 +141,13 @@ impl LocalRunner {
         self
     }
 
+    /// Runs steps otherwise than they were compiled.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Changes) -> Self {
+        self.changes = changes;
+        self
+    }
+
     /// Answers from recordings, as their mode says.
     #[cfg(feature = "cassettes")]
     #[must_use]
@@ -147,11 +157,12 @@ impl LocalRunner {
     }
 
     fn lm_of(&self, def: &SignatureDef) -> Result<Arc<dyn Lm>, LmError> {
-        let name = match (&self.lm, def.lm) {
-            (Err(error), _) => return Err(error.clone().into()),
-            (Ok(Some(name)), _) => name.clone(),
-            (Ok(None), Some(name)) => name.parse()?,
-            (Ok(None), None) => LmName::embedded(),
+        let changed = self.changes.of(def).and_then(|change| change.lm.as_ref());
+        let name = match (changed, &self.lm, def.lm) {
+            (None, Err(error), _) => return Err(error.clone().into()),
+            (Some(name), _, _) | (None, Ok(Some(name)), _) => name.clone(),
+            (None, Ok(None), Some(name)) => name.parse()?,
+            (None, Ok(None), None) => LmName::embedded(),
         };
         #[cfg(feature = "cassettes")]
         if let Some(cassettes) = &self.cassettes {
@@ -163,11 +174,12 @@ impl LocalRunner {
 
     /// The LM of a step as reports name it, also where it cannot be had.
     fn lm_shown(&self, def: &SignatureDef) -> String {
-        match (&self.lm, def.lm) {
-            (Ok(Some(name)), _) => name.to_string(),
-            (Err(_), _) => format!("the LM in {LM_VARIABLE}"),
-            (Ok(None), Some(name)) => name.to_owned(),
-            (Ok(None), None) => LmName::embedded().to_string(),
+        let changed = self.changes.of(def).and_then(|change| change.lm.as_ref());
+        match (changed, &self.lm, def.lm) {
+            (Some(name), _, _) | (None, Ok(Some(name)), _) => name.to_string(),
+            (None, Err(_), _) => format!("the LM in {LM_VARIABLE}"),
+            (None, Ok(None), Some(name)) => name.to_owned(),
+            (None, Ok(None), None) => LmName::embedded().to_string(),
         }
     }
 
@@ -288,11 +300,13 @@ impl Call<'_> {
             .runner
             .lm_of(self.def)
             .map_err(|error| self.failed(error))?;
-        let mut request = request(self.def, lm.name(), input).map_err(|reason| Error::Input {
-            workflow: self.def.workflow,
-            step: self.def.step,
-            reason,
-        })?;
+        let change = self.runner.changes.of(self.def);
+        let mut request =
+            request(self.def, change, lm.name(), input).map_err(|reason| Error::Input {
+                workflow: self.def.workflow,
+                step: self.def.step,
+                reason,
+            })?;
         let (raw, error) = match self.ask::<S>(&*lm, &request, &prices).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
@@ -378,20 +392,23 @@ impl Call<'_> {
 }
 
 /// What a step asks; an error says why DSPy's adapter cannot ask it.
-fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Result<Request, String> {
-    let prompt = def.prompt_for(lm);
+fn request(
+    def: &'static SignatureDef,
+    change: Option<&Change>,
+    lm: &LmName,
+    input: &Value,
+) -> Result<Request, String> {
+    let unchanged = Change::default();
+    let change = change.unwrap_or(&unchanged);
+    let prompt = match &change.prompt {
+        Some(prompt) => Chosen::Given(Arc::clone(prompt)),
+        None => Chosen::Compiled(def.prompt_for(lm)),
+    };
     let messages = match def.adapter {
         None => prompt::render(def, &prompt, input),
-        Some(adapter) => {
-            let def = SignatureDef {
-                instructions: prompt.instructions,
-                demos: prompt.demos,
-                ..*def
-            };
-            adapter
-                .messages(&def, input)
-                .map_err(|error| error.to_string())?
-        }
+        Some(adapter) => adapter
+            .messages_for(def, &prompt, input)
+            .map_err(|error| error.to_string())?,
     };
     // A reply with DSPy's field marks is no JSON.
     let is_json = def.adapter != Some(Adapter::DspyChat);
@@ -402,10 +419,10 @@ fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Result<Req
             json: def.output_schema.into(),
         }),
         params: Params {
-            temperature: def.temperature,
-            max_tokens: def.max_tokens,
+            temperature: change.temperature.or(def.temperature),
+            max_tokens: change.max_tokens.or(def.max_tokens),
             seed: None,
-            repetition: 0,
+            repetition: change.repetition,
         },
     })
 }

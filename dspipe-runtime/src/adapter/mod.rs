@@ -43,8 +43,9 @@ pub use value::{PyDict, PyValue};
 
 use serde_json::Value;
 
+use crate::changes::Chosen;
 use crate::lm::Message;
-use crate::signature::SignatureDef;
+use crate::signature::{Prompt, SignatureDef};
 
 /// Which of DSPy's adapters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,12 +77,29 @@ impl Adapter {
     /// # Errors
     /// As [`Self::render`].
     pub fn messages(self, def: &SignatureDef, input: &Value) -> Result<Vec<Message>, AdapterError> {
-        let signature = DspySignature::of(def)?;
+        let prompt = Chosen::Compiled(Prompt {
+            lm: None,
+            instructions: def.instructions,
+            demos: def.demos,
+        });
+        self.messages_for(def, &prompt, input)
+    }
+
+    /// The messages for a compiled step with these instructions and demos.
+    pub(crate) fn messages_for(
+        self,
+        def: &SignatureDef,
+        prompt: &Chosen,
+        input: &Value,
+    ) -> Result<Vec<Message>, AdapterError> {
+        let mut signature = DspySignature::of(def)?;
+        let instructions = prompt.instructions();
+        signature.instructions = (!instructions.is_empty()).then(|| instructions.to_owned());
         let inputs = match PyValue::from(input) {
             PyValue::Dict(inputs) => inputs,
             _ => PyDict::new(),
         };
-        Ok(self.render(&signature, &signature.demos(def), &inputs)?)
+        Ok(self.render(&signature, &signature.demos(&prompt.demos()), &inputs)?)
     }
 
     /// The output of a compiled step in a reply, as JSON that its types then read.
@@ -210,7 +228,7 @@ mod tests {
         });
         assert_eq!(signature, serde_json::from_value(described).unwrap());
         let demos: Vec<PyValue> = signature
-            .demos(&DEF)
+            .demos(&DEF.demos.iter().map(Into::into).collect::<Vec<_>>())
             .into_iter()
             .map(PyValue::Dict)
             .collect();

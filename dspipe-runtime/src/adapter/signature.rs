@@ -8,7 +8,8 @@ use super::json;
 use super::print;
 use super::types::PyType;
 use super::value::{PyDict, PyValue};
-use crate::signature::{Demo, FieldDef, SignatureDef};
+use crate::prompt::DemoView;
+use crate::signature::{FieldDef, SignatureDef};
 
 /// A signature: what is asked, with which fields.
 ///
@@ -93,9 +94,9 @@ impl DspySignature {
         })
     }
 
-    /// The demos of a compiled step, whose signature this is.
-    pub(super) fn demos(&self, def: &SignatureDef) -> Vec<PyDict> {
-        let demo = |demo: &Demo| {
+    /// Demos of a compiled step, whose signature this is.
+    pub(super) fn demos(&self, demos: &[DemoView<'_>]) -> Vec<PyDict> {
+        let demo = |demo: &DemoView<'_>| {
             let inputs = demo.inputs.iter().map(|(name, text)| {
                 let field = self.inputs.iter().find(|field| field.name == *name);
                 let value = match field {
@@ -113,7 +114,7 @@ impl DspySignature {
             }
             fields
         };
-        def.demos.iter().map(demo).collect()
+        demos.iter().map(demo).collect()
     }
 
     /// The instructions, or DSPy's sentence.
