@@ -150,7 +150,7 @@ pub(crate) fn compile(
 }
 
 /// The text of a data file, if it is of a size to read in a build.
-fn read_data(path: &Path) -> Result<String, Unread> {
+pub(crate) fn read_data(path: &Path) -> Result<String, Unread> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Unread::Missing,
         _ => Unread::Failed(explain(&error)),

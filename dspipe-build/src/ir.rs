@@ -1,8 +1,11 @@
 //! The checked workflow. What exists here is correct: `emit` cannot fail on it.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
 
 use crate::check::Checked;
+use crate::source::Span;
 
 /// One workflow, names resolved and types known.
 #[derive(Debug)]
@@ -354,6 +357,46 @@ pub(crate) struct Demo {
     /// In the order of the signature's fields.
     pub(crate) inputs: Vec<(String, Value)>,
     pub(crate) output: Value,
+}
+
+/// A labelled example with its place.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) span: Span,
+    /// The step that it is an example of; `None` is the workflow as a whole.
+    pub(crate) step: Option<usize>,
+    pub(crate) inputs: Map<String, Value>,
+    /// By step, what is known of its outputs.
+    pub(crate) outputs: BTreeMap<usize, Map<String, Value>>,
+}
+
+impl Record {
+    pub(crate) fn of_step(span: Span, step: usize, example: &Demo) -> Self {
+        let output = example.output.as_object().cloned().unwrap_or_default();
+        Self {
+            span,
+            step: Some(step),
+            inputs: example.inputs.iter().cloned().collect(),
+            outputs: BTreeMap::from([(step, output)]),
+        }
+    }
+
+    pub(crate) fn of_workflow(
+        span: Span,
+        inputs: Vec<(usize, Map<String, Value>)>,
+        outputs: Vec<(usize, Map<String, Value>)>,
+    ) -> Self {
+        let mut by_step: BTreeMap<usize, Map<String, Value>> = BTreeMap::new();
+        for (step, values) in outputs {
+            by_step.entry(step).or_default().extend(values);
+        }
+        Self {
+            span,
+            step: None,
+            inputs: inputs.into_iter().flat_map(|(_, values)| values).collect(),
+            outputs: by_step,
+        }
+    }
 }
 
 /// Instructions and demos that an optimizer found.

@@ -45,6 +45,7 @@ mod source;
 mod spec;
 mod stamps;
 mod template;
+mod training;
 mod ty;
 mod words;
 mod yaml;
@@ -73,6 +74,7 @@ pub use diag::{Code, UnknownCode};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use schema::format_schema;
+pub use training::{Invalid, Record, Settings, Stage, Training};
 
 /// Compiles every workflow in a directory of the package, with default settings.
 ///

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::cells;
 use super::demos;
@@ -12,7 +12,7 @@ use super::sizes::{self, Available};
 use super::types::StepTypes;
 use crate::data::{DataFile, DataFiles, Part};
 use crate::diag::{Code, Diagnostics};
-use crate::ir::{Demo, Field, TypeDef};
+use crate::ir::{Demo, Field, Record, TypeDef};
 use crate::source::{Sources, Span};
 use crate::spec::Workflow;
 use crate::yaml::{Key, Node};
@@ -30,36 +30,10 @@ pub(super) fn check(
     diagnostics: &mut Diagnostics,
 ) -> Vec<Vec<Demo>> {
     let steps = &workflow.steps;
-    let mut found: Vec<Found> = steps
-        .iter()
-        .map(|step| Found {
-            room: step
-                .dspy_config
-                .few_shot_examples
-                .as_ref()
-                .or(workflow.dspy_config.few_shot_examples.as_ref())
-                .map_or(0, |count| count.value as usize)
-                .saturating_sub(step.examples.len()),
-            demos: Vec::new(),
-            available: Available::inline(step),
-        })
-        .collect();
+    let mut found = found(workflow);
     // Without its signature, a step cannot say which records are its own.
     let complete = steps.iter().all(|step| step.signature.is_some());
-    let shapes: Vec<Shape<'_>> = steps
-        .iter()
-        .zip(fields)
-        .map(|(step, fields)| Shape {
-            step: &step.name.value,
-            inputs: &fields.inputs,
-            outputs: &fields.outputs,
-            given: fields
-                .inputs
-                .iter()
-                .map(|field| is_given(step, field))
-                .collect(),
-        })
-        .collect();
+    let shapes = shapes(workflow, fields);
     let mut read = |path, only: Option<usize>| {
         let affected = match only {
             Some(step) => step..step + 1,
@@ -74,6 +48,7 @@ pub(super) fn check(
                     types,
                     only,
                     found: &mut found,
+                    records: None,
                     seen: HashMap::new(),
                     unplaced: false,
                 }
@@ -98,6 +73,68 @@ pub(super) fn check(
         .unzip();
     sizes::check(workflow, &available, diagnostics);
     demos
+}
+
+/// Checks the records of files that no workflow names, and gives them; `only` is the step that a file is for.
+pub(super) fn records(
+    workflow: &Workflow,
+    fields: &[StepTypes],
+    types: &[TypeDef],
+    sources: &Sources,
+    files: impl Iterator<Item = (DataFile, Option<usize>)>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut found = found(workflow);
+    let shapes = shapes(workflow, fields);
+    for (file, only) in files {
+        Reading {
+            file,
+            shapes: &shapes,
+            fields,
+            types,
+            only,
+            found: &mut found,
+            records: Some(&mut records),
+            seen: HashMap::new(),
+            unplaced: false,
+        }
+        .run(sources, diagnostics);
+    }
+    records
+}
+
+fn found(workflow: &Workflow) -> Vec<Found> {
+    let steps = workflow.steps.iter();
+    steps
+        .map(|step| Found {
+            room: step
+                .dspy_config
+                .few_shot_examples
+                .as_ref()
+                .or(workflow.dspy_config.few_shot_examples.as_ref())
+                .map_or(0, |count| count.value as usize)
+                .saturating_sub(step.examples.len()),
+            demos: Vec::new(),
+            available: Available::inline(step),
+        })
+        .collect()
+}
+
+fn shapes<'a>(workflow: &'a Workflow, fields: &'a [StepTypes]) -> Vec<Shape<'a>> {
+    let steps = workflow.steps.iter().zip(fields);
+    steps
+        .map(|(step, fields)| Shape {
+            step: &step.name.value,
+            inputs: &fields.inputs,
+            outputs: &fields.outputs,
+            given: fields
+                .inputs
+                .iter()
+                .map(|field| is_given(step, field))
+                .collect(),
+        })
+        .collect()
 }
 
 fn is_given(step: &crate::spec::Step, field: &Field) -> bool {
@@ -125,6 +162,8 @@ struct Reading<'a> {
     types: &'a [TypeDef],
     only: Option<usize>,
     found: &'a mut [Found],
+    /// Where the records are kept, if they are wanted.
+    records: Option<&'a mut Vec<Record>>,
     /// By the hash of step and input: the hash of the output, and the first record that has them.
     seen: HashMap<u64, (u64, Span)>,
     /// No row of this table can be placed, which has been said once.
@@ -229,6 +268,9 @@ impl Reading<'_> {
                         .collect();
                     let hashes = (hash(&(step, inputs)), hash(&demo.output.to_string()));
                     self.compare(hashes, span, problems);
+                    if let Some(records) = &mut self.records {
+                        records.push(Record::of_step(span, step, &demo));
+                    }
                     let found = &mut self.found[step];
                     if found.demos.len() < found.room {
                         found.demos.push(demo);
@@ -244,20 +286,24 @@ impl Reading<'_> {
                 let input = self.values(inputs, true, problems);
                 let output = self.values(outputs, false, problems);
                 if let (Some(input), Some(output)) = (input, output) {
-                    self.compare((hash(&input), hash(&output)), span, problems);
+                    let hashes = (hash(&texts(&input)), hash(&texts(&output)));
+                    self.compare(hashes, span, problems);
+                    if let Some(records) = &mut self.records {
+                        records.push(Record::of_workflow(span, input, output));
+                    }
                 }
             }
         }
     }
 
-    /// Checks values that belong to fields of several steps; gives their texts, sorted.
+    /// Checks values that belong to fields of several steps; gives each with its step.
     fn values(
         &self,
         values: Vec<(usize, usize, Node)>,
         input: bool,
         problems: &mut Diagnostics,
-    ) -> Option<Vec<String>> {
-        let texts: Vec<Option<String>> = values
+    ) -> Option<Vec<(usize, Map<String, Value>)>> {
+        let values: Vec<Option<_>> = values
             .into_iter()
             .map(|(step, at, mut node)| {
                 let fields = &self.fields[step];
@@ -271,13 +317,11 @@ impl Reading<'_> {
                     cells::of_types(&mut node, field);
                 }
                 let value = demos::values(&node, field, self.types, what, problems)?;
-                Some(Value::Object(value).to_string())
+                Some((step, value))
             })
             .collect();
         // All of them first, so that every bad value is reported.
-        let mut texts = texts.into_iter().collect::<Option<Vec<_>>>()?;
-        texts.sort_unstable();
-        Some(texts)
+        values.into_iter().collect()
     }
 
     fn compare(&mut self, (input, output): (u64, u64), span: Span, problems: &mut Diagnostics) {
@@ -299,6 +343,15 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+fn texts(values: &[(usize, Map<String, Value>)]) -> Vec<String> {
+    let mut texts: Vec<String> = values
+        .iter()
+        .map(|(_, value)| Value::Object(value.clone()).to_string())
+        .collect();
+    texts.sort_unstable();
+    texts
 }
 
 fn hash(value: &impl Hash) -> u64 {

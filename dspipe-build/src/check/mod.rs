@@ -31,7 +31,7 @@ pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::module_name;
 
 use crate::artifact::Artifact;
-use crate::data::DataFiles;
+use crate::data::{DataFile, DataFiles};
 use crate::diag::{Code, Diagnostics};
 use crate::ir;
 use crate::library::Library;
@@ -112,6 +112,45 @@ pub(crate) fn check(
         optimized::apply(artifact, &mut checked, &declared, diagnostics);
     }
     checked
+}
+
+/// The records of these files, checked as in [`check`]; without files, those that the workflow names and has
+/// itself.
+pub(crate) fn records(
+    workflow: &spec::Workflow,
+    library: &Library,
+    sources: &Sources,
+    data: &DataFiles,
+    files: Option<&[DataFile]>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<ir::Record> {
+    let (steps, types) = types::lower(workflow, library, sources, diagnostics);
+    if let Some(files) = files {
+        let files = files.iter().map(|file| (*file, None));
+        return data::records(workflow, &steps, &types, sources, files, diagnostics);
+    }
+    let mut records = Vec::new();
+    for (index, (step, fields)) in workflow.steps.iter().zip(&steps).enumerate() {
+        for example in &step.examples {
+            let spec::Example { input, output } = example;
+            if let Some(demo) = demos::example(input, output, fields, &types, diagnostics) {
+                records.push(ir::Record::of_step(input.span, index, &demo));
+            }
+        }
+    }
+    let of_steps = workflow.steps.iter().enumerate();
+    let of_steps = of_steps.flat_map(|(index, step)| step.data().map(move |it| (it, Some(index))));
+    let named = of_steps.chain(workflow.workflow_data().map(|path| (path, None)));
+    let files = named.filter_map(|(path, only)| Some((data.get(path)?, only)));
+    records.extend(data::records(
+        workflow,
+        &steps,
+        &types,
+        sources,
+        files,
+        diagnostics,
+    ));
+    records
 }
 
 fn text(text: Option<&Spanned<String>>) -> String {

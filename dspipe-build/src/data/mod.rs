@@ -33,8 +33,9 @@ pub(crate) enum Unread {
 /// Gives the text of a file, and notes that the result depends on it.
 pub(crate) type ReadFile<'a> = dyn FnMut(&Path) -> Result<String, Unread> + 'a;
 
+/// How the records of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Json,
     JsonLines,
     Csv,
@@ -76,6 +77,15 @@ pub(crate) enum Part<'n> {
 }
 
 impl DataFile {
+    pub(crate) fn new(file: FileId, format: Format) -> Self {
+        Self { file, format }
+    }
+
+    /// `None`: the file's name does not tell.
+    pub(crate) fn format_of(path: &Path) -> Option<Format> {
+        Format::of(path)
+    }
+
     /// Whether every value is a piece of text whose meaning depends on the type asked for.
     pub(crate) fn is_table(self) -> bool {
         self.format == Format::Csv
@@ -272,6 +282,17 @@ impl DataFiles {
             }
         }
         files
+    }
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("no such file"),
+            Self::TooLarge(bytes) => write!(f, "the file has {} MiB", bytes.div_ceil(1 << 20)),
+            Self::NotUtf8(at) => write!(f, "not UTF-8: the byte at offset {at} is no text"),
+            Self::Failed(reason) => f.write_str(reason),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod types;
 
 pub(crate) use condition::Condition;
 pub(crate) use example::Example;
+pub(crate) use optimizer::Stage;
 pub(crate) use schema::{Additional, Bounds, Choice, Property, Schema};
 pub(crate) use settings::DspyConfig;
 pub(crate) use signature::{Field, Signature};

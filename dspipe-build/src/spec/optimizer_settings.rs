@@ -24,6 +24,18 @@ pub(crate) enum Value {
     Lm(String),
 }
 
+impl Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Size(size) => (*size).into(),
+            Self::Number(number) => (*number).into(),
+            Self::Flag(flag) => (*flag).into(),
+            Self::Choice(word) => (*word).into(),
+            Self::Lm(name) => name.clone().into(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Takes {
     /// A whole number, at least and at most.
