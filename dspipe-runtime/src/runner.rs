@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use serde::Serialize;
 use serde_json::Value;
 use tracing::Instrument;
 
@@ -17,7 +18,9 @@ use crate::lm::{
     Reply, Request, Retry, Usage,
 };
 use crate::prompt;
-use crate::read::{Read, ReadError, Repair, RepairKind, read_reply, read_value};
+use crate::read::{
+    Read, ReadError, Repair, RepairKind, Strictness, parse, read_reply, read_value, schema_of,
+};
 use crate::signature::{Signature, SignatureDef};
 use crate::trace::{Exchange, Observer, StepRecord, StepReport};
 
@@ -156,14 +159,30 @@ impl LocalRunner {
         self
     }
 
-    fn lm_of(&self, def: &SignatureDef) -> Result<Arc<dyn Lm>, LmError> {
+    /// The LM that a step runs on.
+    ///
+    /// # Errors
+    /// [`LmError::Name`](LmError) if what names it does not.
+    pub fn lm_name(&self, def: &SignatureDef) -> Result<LmName, LmError> {
         let changed = self.changes.of(def).and_then(|change| change.lm.as_ref());
-        let name = match (changed, &self.lm, def.lm) {
+        Ok(match (changed, &self.lm, def.lm) {
             (None, Err(error), _) => return Err(error.clone().into()),
             (Some(name), _, _) | (None, Ok(Some(name)), _) => name.clone(),
             (None, Ok(None), Some(name)) => name.parse()?,
             (None, Ok(None), None) => LmName::embedded(),
-        };
+        })
+    }
+
+    /// Asks an LM for something that is no step, with the recordings and the retries of this runner.
+    ///
+    /// # Errors
+    /// [`LmError`] tells why there is no reply.
+    pub async fn complete(&self, lm: LmName, request: &Request) -> Result<Reply, LmError> {
+        let lm = self.lm(lm)?;
+        self.retry.complete(&*lm, request).await
+    }
+
+    fn lm(&self, name: LmName) -> Result<Arc<dyn Lm>, LmError> {
         #[cfg(feature = "cassettes")]
         if let Some(cassettes) = &self.cassettes {
             let (lms, inner) = (self.lms.clone(), name.clone());
@@ -183,8 +202,26 @@ impl LocalRunner {
         }
     }
 
-    async fn observed<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
-        let def = S::def();
+    /// Runs a step on values that no type has read. The output is held to the step's schema.
+    ///
+    /// # Errors
+    /// As a run of the step.
+    pub async fn step_value(
+        &self,
+        def: &'static SignatureDef,
+        input: &Value,
+    ) -> Result<Value, Error> {
+        let span = tracing::info_span!("step", workflow = def.workflow, step = def.step);
+        let run = self.observed(def, Ok(input.clone()), read_untyped);
+        Box::pin(run.instrument(span)).await
+    }
+
+    async fn observed<T: Serialize>(
+        &self,
+        def: &'static SignatureDef,
+        input: serde_json::Result<Value>,
+        read: ReadReply<T>,
+    ) -> Result<T, Error> {
         let started = Instant::now();
         let mut call = Call {
             runner: self,
@@ -195,10 +232,10 @@ impl LocalRunner {
             repairs: Vec::new(),
         };
         let mut sent = Value::Null;
-        let result = match serde_json::to_value(input) {
+        let result = match input {
             Ok(input) => {
                 sent = input;
-                call.run::<S>(&sent).await
+                call.run(&sent, read).await
             }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
@@ -230,15 +267,16 @@ impl LocalRunner {
         for observer in &self.observers {
             observer.step_ended(&report, result.as_ref().err());
         }
-        self.record::<S>(&report, &sent, &result);
+        self.record(def, &report, &sent, &result);
         result
     }
 
-    fn record<S: Signature>(
+    fn record<T: Serialize>(
         &self,
+        def: &'static SignatureDef,
         report: &StepReport,
         input: &Value,
-        result: &Result<S::Output, Error>,
+        result: &Result<T, Error>,
     ) {
         let mut wanting = self.observers.iter().filter(|one| one.wants_records());
         let Some(first) = wanting.next() else { return };
@@ -248,7 +286,7 @@ impl LocalRunner {
             .ok()
             .and_then(|output| serde_json::to_value(output).ok());
         let record = StepRecord {
-            def: S::DEF,
+            def,
             report,
             input,
             output: output.as_ref(),
@@ -270,7 +308,9 @@ impl Runner for LocalRunner {
     async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
         let span = tracing::info_span!("step", workflow = S::DEF.workflow, step = S::DEF.step);
         // On the heap, so that the future of a whole workflow stays small.
-        Box::pin(self.observed::<S>(input).instrument(span)).await
+        let input = serde_json::to_value(input);
+        let run = self.observed(S::def(), input, read::<S::Output>);
+        Box::pin(run.instrument(span)).await
     }
 
     async fn join<A: Send, B: Send>(
@@ -293,12 +333,13 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn run<S: Signature>(&mut self, input: &Value) -> Result<S::Output, Error> {
+    async fn run<T>(&mut self, input: &Value, read: ReadReply<T>) -> Result<T, Error> {
         let prices = self.runner.prices.clone();
         let prices = prices.map_err(|error| self.failed(error))?;
         let lm = self
             .runner
-            .lm_of(self.def)
+            .lm_name(self.def)
+            .and_then(|name| self.runner.lm(name))
             .map_err(|error| self.failed(error))?;
         let change = self.runner.changes.of(self.def);
         let mut request =
@@ -307,14 +348,14 @@ impl Call<'_> {
                 step: self.def.step,
                 reason,
             })?;
-        let (raw, error) = match self.ask::<S>(&*lm, &request, &prices).await? {
+        let (raw, error) = match self.ask(&*lm, &request, &prices, read).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
         };
         tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
-        match self.ask::<S>(&*lm, &request, &prices).await? {
+        match self.ask(&*lm, &request, &prices, read).await? {
             Ok(output) => Ok(output),
             Err((raw, source)) => Err(Error::Reply {
                 workflow: self.def.workflow,
@@ -327,12 +368,13 @@ impl Call<'_> {
     }
 
     /// Asks and reads; the inner error is a reply that cannot be read.
-    async fn ask<S: Signature>(
+    async fn ask<T>(
         &mut self,
         lm: &dyn Lm,
         request: &Request,
         prices: &Prices,
-    ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
+        read: ReadReply<T>,
+    ) -> Result<Result<T, (String, ReadError)>, Error> {
         let started = Instant::now();
         let reply = self.runner.retry.complete(lm, request).await;
         for observer in &self.runner.observers {
@@ -359,7 +401,7 @@ impl Call<'_> {
             (Some(sum), Some(cost)) => Some(sum + cost),
             _ => None,
         };
-        let read = read::<S::Output>(self.def, &reply.text);
+        let read = read(self.def, &reply.text);
         let is_whole = matches!(&read, Ok((_, repairs)) if !is_cut(repairs));
         if reply.finish == Finish::Length && !is_whole {
             // Asking again would be cut off again.
@@ -427,15 +469,33 @@ fn request(
     })
 }
 
+/// What makes an output of a reply.
+type ReadReply<T> = fn(&SignatureDef, &str) -> Result<(T, Vec<Repair>), ReadError>;
+
 /// Reads a reply by the adapter that asked for it.
 fn read<T: Read>(def: &SignatureDef, text: &str) -> Result<(T, Vec<Repair>), ReadError> {
-    let Some(adapter) = def.adapter else {
-        return read_reply(def.output_schema, text);
+    match def.adapter {
+        None => read_reply(def.output_schema, text),
+        Some(adapter) => Ok((read_value(read_dspy(adapter, def, text)?)?, Vec::new())),
+    }
+}
+
+/// The same by the schema alone.
+fn read_untyped(def: &SignatureDef, text: &str) -> Result<(Value, Vec<Repair>), ReadError> {
+    let text = match def.adapter {
+        None => text.to_owned(),
+        Some(adapter) => read_dspy(adapter, def, text)?.to_string(),
     };
-    let value = adapter
+    let schema =
+        schema_of(def.output_schema).map_err(|error| ReadError::Adapter(error.to_string()))?;
+    let parsed = parse(&schema, &text, Strictness::Lenient)?;
+    Ok((parsed.value, parsed.repairs))
+}
+
+fn read_dspy(adapter: Adapter, def: &SignatureDef, text: &str) -> Result<Value, ReadError> {
+    adapter
         .read(def, text)
-        .map_err(|error| ReadError::Adapter(error.to_string()))?;
-    Ok((read_value(value)?, Vec::new()))
+        .map_err(|error| ReadError::Adapter(error.to_string()))
 }
 
 fn schema_name(step: &str) -> String {

@@ -9,9 +9,12 @@
 use std::sync::Arc;
 
 use dspipe_runtime::lm::{Api, HttpLm};
-use dspipe_runtime::{LmName, Lms, LocalRunner, Secret};
+use dspipe_runtime::{
+    Change, Changes, DemoText, LmName, Lms, LocalRunner, PromptText, Secret, Signature as _,
+};
 use dspipe_tests::server::{Answer, Received, Server};
 use dspipe_tests::workflows::prompts::{self, Inputs, Outputs, sort};
+use serde_json::json;
 
 const CHAT: &str =
     "[[ ## answer ## ]]\nWe will look at it.\n\n[[ ## urgency ## ]]\n2\n\n[[ ## completed ## ]]";
@@ -28,13 +31,18 @@ fn answer(request: &Received) -> Answer {
 }
 
 async fn run(model: &str) -> (Outputs, Vec<Received>) {
+    run_changed(model, Changes::none()).await
+}
+
+async fn run_changed(model: &str, changes: Changes) -> (Outputs, Vec<Received>) {
     let server = Server::start(|_, request| answer(request)).await.unwrap();
     let name: LmName = format!("scripted/{model}").parse().unwrap();
     let key = Secret::from("sk-test".to_owned());
     let lm = HttpLm::new(name.clone(), Api::OpenAiChat, &server.url(), Some(key)).unwrap();
     let runner = LocalRunner::new()
         .with_lm(name)
-        .with_lms(Lms::new().with(Arc::new(lm)));
+        .with_lms(Lms::new().with(Arc::new(lm)))
+        .with_changes(changes);
     let inputs = Inputs {
         text: "I paid twice".to_owned(),
     };
@@ -99,4 +107,70 @@ async fn the_prompt_is_that_which_was_optimized_for_the_lm() {
     assert!(sort[1].contains("I was charged twice"));
     assert!(sort[2].contains("It is about money."));
     assert_eq!(sort[4], r#"{"team":"other"}"#);
+}
+
+#[tokio::test]
+async fn a_change_comes_before_what_was_compiled() {
+    let def = sort::Step::DEF;
+    let demo = DemoText::new(
+        def,
+        &json!({"text": "Refund me", "unknown": 1}),
+        &json!({"team": "billing"}),
+    );
+    let prompt = |instructions: &str, demos| PromptText {
+        instructions: instructions.to_owned(),
+        demos,
+    };
+    let changes = Changes::none()
+        .with(
+            "prompts",
+            "sort",
+            Change {
+                prompt: Some(Arc::new(prompt("Which team?", vec![demo]))),
+                temperature: Some(0.5),
+                max_tokens: Some(77),
+                ..Change::default()
+            },
+        )
+        .with(
+            "prompts",
+            "answer",
+            Change {
+                prompt: Some(Arc::new(prompt("Be kind.", Vec::new()))),
+                ..Change::default()
+            },
+        );
+    let (_, received) = run_changed("large", changes).await;
+    let sort = contents(&received[0]);
+    assert!(sort[0].starts_with("Which team?\n"), "{}", sort[0]);
+    assert_eq!(sort[1], "text:\n```\nRefund me\n```");
+    assert_eq!(sort[2], r#"{"team":"billing"}"#);
+    assert_eq!(received[0].body["temperature"], 0.5);
+    assert_eq!(received[0].body["max_tokens"], 77);
+    assert!(contents(&received[1])[0].contains("Be kind."));
+}
+
+#[tokio::test]
+async fn a_step_runs_on_values_and_is_held_to_its_schema() {
+    let server = Server::start(|nth, _| {
+        Answer::reply(if nth == 0 {
+            r#"{"reasoning": "Money.", "team": "sales"}"#
+        } else {
+            r#"{"reasoning": "Money.", "team": "billing"}"#
+        })
+    })
+    .await
+    .unwrap();
+    let name: LmName = "scripted/small".parse().unwrap();
+    let lm = HttpLm::new(name.clone(), Api::OpenAiChat, &server.url(), None).unwrap();
+    let runner = LocalRunner::new()
+        .with_lm(name)
+        .with_lms(Lms::new().with(Arc::new(lm)));
+    let input = json!({"text": "x"});
+    let output = runner.step_value(sort::Step::DEF, &input).await;
+    assert_eq!(
+        output.unwrap(),
+        json!({"reasoning": "Money.", "team": "billing"})
+    );
+    assert_eq!(server.received().len(), 2, "the first reply does not fit");
 }

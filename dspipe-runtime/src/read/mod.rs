@@ -30,6 +30,7 @@ pub use checks::{Checks, Number};
 #[cfg(feature = "structs")]
 pub(crate) use deserialize::deserialize;
 pub use error::{FieldError, FieldErrorKind, ReadError};
+pub(crate) use parse::schema_of;
 pub use parse::{Parsed, Strictness, parse};
 pub use reader::{Alternative, ObjectReader, Reader};
 pub use repair::{Repair, RepairKind};
