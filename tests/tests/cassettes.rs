@@ -192,6 +192,30 @@ async fn repetitions_are_recorded_apart_and_unused_ones_are_known() {
     assert_eq!(cassettes.all().unwrap().len(), 2);
 }
 
+#[tokio::test]
+async fn what_is_asked_twice_at_the_same_time_is_asked_once() {
+    let directory = tempdir().unwrap();
+    let server = Server::start(|index, _| Answer::reply(&index.to_string()))
+        .await
+        .unwrap();
+    let cassettes = Cassettes::fixed(directory.path(), Mode::New);
+    let lms = lms(&server.url(), "sk-very-secret");
+    let lm = cassettes.wrap(name(), move || lms.get(&name()));
+    let request = Request {
+        messages: vec![Message::user("a number")],
+        schema: None::<OutputSchema>,
+        params: Params::default(),
+    };
+    let (a, b, c) = tokio::join!(
+        lm.complete(&request),
+        lm.complete(&request),
+        lm.complete(&request)
+    );
+    let texts = [a, b, c].map(|reply| reply.unwrap().text);
+    assert_eq!(texts, ["0", "0", "0"]);
+    assert_eq!(server.received().len(), 1);
+}
+
 const SECRETS: [(&str, &str); 3] = [
     ("SCRIPTED_API_KEY", "sk-from-the-environment"),
     ("DATABASE_PASSWORD", "hunter2-hunter2"),

@@ -52,6 +52,15 @@ impl Recorded {
         if mode == Mode::None {
             return Err(self.cassettes.miss(&self.name, request).into());
         }
+        // Of those who ask the same at the same time, one asks and the others read its recording: otherwise a
+        // replay would give all of them the reply that came last.
+        let gate = self.cassettes.gate(&self.name, request);
+        let _turn = gate.turn().await;
+        if mode == Mode::New
+            && let Some(reply) = self.cassettes.replay(&self.name, request)?
+        {
+            return Ok(reply);
+        }
         // A failure is not recorded: the next run shall ask again.
         let reply = self.inner()?.complete(request).await?;
         self.cassettes.record(&self.name, request, &reply)?;

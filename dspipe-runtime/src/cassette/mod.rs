@@ -16,10 +16,10 @@ mod file;
 mod lm;
 mod miss;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{env, fmt, fs, io};
 
 use crate::lm::{Lm, LmError, LmName, Reply, Request};
@@ -117,6 +117,38 @@ struct Shared {
     mode: Result<Mode, UnknownMode>,
     /// The names of the files that were replayed or written.
     used: Mutex<BTreeSet<String>>,
+    /// By file, who waits for its reply to be recorded.
+    asking: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Lets one at a time ask for what one file holds.
+struct Gate<'a> {
+    shared: &'a Shared,
+    file: String,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Gate<'_> {
+    async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.lock.lock().await
+    }
+}
+
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        let mut asking = self.shared.asking();
+        // The map's and this one.
+        if Arc::strong_count(&self.lock) <= 2 {
+            asking.remove(&self.file);
+        }
+    }
+}
+
+impl Shared {
+    fn asking(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<()>>>> {
+        // Nothing that runs under the lock can leave the map half changed.
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Cassettes {
@@ -146,6 +178,7 @@ impl Cassettes {
             directory,
             mode,
             used: Mutex::default(),
+            asking: Mutex::default(),
         }))
     }
 
@@ -204,9 +237,19 @@ impl Cassettes {
         Ok(self.0.mode.clone()?)
     }
 
-    fn used(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    fn used(&self) -> MutexGuard<'_, BTreeSet<String>> {
         // Nothing that runs under the lock can leave the set half changed.
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gate(&self, name: &LmName, request: &Request) -> Gate<'_> {
+        let file = file::name(name, request);
+        let lock = Arc::clone(self.0.asking().entry(file.clone()).or_default());
+        Gate {
+            shared: &self.0,
+            file,
+            lock,
+        }
     }
 
     /// The recorded reply, if there is one.
