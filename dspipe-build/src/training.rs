@@ -24,6 +24,8 @@ pub struct Training {
     pub settings: Settings,
     /// The records of its training data, in the order of the files.
     pub records: Vec<Record>,
+    /// By step, the inputs that come from the workflow's caller.
+    pub given: BTreeMap<String, Vec<String>>,
     /// What is wrong with them without making them useless, each on a line.
     pub warnings: Vec<String>,
 }
@@ -220,12 +222,12 @@ fn read(workflow: &Path, files: Option<&[PathBuf]>) -> Result<Training, Invalid>
     let mut read = |path: &Path| read_data(path);
     let library = Library::load(&mut spec, &mut sources, &mut read, &mut diagnostics);
     let data;
-    let mut given = None;
+    let mut opened = None;
     match files {
         None => data = DataFiles::load(&spec, &mut sources, &mut read, &mut diagnostics),
         Some(files) => {
             data = DataFiles::default();
-            given = Some(open(files, &mut sources, &mut diagnostics));
+            opened = Some(open(files, &mut sources, &mut diagnostics));
         }
     }
     let records = check::records(
@@ -233,7 +235,7 @@ fn read(workflow: &Path, files: Option<&[PathBuf]>) -> Result<Training, Invalid>
         &library,
         &sources,
         &data,
-        given.as_deref(),
+        opened.as_deref(),
         &mut diagnostics,
     );
     let config = spec
@@ -256,10 +258,18 @@ fn read(workflow: &Path, files: Option<&[PathBuf]>) -> Result<Training, Invalid>
                 .collect(),
         })
         .collect();
+    let given = spec.steps.iter().map(|step| {
+        let fields = step.signature.iter().flat_map(|it| &it.inputs);
+        let fields = fields.filter(|field| field.template.is_none());
+        let names = fields.map(|field| field.name.value.clone()).collect();
+        (step.name.value.clone(), names)
+    });
+    let given = given.collect();
     let (warnings, records) = finish(&sources, diagnostics, Some(records))?;
     Ok(Training {
         settings: Settings::of(&config),
         records,
+        given,
         warnings,
     })
 }

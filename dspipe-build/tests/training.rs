@@ -66,6 +66,11 @@ fn settings_and_all_records_of_a_workflow() {
     );
     assert_eq!(training.settings.metric.as_deref(), Some("exact"));
 
+    assert_eq!(
+        json!(training.given),
+        json!({"sort": ["text"], "answer": []})
+    );
+
     let records = &training.records;
     assert_eq!(records.len(), 3);
     assert_eq!(records[0].step.as_deref(), Some("sort"));

@@ -14,8 +14,8 @@ use crate::adapter::Adapter;
 use crate::changes::{Change, Changes, Chosen};
 use crate::error::Error;
 use crate::lm::{
-    Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params, Prices,
-    Reply, Request, Retry, Usage,
+    Budget, Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params,
+    Prices, Reply, Request, Retry, Usage,
 };
 use crate::prompt;
 use crate::read::{
@@ -120,6 +120,13 @@ impl LocalRunner {
     #[must_use]
     pub fn with_lms(mut self, lms: Lms) -> Self {
         self.lms = lms;
+        self
+    }
+
+    /// Holds its LMs to a budget.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.lms = self.lms.with_budget(budget);
         self
     }
 

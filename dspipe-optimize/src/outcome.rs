@@ -1,0 +1,197 @@
+//! What came of an optimization, for people and programs.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use dspipe_eval::stats::Interval;
+use dspipe_runtime::lm::{Budget, BudgetLimits, Money};
+
+use crate::bridge::Prompts;
+use crate::diff::diff;
+use crate::optimization::shown;
+use crate::validate::{Comparison, Evaluation};
+
+/// What came of an optimization. `Display` writes the table and the changes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The workflow.
+    pub workflow: &'static str,
+    /// Whether the prompts are in use from now on.
+    pub adoption: Adoption,
+    /// Both programs on the held-out examples; `None` if the search found nothing.
+    pub comparison: Option<Comparison>,
+    /// The program as it was, on the held-out examples.
+    pub baseline: Evaluation,
+    /// The program with the prompts that were found, on the held-out examples.
+    pub optimized: Evaluation,
+    /// The prompts as they were.
+    pub before: Prompts,
+    /// The prompts that were found.
+    pub after: Prompts,
+    /// Their mean score on the examples that the search decided by.
+    pub search_score: Option<f64>,
+    /// Why the search ended before its end, if it did.
+    pub cut_short: Option<String>,
+    /// What was spent; answers from the record cost nothing.
+    pub spending: Spending,
+}
+
+/// Whether prompts are in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Adoption {
+    /// They are in this file, and the next build compiles them in.
+    Written(PathBuf),
+    /// They are not, and why. What was in use stays.
+    Refused(String),
+}
+
+/// What was spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Spending {
+    /// Calls of LMs.
+    pub calls: u64,
+    /// Tokens, those in and those out.
+    pub tokens: u64,
+    /// Money, as far as prices are known.
+    pub money: Money,
+}
+
+impl Spending {
+    pub(crate) fn new(budget: &Budget) -> Self {
+        let mut spending = Self::default();
+        spending.add(budget);
+        spending
+    }
+
+    pub(crate) fn add(&mut self, budget: &Budget) {
+        let spent = budget.spent();
+        self.calls += spent.calls;
+        self.tokens += spent.tokens;
+        self.money = self.money + spent.money;
+    }
+
+    /// What is left of limits.
+    pub(crate) fn left(&self, limits: BudgetLimits) -> BudgetLimits {
+        let money = |limit: Money| (limit.dollars() - self.money.dollars()).max(0.0);
+        BudgetLimits {
+            calls: limits.calls.map(|limit| limit.saturating_sub(self.calls)),
+            tokens: limits.tokens.map(|limit| limit.saturating_sub(self.tokens)),
+            money: limits.money.map(|limit| Money::from_dollars(money(limit))),
+            ..limits
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether the prompts are in use from now on.
+    pub fn is_adopted(&self) -> bool {
+        matches!(self.adoption, Adoption::Written(_))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(comparison) = &self.comparison {
+            write!(f, "{}", table(self, comparison))?;
+        }
+        if let Some(score) = self.search_score {
+            writeln!(f, "the search itself saw a score of {score:.3}")?;
+        }
+        if let Some(reason) = &self.cut_short {
+            writeln!(f, "the search ended early: {reason}")?;
+        }
+        let spent = self.spending;
+        write!(
+            f,
+            "asked LMs for {} replies, {} tokens",
+            spent.calls, spent.tokens
+        )?;
+        if spent.money.dollars() > 0.0 {
+            write!(f, ", {}", spent.money)?;
+        }
+        writeln!(f, "\n")?;
+        if self.before != self.after {
+            writeln!(f, "{}", diff(&self.before, &self.after))?;
+        }
+        match &self.adoption {
+            Adoption::Written(path) => writeln!(
+                f,
+                "adopted: {} is written; commit it, and the next build compiles it in",
+                shown(path)
+            ),
+            Adoption::Refused(reason) => {
+                writeln!(f, "not adopted: {reason}; the prompts stay as they were")
+            }
+        }
+    }
+}
+
+fn table(outcome: &Outcome, comparison: &Comparison) -> String {
+    let interval = |it: &Interval| format!("{:.3} to {:.3}", it.low, it.high);
+    let percent = |it: f64| format!("{:+.0} %", it * 100.0);
+    let failures = |evaluation: &Evaluation| match evaluation.failures() {
+        0 => String::new(),
+        failures => format!("{failures} runs failed"),
+    };
+    let mut rows = vec![
+        [
+            format!(
+                "{} on {} held-out examples",
+                outcome.workflow, comparison.examples
+            ),
+            "score".to_owned(),
+            "95 % interval".to_owned(),
+            String::new(),
+        ],
+        [
+            "baseline".to_owned(),
+            format!("{:.3}", comparison.baseline.estimate),
+            interval(&comparison.baseline),
+            failures(&outcome.baseline),
+        ],
+        [
+            "optimized".to_owned(),
+            format!("{:.3}", comparison.optimized.estimate),
+            interval(&comparison.optimized),
+            failures(&outcome.optimized),
+        ],
+    ];
+    let p_value = comparison.p_value.map(|p| format!("McNemar p = {p:.3}"));
+    rows.push([
+        "gain, paired".to_owned(),
+        format!("{:+.3}", comparison.gain.estimate),
+        interval(&comparison.gain),
+        p_value.unwrap_or_default(),
+    ]);
+    if let Some(extra) = comparison.extra_cost {
+        rows.push([
+            "cost of a run".to_owned(),
+            percent(extra),
+            String::new(),
+            String::new(),
+        ]);
+    }
+    lines(&rows)
+}
+
+/// Rows with their columns below each other.
+pub(crate) fn lines<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    rows.iter()
+        .map(|row| {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        })
+        .collect()
+}
