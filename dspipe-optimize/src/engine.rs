@@ -52,19 +52,19 @@ impl Engine {
     }
 
     pub(crate) async fn run(&self, inputs: &Map<String, Value>, changes: Changes) -> Ran {
-        let recorder = Arc::new(Recorder::default());
+        let observer = Arc::new(Recorder::default());
         let runner = self
             .runner
             .clone()
             .with_changes(changes)
-            .with_observer(Arc::<Recorder>::clone(&recorder));
+            .with_observer(Arc::<Recorder>::clone(&observer));
         let started = Instant::now();
         let outputs = self
             .program
             .run(&runner, Value::Object(inputs.clone()))
             .await;
         let latency = started.elapsed();
-        let mut recorded = recorder.take();
+        let mut recorded = observer.take();
         let steps = self.def().steps;
         let place = |call: &Call| steps.iter().position(|def| def.step == call.step);
         recorded.calls.sort_by_key(place);

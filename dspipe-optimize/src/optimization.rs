@@ -70,7 +70,7 @@ pub struct Optimization {
     pub(crate) resume: bool,
     pub(crate) shown: bool,
     pub(crate) records: Option<PathBuf>,
-    pub(crate) bridge: BridgeSettings,
+    pub(crate) bridge: Option<BridgeSettings>,
 }
 
 impl std::fmt::Debug for Optimization {
@@ -125,7 +125,7 @@ impl Optimization {
             resume: false,
             shown: false,
             records: None,
-            bridge: BridgeSettings::default(),
+            bridge: None,
         }
     }
 
@@ -259,7 +259,7 @@ impl Optimization {
     /// Runs Python in this way.
     #[must_use]
     pub fn bridge(mut self, settings: BridgeSettings) -> Self {
-        self.bridge = settings;
+        self.bridge = Some(settings);
         self
     }
 
@@ -607,8 +607,12 @@ impl Optimization {
         params: &Optimize,
         host: &Arc<Searching>,
     ) -> Result<Optimized, BridgeError> {
-        let bridge = Bridge::start(&self.bridge).await?;
-        let host: Arc<Searching> = Arc::clone(host);
+        let settings = match &self.bridge {
+            Some(settings) => settings.clone(),
+            None => BridgeSettings::from_env()?,
+        };
+        let bridge = Bridge::start(&settings).await?;
+        let host = Arc::<Searching>::clone(host);
         let optimized = bridge.optimize(params, host).await?;
         // It has said all that it had to say.
         if let Err(error) = bridge.shutdown().await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dspipe_runtime::lm::Budget;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::bridge::{Progress, Stats};
+use crate::bridge::Progress;
 
 /// Tells people how far an optimization is.
 #[derive(Debug)]
@@ -103,13 +103,6 @@ impl Reporter {
         };
         drop(state);
         self.show(told);
-        let stats: Option<&Stats> = match progress {
-            Progress::Stage { .. } => None,
-            Progress::Evaluating { stats, .. } | Progress::Scored { stats, .. } => Some(stats),
-        };
-        if let Some(stats) = stats {
-            tracing::debug!(runs = stats.runs, lm_calls = stats.lm_calls, "searching");
-        }
     }
 
     /// A line that stays.

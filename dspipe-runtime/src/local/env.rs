@@ -33,6 +33,18 @@ pub struct Environment {
     pub directory: Option<PathBuf>,
 }
 
+impl Environment {
+    /// Lets the next set-up make it anew, because something in it turned out to be broken. An interpreter
+    /// that the user named is left as it is.
+    #[doc(hidden)]
+    pub fn invalidate(&self) {
+        if let Some(directory) = &self.directory {
+            // If it cannot be removed, the error that the caller reports already says what is broken.
+            let _ = fs::remove_file(directory.join(STAMP));
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Stamp {
     lock: String,
@@ -99,14 +111,6 @@ impl Place {
     fn clear(&self) -> Result<(), LocalError> {
         home::remove_dir(&self.directory)?;
         home::remove_dir(&self.work)
-    }
-}
-
-/// Makes the next [`ensure`] build the environment anew, because something in it turned out to be broken.
-pub(super) fn invalidate(environment: &Environment) {
-    if let Some(directory) = &environment.directory {
-        // If it cannot be removed, the error that the caller reports already says what is broken.
-        let _ = fs::remove_file(directory.join(STAMP));
     }
 }
 
@@ -300,7 +304,7 @@ mod tests {
         fs::remove_file(&base).unwrap();
         assert_eq!(complete(&directory, &lock), None);
         fs::write(&base, "").unwrap();
-        invalidate(&whole);
+        whole.invalidate();
         assert_eq!(complete(&directory, &lock), None);
     }
 

@@ -86,7 +86,7 @@ pub enum LocalError {
 
     /// No Python interpreter was found.
     #[error(
-        "the embedded model needs Python {minimum} or newer, and none was found{}; install it, or set \
+        "dspipe needs Python {minimum} or newer, and none was found{}; install it, or set \
          DSPIPE_PYTHON to an interpreter",
         Tried(tried)
     )]
@@ -99,7 +99,7 @@ pub enum LocalError {
 
     /// The interpreters that were found are too old.
     #[error(
-        "the embedded model needs Python {minimum} or newer{}; install a newer one, or set DSPIPE_PYTHON \
+        "dspipe needs Python {minimum} or newer{}; install a newer one, or set DSPIPE_PYTHON \
          to its path",
         Tried(tried)
     )]
@@ -155,7 +155,7 @@ pub enum LocalError {
 
     /// The package index could not be reached.
     #[error(
-        "the packages of the embedded model could not be fetched, because the package index could not be \
+        "the Python packages could not be fetched, because the package index could not be \
          reached; check the network, and the proxy, certificate and index settings of {installer}, then \
          run it again\n{installer} said:\n{output}"
     )]
@@ -181,10 +181,10 @@ pub enum LocalError {
 
     /// There is no ready-made package for this machine.
     #[error(
-        "a package of the embedded model has no ready-made wheel for Python {version} on {platform}, or the \
+        "a Python package has no ready-made wheel for Python {version} on {platform}, or the \
          index that {installer} uses cannot be reached or does not hold it; check the network and the index \
-         settings of {installer}, use another LM (set DSPIPE_LM), or set DSPIPE_PYTHON to an interpreter of \
-         another version or architecture\n{installer} said:\n{output}"
+         settings of {installer}, set DSPIPE_PYTHON to an interpreter of another version or architecture, or \
+         if it is for the embedded model, use another LM (set DSPIPE_LM)\n{installer} said:\n{output}"
     )]
     NoWheel {
         /// `uv` or `pip`.
@@ -199,7 +199,7 @@ pub enum LocalError {
 
     /// The installer failed in another way.
     #[error(
-        "{installer} could not install the packages of the embedded model ({status}); what it says below \
+        "{installer} could not install the Python packages ({status}); what it says below \
          should tell why, then run it again\n{installer} said:\n{output}"
     )]
     InstallFailed {
@@ -329,7 +329,7 @@ pub enum LocalError {
     },
 
     /// The thread that did the work ended without an answer.
-    #[error("the set-up of the embedded model ended without an answer; run it again")]
+    #[error("the set-up ended without an answer; run it again")]
     Aborted,
 }
 

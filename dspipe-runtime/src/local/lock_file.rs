@@ -14,6 +14,9 @@ use super::home;
 /// What the model server needs. Part of the crate, so that it cannot differ from what was tested.
 pub(super) const SERVER: &str = include_str!("../../python/locks/local.txt");
 
+/// What DSPy's optimizers need.
+pub(super) const OPTIMIZERS: &str = include_str!("../../python/locks/optimize.txt");
+
 /// One pinned package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Package {

@@ -23,7 +23,9 @@ mod server;
 mod settings;
 mod supervisor;
 
+use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -133,6 +135,29 @@ pub fn environment(
     locks: &[&str],
 ) -> Result<Environment, LocalError> {
     env::ensure(settings, purpose, &lock_file::Lock::parse(locks)?)
+}
+
+/// What DSPy's optimizers run in, for `dspipe-optimize`: the environment, which is set up visibly if it is
+/// not there, and the directory of the bridge's code. The work goes on if the future is dropped.
+///
+/// # Errors
+/// As [`endpoint`], as far as it concerns the set-up.
+#[doc(hidden)]
+pub async fn optimizers(settings: &Settings) -> Result<(Environment, PathBuf), LocalError> {
+    let settings = settings.clone();
+    supervisor::apart(move || {
+        let lock = lock_file::Lock::parse(&[lock_file::OPTIMIZERS])?;
+        let environment = env::ensure(&settings, "DSPy's optimizers", &lock)?;
+        let directory = bridge::Bridge::current().write(&settings.home)?;
+        Ok((environment, directory))
+    })
+    .await
+}
+
+/// The variables of this process that Python gets, and no others: no key of a provider is among them.
+#[doc(hidden)]
+pub fn inherited_variables() -> impl Iterator<Item = (&'static str, OsString)> {
+    process::inherited_variables()
 }
 
 #[cfg(test)]

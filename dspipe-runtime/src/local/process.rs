@@ -1,7 +1,39 @@
-//! Child processes that do not outlive their owner.
+//! Child processes that do not outlive their owner, and what they know of the user's environment.
 
+use std::env;
+use std::ffi::OsString;
 use std::process::{Child, ExitStatus};
 use std::{io, thread};
+
+/// What Python may know of the user's environment. Keys of LM providers are none of its business.
+const INHERITED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PATHEXT",
+];
+
+/// Those that are set, for a child process that gets nothing else.
+pub(super) fn inherited_variables() -> impl Iterator<Item = (&'static str, OsString)> {
+    INHERITED
+        .iter()
+        .filter_map(|&name| Some((name, env::var_os(name)?)))
+}
 
 /// Killed when dropped, unless it has ended or was [released](Running::release).
 #[derive(Debug)]

@@ -201,7 +201,7 @@ fn probe(path: &Path) -> Result<Interpreter, String> {
     let found: Answer = answer(command)?;
     if found.implementation != "CPython" {
         return Err(format!(
-            "{} has no packages for the embedded model",
+            "{} is not CPython, for which the packages are made",
             found.implementation
         ));
     }

@@ -3,7 +3,6 @@
 //! One server per machine user, model and version of the crate. Its directory holds the lock that is
 //! held while starting one, the address that a ready server writes, and its log.
 
-use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,13 +15,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::bridge::Bridge;
-use super::env::{self as environment, Environment};
+use super::env::{self, Environment};
 use super::error::LocalError;
 use super::file_lock::FileLock;
 use super::home;
 use super::lease::{Address, Lease};
 use super::lock_file::{self, Lock};
-use super::process::Running;
+use super::process::{self, Running};
 use super::settings::Settings;
 use super::{Endpoint, Model};
 
@@ -32,33 +31,10 @@ const LOG_LINES: usize = 20;
 /// Beyond the time that one start may take, for a process that waits for another's start.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What the server may know of the user's environment. Keys of LM providers are none of its business.
-const INHERITED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "TEMP",
-    "TMP",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "PYENV_ROOT",
-    "PYENV_VERSION",
-    "SYSTEMROOT",
-    "SYSTEMDRIVE",
-    "WINDIR",
-    "USERPROFILE",
-    "APPDATA",
-    "LOCALAPPDATA",
-    "PATHEXT",
-];
-
 /// Sets up what a server needs, visibly if it is not there.
 pub(super) fn prepare(settings: &Settings) -> Result<(Environment, PathBuf), LocalError> {
     let lock = Lock::parse(&[lock_file::SERVER])?;
-    let environment = environment::ensure(settings, "the embedded model", &lock)?;
+    let environment = env::ensure(settings, "the embedded model", &lock)?;
     let bridge = Bridge::current().write(&settings.home)?;
     Ok((environment, bridge))
 }
@@ -149,11 +125,7 @@ impl RunDirectory {
             .arg("--idle-seconds")
             .arg(settings.idle.as_secs().to_string())
             .env_clear()
-            .envs(
-                INHERITED
-                    .iter()
-                    .filter_map(|name| Some((name, env::var_os(name)?))),
-            )
+            .envs(process::inherited_variables())
             .current_dir(&self.path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -167,7 +139,7 @@ impl RunDirectory {
             child.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
         }
         let mut child = child.spawn().map_err(|source| {
-            environment::invalidate(environment);
+            environment.invalidate();
             LocalError::Spawn {
                 interpreter: environment.python.clone(),
                 source: Arc::new(source),
@@ -208,11 +180,11 @@ impl RunDirectory {
             Failure::Ended => self.failed("it ended before it was ready".into()),
             Failure::Reported(Report { kind, message }) => match kind.as_str() {
                 "model-missing" => {
-                    environment::invalidate(environment);
+                    environment.invalidate();
                     LocalError::ModelMissing { message }
                 }
                 "package-missing" => {
-                    environment::invalidate(environment);
+                    environment.invalidate();
                     LocalError::PackageBroken { message }
                 }
                 "port" => LocalError::Port { message },

@@ -76,12 +76,7 @@ impl Supervisor {
     pub async fn prepare(&self, _model: Model) -> Result<(), LocalError> {
         // Every model needs the same packages today, so the model only says that one is wanted.
         let shared = Arc::clone(&self.0);
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        spawn(move || {
-            // The caller may have gone away; the set-up is done for the next one.
-            let _ = sender.send(server::prepare(&shared.settings).map(drop));
-        })?;
-        receiver.await.unwrap_or(Err(LocalError::Aborted))
+        apart(move || server::prepare(&shared.settings).map(drop)).await
     }
 
     /// Starts the work on a thread that then takes the place of `Starting`.
@@ -114,6 +109,17 @@ impl Shared {
         // Nothing that runs under the lock can leave the map half changed.
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does work that blocks on a thread of its own. If the caller goes away, it is done for the next one.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LocalError> + Send + 'static,
+) -> Result<T, LocalError> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    spawn(move || {
+        let _ = sender.send(work());
+    })?;
+    receiver.await.unwrap_or(Err(LocalError::Aborted))
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), LocalError> {
