@@ -10,6 +10,8 @@
 
 mod artifact;
 pub mod bridge;
+#[cfg(feature = "cli")]
+mod cli;
 mod data;
 mod diff;
 mod engine;
@@ -18,6 +20,7 @@ mod host;
 mod metric;
 mod optimization;
 mod outcome;
+mod plan;
 mod program;
 mod progress;
 mod record;
@@ -26,9 +29,12 @@ mod validate;
 
 pub use artifact::path_of;
 pub use bridge::{Demo, Prompt, Prompts};
+#[cfg(feature = "cli")]
+pub use cli::Commands;
 pub use data::{Data, Example};
 pub use error::OptimizeError;
 pub use metric::LabelledFields;
 pub use optimization::Optimization;
 pub use outcome::{Adoption, Outcome, Spending};
+pub use plan::Plan;
 pub use validate::{Comparison, EvaluatedCase, Evaluation, Rule};

@@ -8,7 +8,7 @@ use dspipe_build::{Record as LabelledRecord, Settings, Stage, Training};
 use dspipe_eval::metric::{Declared, Metric, Registry};
 use dspipe_history::training::Shares;
 use dspipe_runtime::lm::{Budget, BudgetLimits, Money, Prices};
-use dspipe_runtime::{LmName, LocalRunner, Workflow, WorkflowDef};
+use dspipe_runtime::{Changes, LmName, LocalRunner, Workflow, WorkflowDef};
 use sha2::{Digest as _, Sha256};
 
 use crate::artifact::{self, Origin};
@@ -25,7 +25,7 @@ use crate::program::{Compiled, Program};
 use crate::progress::Reporter;
 use crate::record::{Record, State};
 use crate::request;
-use crate::validate::{Comparison, Evaluation, Rule};
+use crate::validate::{Comparison, EvaluatedCase, Evaluation, Rule};
 
 /// The seed of the search does not move what is held out: scores stay comparable.
 const SPLIT_SEED: u64 = 0;
@@ -59,7 +59,9 @@ pub struct Optimization {
     pub(crate) held_out: Option<Vec<PathBuf>>,
     pub(crate) shares: Option<Shares>,
     pub(crate) steps: Vec<String>,
-    pub(crate) metric: Option<(String, Arc<dyn Metric>)>,
+    pub(crate) metric: Option<NamedMetric>,
+    /// What `dspy_config` can name besides the metrics of YAML; the first one counts where it names none.
+    pub(crate) known_metrics: Vec<NamedMetric>,
     pub(crate) runner: LocalRunner,
     pub(crate) proposer: Option<LmName>,
     pub(crate) seed: u64,
@@ -83,13 +85,16 @@ impl std::fmt::Debug for Optimization {
     }
 }
 
+/// A metric and its name in files.
+pub(crate) type NamedMetric = (String, Arc<dyn Metric>);
+
 /// What an optimization works with, once the files have been read.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) workflow_file: PathBuf,
     pub(crate) stages: Vec<Stage>,
     pub(crate) data: Data,
-    pub(crate) metric: (String, Arc<dyn Metric>),
+    pub(crate) metric: NamedMetric,
     pub(crate) lm: Option<LmName>,
     pub(crate) proposer: LmName,
     /// By step, the inputs that come from the workflow's caller.
@@ -115,6 +120,7 @@ impl Optimization {
             shares: None,
             steps: Vec::new(),
             metric: None,
+            known_metrics: Vec::new(),
             runner: LocalRunner::from_env(),
             proposer: None,
             seed: 0,
@@ -344,23 +350,7 @@ impl Optimization {
                 )));
             }
         }
-        let metric = match (&self.metric, settings.metric) {
-            (Some(metric), _) => metric.clone(),
-            (None, Some(name)) => {
-                let declared = Declared::parse(&name.clone().into(), &Registry::new(self.runner.clone()))
-                    .map_err(|error| {
-                        OptimizeError::Settings(format!(
-                            "the metric `{name}` of `dspy_config`: {error}; a Rust function is given with \
-                             `Optimization::metric`"
-                        ))
-                    })?;
-                (name, Arc::new(declared) as Arc<dyn Metric>)
-            }
-            (None, None) => (
-                "labelled fields".to_owned(),
-                Arc::new(LabelledFields) as Arc<dyn Metric>,
-            ),
-        };
+        let metric = self.metric_of(settings.metric)?;
         let lms: Vec<LmName> = def
             .steps
             .iter()
@@ -382,6 +372,73 @@ impl Optimization {
             given: training.given,
             warnings,
         })
+    }
+
+    /// The metric by the call, by the workflow file, or else the first that the program brings.
+    fn metric_of(&self, named: Option<String>) -> Result<NamedMetric, OptimizeError> {
+        let known = |name: &String| self.known_metrics.iter().find(|(known, _)| known == name);
+        if let Some(metric) = &self.metric {
+            return Ok(metric.clone());
+        }
+        let Some(name) = named else {
+            let own = self.known_metrics.first().cloned();
+            let labelled =
+                || -> NamedMetric { ("labelled fields".to_owned(), Arc::new(LabelledFields)) };
+            return Ok(own.unwrap_or_else(labelled));
+        };
+        if let Some(metric) = known(&name) {
+            return Ok(metric.clone());
+        }
+        let registry = Registry::new(self.runner.clone());
+        match Declared::parse(&name.clone().into(), &registry) {
+            Ok(metric) => Ok((name, Arc::new(metric))),
+            Err(error) => Err(OptimizeError::Settings(format!(
+                "the metric `{name}` of `dspy_config`: {error}; a Rust function is given with \
+                 `Commands::metric` or `Optimization::metric`"
+            ))),
+        }
+    }
+
+    /// Scores the program as it is compiled on the held-out examples.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn evaluate(&self) -> Result<Evaluation, OptimizeError> {
+        let mut with_any = self.clone();
+        // No optimizer is asked, so none need be named.
+        with_any.stages.get_or_insert_with(|| {
+            vec![Stage {
+                optimizer: "labeled_few_shot",
+                settings: serde_json::Map::new(),
+            }]
+        });
+        let prepared = with_any.prepare()?;
+        let budget = Budget::new(self.limits, Prices::from_env()?);
+        let engine = Engine {
+            program: Arc::clone(&self.program),
+            runner: self.runner.clone().with_budget(budget.clone()),
+            metric: Arc::clone(&prepared.metric.1),
+        };
+        let reporter = Arc::new(Reporter::new(self.shown));
+        let held_out = &prepared.data.held_out;
+        reporter.phase("evaluating", held_out.len(), &budget);
+        let evaluation = self.evaluate_with(&engine, held_out, None, &reporter).await;
+        reporter.end();
+        evaluation
+    }
+
+    /// Scores the program as it is compiled on one example.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn evaluate_case(&self, example: &Example) -> Result<EvaluatedCase, OptimizeError> {
+        let metric = self.metric_of(None)?;
+        let engine = Engine {
+            program: Arc::clone(&self.program),
+            runner: self.runner.clone(),
+            metric: metric.1,
+        };
+        engine.case(example, Changes::none()).await
     }
 
     fn split_shares(&self) -> Result<Shares, OptimizeError> {
@@ -423,7 +480,9 @@ impl Optimization {
         let budget = Budget::new(self.limits, prices.clone());
         let engine = self.engine(prepared, &record, &budget);
         reporter.phase("baseline", held_out.len(), &budget);
-        let baseline = self.evaluate(&engine, held_out, None, reporter).await?;
+        let baseline = self
+            .evaluate_with(&engine, held_out, None, reporter)
+            .await?;
         let mut spending = Spending::new(&budget);
 
         let limits = self.limits_of_search(&spending, &baseline)?;
@@ -452,7 +511,7 @@ impl Optimization {
         let engine = self.engine(prepared, &record, &budget);
         reporter.phase("validating", held_out.len(), &budget);
         let optimized = self
-            .evaluate(&engine, held_out, Some(&after), reporter)
+            .evaluate_with(&engine, held_out, Some(&after), reporter)
             .await?;
         spending.add(&budget);
 
@@ -516,7 +575,7 @@ impl Optimization {
         }
     }
 
-    async fn evaluate(
+    async fn evaluate_with(
         &self,
         engine: &Engine,
         examples: &[Example],

@@ -1,5 +1,7 @@
 //! Whether prompts are better: both sides on examples that no optimizer saw, and a rule that decides.
 
+use std::fmt;
+
 use dspipe_eval::Unit;
 use dspipe_eval::stats::{self, Interval, McNemar};
 use dspipe_runtime::Value;
@@ -54,8 +56,59 @@ impl Evaluation {
         stats::mean(&costs?)
     }
 
+    /// All cases as JSON.
+    pub fn to_json(&self) -> Value {
+        let interval = self.score(Unit::clamped(0.95));
+        let cases = self.cases.iter().map(|case| {
+            json!({
+                "example": case.example,
+                "score": case.score,
+                "feedback": case.feedback,
+                "outputs": case.outputs.as_ref().ok(),
+                "error": case.outputs.as_ref().err(),
+                "cost": case.cost.map(Money::dollars),
+                "latency": case.latency,
+            })
+        });
+        json!({
+            "score": interval.map(|it| json!({"mean": it.estimate, "low": it.low, "high": it.high})),
+            "failures": self.failures(),
+            "cases": cases.collect::<Vec<_>>(),
+        })
+    }
+
     fn scores(&self) -> Vec<f64> {
         self.cases.iter().map(|case| case.score).collect()
+    }
+}
+
+/// The score and the worst cases.
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const WORST: usize = 5;
+        let Some(score) = self.score(Unit::clamped(0.95)) else {
+            return writeln!(f, "no cases");
+        };
+        writeln!(
+            f,
+            "score {:.3} on {} examples, 95 % interval {:.3} to {:.3}; {} failed",
+            score.estimate,
+            self.cases.len(),
+            score.low,
+            score.high,
+            self.failures()
+        )?;
+        let mut worst: Vec<&EvaluatedCase> =
+            self.cases.iter().filter(|case| case.score < 1.0).collect();
+        worst.sort_by(|a, b| a.score.total_cmp(&b.score));
+        for case in worst.into_iter().take(WORST) {
+            let why = match (&case.outputs, &case.feedback) {
+                (Err(error), _) => error.as_str(),
+                (Ok(_), feedback) => feedback.as_deref().unwrap_or_default(),
+            };
+            writeln!(f, "  {:.3}  {}  {why}", case.score, case.example)?;
+        }
+        Ok(())
     }
 }
 
