@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use dspipe_runtime::lm::LmName;
 use dspipe_runtime::{FieldDef, Map, SignatureDef, Value, WorkflowDef};
-use serde::Deserialize as _;
 use serde_json::json;
 
 use crate::bridge::{Prompt, Prompts};
@@ -75,26 +74,6 @@ fn put(path: &Path, workflow: &str, variant: Value) -> Result<(), OptimizeError>
         doing: "written",
         source,
     })
-}
-
-/// The prompts of a file for an LM, those for any LM if there are none.
-///
-/// # Errors
-/// If the file is there and is no such file.
-pub(crate) fn read(path: &Path, lm: Option<&LmName>) -> Result<Option<Prompts>, OptimizeError> {
-    let variants = existing(path)?;
-    let name = lm.map(ToString::to_string);
-    let found = variants
-        .iter()
-        .find(|it| it["lm"].as_str() == name.as_deref())
-        .or_else(|| variants.iter().find(|it| it["lm"].is_null()))
-        .or_else(|| variants.first());
-    found
-        .map(|variant| {
-            Prompts::deserialize(&variant["steps"])
-                .map_err(|error| malformed(path, &error.to_string()))
-        })
-        .transpose()
 }
 
 fn existing(path: &Path) -> Result<Vec<Value>, OptimizeError> {
@@ -224,6 +203,8 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize as _;
+
     use super::*;
 
     const DEF: WorkflowDef = WorkflowDef {
@@ -277,10 +258,15 @@ mod tests {
         import(&path, &DEF, &prompts("first"), Some(&small)).unwrap();
         import(&path, &DEF, &prompts("other"), Some(&large)).unwrap();
         import(&path, &DEF, &prompts("second"), Some(&small)).unwrap();
-        let read = |lm| read(&path, Some(lm)).unwrap().unwrap();
-        assert_eq!(read(&small), prompts("second"));
-        assert_eq!(read(&large), prompts("other"));
         let text = fs::read_to_string(&path).unwrap();
+        let artifact: Value = serde_json::from_str(&text).unwrap();
+        let told = |at: usize| {
+            let variant = &artifact["variants"][at];
+            let prompts = Prompts::deserialize(&variant["steps"]);
+            (variant["lm"].clone(), prompts.unwrap())
+        };
+        assert_eq!(told(0), (json!("a/small"), prompts("second")));
+        assert_eq!(told(1), (json!("a/large"), prompts("other")));
         assert_eq!(text.matches("\"lm\"").count(), 2);
         assert!(text.ends_with("}\n"));
     }

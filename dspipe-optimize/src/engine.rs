@@ -100,7 +100,8 @@ impl Engine {
             latency,
             cost: cost.map(Money::dollars),
         };
-        let score = std::panic::AssertUnwindSafe(self.metric.score(&sample));
+        // What runs before the future does is inside of it too.
+        let score = std::panic::AssertUnwindSafe(async { self.metric.score(&sample).await });
         let reason = match futures_util::FutureExt::catch_unwind(score).await {
             Ok(Ok(score)) => return Ok(score),
             Ok(Err(error)) => error.to_string(),

@@ -1,0 +1,353 @@
+//! Optimizations from the data to the file, with real DSPy, on a scripted LM whose best prompt is known.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dspipe_eval::metric::from_fn;
+use dspipe_optimize::{Adoption, Optimization, OptimizeError, Outcome};
+use dspipe_runtime::lm::{Api, BudgetLimits, HttpLm, Retry};
+use dspipe_runtime::{LmName, Lms, LocalRunner, Value};
+use dspipe_tests::server::{Answer, Received, Server};
+use dspipe_tests::workflows::colours::Workflow;
+use serde_json::json;
+use tempfile::TempDir;
+
+const CODES: [(&str, &str); 4] = [
+    ("red", "R1"),
+    ("green", "G2"),
+    ("blue", "B3"),
+    ("grey", "X4"),
+];
+
+/// With this in its instructions the scripted LM is always right.
+const RULE: &str = "Answer with the code of the colour.";
+
+/// A package with the workflow and examples, the colours in turn.
+fn package() -> TempDir {
+    let package = tempfile::tempdir().unwrap();
+    let workflows = package.path().join("workflows");
+    fs::create_dir(&workflows).unwrap();
+    fs::copy("workflows/colours.yaml", workflows.join("colours.yaml")).unwrap();
+    for (name, count) in [("train", 16), ("val", 12), ("test", 12)] {
+        let lines: String = (0..count)
+            .map(|number| {
+                let (colour, code) = CODES[number % CODES.len()];
+                let text = format!("Number {name} {number} is {colour}.");
+                format!("{}\n", json!({"text": text, "label": code}))
+            })
+            .collect();
+        fs::write(data(package.path(), name), lines).unwrap();
+    }
+    package
+}
+
+fn data(package: &Path, name: &str) -> PathBuf {
+    package.join(format!("{name}.jsonl"))
+}
+
+fn colour(text: &str) -> Option<(&'static str, &'static str)> {
+    let named = |colour: &str| text.contains(&format!(" is {colour}."));
+    CODES.into_iter().find(|(colour, _)| named(colour))
+}
+
+fn chance(what: impl Hash) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    #[expect(clippy::cast_precision_loss, reason = "a number from 0 to 1 is wanted")]
+    let share = hasher.finish() as f64 / u64::MAX as f64;
+    share
+}
+
+/// Right if it was told the rule or was shown this colour.
+fn label(request: &Received) -> &'static str {
+    let messages = request.body["messages"].as_array().unwrap();
+    let content = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
+    let (asked, code) = colour(request.last_message()).unwrap();
+    if content(&messages[0]).contains(RULE) {
+        return code;
+    }
+    let shown = messages.windows(2).take(messages.len() - 2).any(|pair| {
+        colour(&content(&pair[0])).is_some_and(|(shown, _)| shown == asked)
+            && content(&pair[1]).contains(code)
+    });
+    if shown { code } else { "R1" }
+}
+
+/// What the LM says that proposes instructions, in the form in which it is asked.
+fn proposal(request: &Received) -> String {
+    let asked = request.last_message();
+    let seed = request.body["seed"].as_u64();
+    let text = if chance((asked, seed)) < 0.7 {
+        RULE
+    } else {
+        "Think of the sea."
+    };
+    let schema = &request.body["response_format"]["json_schema"]["schema"];
+    let value = |name: &str| {
+        if name.contains("advice") {
+            json!({"classify": text})
+        } else {
+            json!(text)
+        }
+    };
+    if let Some(properties) = schema["properties"].as_object() {
+        let fields = properties.keys().map(|name| (name.clone(), value(name)));
+        return Value::Object(fields.collect()).to_string();
+    }
+    let system = request.body["messages"][0]["content"].as_str().unwrap();
+    let outputs = system
+        .split("Your output fields are:")
+        .nth(1)
+        .unwrap_or_default();
+    let outputs = outputs.split("All interactions").next().unwrap_or_default();
+    let names = outputs.lines().filter_map(|line| line.split('`').nth(1));
+    let fields = names.map(|name| {
+        let value = value(name);
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        format!("[[ ## {name} ## ]]\n{value}")
+    });
+    fields.collect::<Vec<_>>().join("\n\n")
+}
+
+fn answer(request: &Received) -> Answer {
+    if request.body["model"] == "proposer" {
+        Answer::reply(&proposal(request))
+    } else {
+        Answer::reply(&json!({"label": label(request)}).to_string())
+    }
+}
+
+fn runner(url: &str) -> LocalRunner {
+    let lms = ["scripted/small", "scripted/proposer"]
+        .into_iter()
+        .fold(Lms::new(), |lms, name| {
+            let name: LmName = name.parse().unwrap();
+            lms.with(Arc::new(
+                HttpLm::new(name, Api::OpenAiChat, url, None).unwrap(),
+            ))
+        });
+    LocalRunner::new().with_lms(lms).with_retry(Retry::never())
+}
+
+fn optimization(package: &Path, url: &str) -> Optimization {
+    Optimization::of::<Workflow>(package)
+        .runner(runner(url))
+        .proposer("scripted/proposer".parse().unwrap())
+        .train([data(package, "train")])
+        .validation([data(package, "val")])
+        .held_out([data(package, "test")])
+        .threads(4)
+}
+
+async fn optimized(optimizer: &str, settings: &str) -> (TempDir, Outcome) {
+    let package = package();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let optimization = optimization(package.path(), &server.url());
+    let optimization = optimization.optimizers(optimizer, settings).unwrap();
+    let outcome = optimization
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    (package, outcome)
+}
+
+/// What was found is perfect on examples that the search never saw, and in the file.
+fn assert_found(package: &TempDir, outcome: &Outcome) {
+    let comparison = outcome.comparison.as_ref().unwrap();
+    assert!(
+        (comparison.baseline.estimate - 0.25).abs() < 1e-9,
+        "{outcome}"
+    );
+    assert!(
+        (comparison.optimized.estimate - 1.0).abs() < 1e-9,
+        "{outcome}"
+    );
+    let path = package.path().join("workflows/colours.optimized.json");
+    assert_eq!(outcome.adoption, Adoption::Written(path.clone()));
+    let artifact: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let variant = &artifact["variants"][0];
+    assert_eq!(variant["lm"], "scripted/small");
+    assert_eq!(variant["scores"]["optimized"]["mean"], 1.0);
+    let prompt = &variant["steps"]["classify"];
+    assert_eq!(
+        prompt["instructions"],
+        outcome.after["classify"].instructions
+    );
+    // The compiler takes it.
+    let compilation = dspipe_build::Config::new()
+        .workflow("workflows/colours.yaml")
+        .load(package.path())
+        .unwrap();
+    let workflow = &compilation.workflows()[0];
+    assert_eq!(compilation.report(workflow), "");
+    assert!(workflow.items().unwrap().contains("optimized: &[\n"));
+}
+
+fn assert_rule(outcome: &Outcome) {
+    let instructions = &outcome.after["classify"].instructions;
+    assert!(instructions.contains(RULE), "{instructions}");
+}
+
+#[tokio::test]
+async fn random_search_finds_demos() {
+    let settings = "{max_bootstrapped_demos: 2, max_labeled_demos: 4, num_candidate_programs: 6}";
+    let (package, outcome) = optimized("BootstrapRS", settings).await;
+    assert_found(&package, &outcome);
+    let text = outcome.to_string();
+    assert!(text.contains("baseline"), "{text}");
+    assert!(text.contains("+ demo {\"text\":"), "{text}");
+    assert!(text.contains("adopted: "), "{text}");
+}
+
+#[tokio::test]
+async fn copro_finds_the_rule() {
+    let (package, outcome) = optimized("copro", "{breadth: 4, depth: 2}").await;
+    assert_found(&package, &outcome);
+    assert_rule(&outcome);
+}
+
+#[tokio::test]
+async fn mipro_v2_finds_the_rule() {
+    let settings = "{auto: light, max_bootstrapped_demos: 0, max_labeled_demos: 0}";
+    let (package, outcome) = optimized("mipro_v2", settings).await;
+    assert_found(&package, &outcome);
+    assert_rule(&outcome);
+}
+
+#[tokio::test]
+async fn gepa_finds_the_rule_by_feedback() {
+    let (package, outcome) = optimized("gepa", "{max_metric_calls: 60}").await;
+    assert_found(&package, &outcome);
+    assert_rule(&outcome);
+}
+
+#[tokio::test]
+async fn infer_rules_finds_the_rule() {
+    let settings = "{num_candidates: 4, max_bootstrapped_demos: 1, max_labeled_demos: 0}";
+    let (package, outcome) = optimized("infer_rules", settings).await;
+    assert_found(&package, &outcome);
+    assert_rule(&outcome);
+}
+
+#[tokio::test]
+async fn chains_run_one_after_the_other() {
+    let settings = "labeled_few_shot: {k: 2}\ncopro: {breadth: 4, depth: 1}";
+    let (package, outcome) = optimized("[labeled_few_shot, copro]", settings).await;
+    assert_found(&package, &outcome);
+    assert_rule(&outcome);
+}
+
+#[tokio::test]
+async fn what_is_no_better_leaves_the_file_as_it_was() {
+    let package = package();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let path = package.path().join("workflows/colours.optimized.json");
+    let before = "{\"version\": 1, \"workflow\": \"colours\", \"variants\": []}";
+    fs::write(&path, before).unwrap();
+    let outcome = optimization(package.path(), &server.url())
+        .metric(
+            "nothing is right",
+            from_fn(|_: Value, _: Value, _: Value| false),
+        )
+        .optimizers("labeled_few_shot", "k: 4")
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
+    let Adoption::Refused(reason) = &outcome.adoption else {
+        panic!("{outcome}");
+    };
+    assert!(reason.contains("no better"), "{reason}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_not_asked_again() {
+    let package = package();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let optimization = optimization(package.path(), &server.url())
+        .optimizers("copro", "{breadth: 3, depth: 2}")
+        .unwrap();
+    optimization.run().await.unwrap();
+    let path = package.path().join("workflows/colours.optimized.json");
+    let (first, asked) = (fs::read_to_string(&path).unwrap(), server.received().len());
+    fs::remove_file(&path).unwrap();
+    let again = optimization.run().await.unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), first);
+    assert_eq!(server.received().len(), asked);
+    assert_eq!(again.spending.calls, 0);
+    let error = optimization.clone().resume(true).run().await.unwrap_err();
+    assert!(error.to_string().contains("nothing to resume"), "{error}");
+}
+
+#[tokio::test]
+async fn a_budget_ends_the_search_and_what_was_found_is_validated() {
+    let package = package();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let limits = BudgetLimits {
+        calls: Some(60),
+        ..BudgetLimits::default()
+    };
+    let outcome = optimization(package.path(), &server.url())
+        .optimizers("copro", "{breadth: 6, depth: 6}")
+        .unwrap()
+        .budget(limits)
+        .run()
+        .await
+        .unwrap();
+    let reason = outcome.cut_short.as_deref().unwrap();
+    assert!(reason.contains("budget"), "{reason}");
+    assert!(outcome.spending.calls <= 60, "{outcome}");
+    assert!(outcome.comparison.is_some(), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_metric_that_panics_ends_it_with_its_example() {
+    let package = package();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let metric = from_fn(|_: Value, _: Value, actual: Value| -> bool {
+        assert!(actual.is_null(), "no metric at all");
+        true
+    });
+    let error = optimization(package.path(), &server.url())
+        .metric("panics", metric)
+        .optimizers("labeled_few_shot", "")
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, OptimizeError::Metric { .. }), "{text}");
+    assert!(
+        text.contains("test.jsonl:1") && text.contains("no metric at all"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_lm_that_nobody_can_ask_ends_it_before_python_starts() {
+    let package = package();
+    let error = optimization(package.path(), "http://127.0.0.1:9")
+        .optimizers("labeled_few_shot", "")
+        .unwrap()
+        .run()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OptimizeError::Lm(_)), "{error}");
+    assert!(
+        !package
+            .path()
+            .join("workflows/colours.optimized.json")
+            .exists()
+    );
+}
