@@ -40,6 +40,7 @@
 //! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros`.
 
 pub mod adapter;
+mod artifacts;
 #[cfg(feature = "cassettes")]
 pub mod cassette;
 mod changes;
@@ -66,6 +67,7 @@ mod trace;
 pub use dspipe_macros::dspy_signature;
 pub use serde_json::{Map, Value};
 
+pub use artifacts::Artifacts;
 pub use changes::{Change, Changes, DemoText, PromptText};
 pub use error::Error;
 pub use lm::{LmError, LmName, Lms};

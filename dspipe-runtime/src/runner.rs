@@ -11,6 +11,7 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use crate::adapter::Adapter;
+use crate::artifacts::Artifacts;
 use crate::changes::{Change, Changes, Chosen};
 use crate::error::Error;
 use crate::lm::{
@@ -26,6 +27,9 @@ use crate::trace::{Exchange, Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
 const LM_VARIABLE: &str = "DSPIPE_LM";
+
+/// The environment variable that names optimized prompts to be read while the program runs.
+const ARTIFACTS_VARIABLE: &str = "DSPIPE_ARTIFACTS";
 
 /// The longest name of a schema that providers take.
 const SCHEMA_NAME: usize = 64;
@@ -68,6 +72,7 @@ pub struct LocalRunner {
     prices: Result<Prices, LmError>,
     observers: Vec<Arc<dyn Observer>>,
     changes: Changes,
+    artifacts: Option<Artifacts>,
     #[cfg(feature = "cassettes")]
     cassettes: Option<crate::cassette::Cassettes>,
 }
@@ -91,6 +96,9 @@ impl LocalRunner {
         Self {
             lm,
             prices: Prices::from_env(),
+            artifacts: env::var_os(ARTIFACTS_VARIABLE)
+                .filter(|path| !path.is_empty())
+                .map(Artifacts::open),
             ..Self::new()
         }
     }
@@ -104,6 +112,7 @@ impl LocalRunner {
             prices: Ok(Prices::builtin()),
             observers: Vec::new(),
             changes: Changes::none(),
+            artifacts: None,
             #[cfg(feature = "cassettes")]
             cassettes: None,
         }
@@ -148,6 +157,13 @@ impl LocalRunner {
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Takes optimized prompts from files, where they fit, in place of those that were compiled in.
+    #[must_use]
+    pub fn with_artifacts(mut self, artifacts: Artifacts) -> Self {
+        self.artifacts = Some(artifacts);
         self
     }
 
@@ -196,6 +212,18 @@ impl LocalRunner {
             return Ok(cassettes.wrap(name, move || lms.get(&inner)));
         }
         self.lms.get(&name)
+    }
+
+    /// The prompt of a step: that of a change, of a file that is read while the program runs, or the compiled one.
+    fn prompt(&self, def: &SignatureDef, change: Option<&Change>, lm: &LmName) -> Chosen {
+        if let Some(prompt) = change.and_then(|change| change.prompt.as_ref()) {
+            return Chosen::Given(Arc::clone(prompt));
+        }
+        let artifacts = self.artifacts.as_ref();
+        match artifacts.and_then(|artifacts| artifacts.prompt(def, lm)) {
+            Some(prompt) => Chosen::Given(prompt),
+            None => Chosen::Compiled(def.prompt_for(lm)),
+        }
     }
 
     /// The LM of a step as reports name it, also where it cannot be had.
@@ -349,8 +377,9 @@ impl Call<'_> {
             .and_then(|name| self.runner.lm(name))
             .map_err(|error| self.failed(error))?;
         let change = self.runner.changes.of(self.def);
+        let prompt = self.runner.prompt(self.def, change, lm.name());
         let mut request =
-            request(self.def, change, lm.name(), input).map_err(|reason| Error::Input {
+            request(self.def, change, &prompt, input).map_err(|reason| Error::Input {
                 workflow: self.def.workflow,
                 step: self.def.step,
                 reason,
@@ -444,19 +473,15 @@ impl Call<'_> {
 fn request(
     def: &'static SignatureDef,
     change: Option<&Change>,
-    lm: &LmName,
+    prompt: &Chosen,
     input: &Value,
 ) -> Result<Request, String> {
     let unchanged = Change::default();
     let change = change.unwrap_or(&unchanged);
-    let prompt = match &change.prompt {
-        Some(prompt) => Chosen::Given(Arc::clone(prompt)),
-        None => Chosen::Compiled(def.prompt_for(lm)),
-    };
     let messages = match def.adapter {
-        None => prompt::render(def, &prompt, input),
+        None => prompt::render(def, prompt, input),
         Some(adapter) => adapter
-            .messages_for(def, &prompt, input)
+            .messages_for(def, prompt, input)
             .map_err(|error| error.to_string())?,
     };
     // A reply with DSPy's field marks is no JSON.

@@ -7,10 +7,12 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dspipe_runtime::lm::{Api, HttpLm};
 use dspipe_runtime::{
-    Change, Changes, DemoText, LmName, Lms, LocalRunner, PromptText, Secret, Signature as _,
+    Artifacts, Change, Changes, DemoText, LmName, Lms, LocalRunner, PromptText, Secret,
+    Signature as _,
 };
 use dspipe_tests::server::{Answer, Received, Server};
 use dspipe_tests::workflows::prompts::{self, Inputs, Outputs, sort};
@@ -173,4 +175,72 @@ async fn a_step_runs_on_values_and_is_held_to_its_schema() {
         json!({"reasoning": "Money.", "team": "billing"})
     );
     assert_eq!(server.received().len(), 2, "the first reply does not fit");
+}
+
+/// The instructions that `sort` is asked with, on this runner.
+async fn instructions_of_sort(server: &Server, runner: &LocalRunner) -> String {
+    let inputs = Inputs {
+        text: "I paid twice".to_owned(),
+    };
+    let before = server.received().len();
+    prompts::run_with(runner, inputs).await.unwrap();
+    contents(&server.received()[before])[0]
+        .lines()
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_file_is_read_while_the_program_runs_and_again_when_it_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("prompts.optimized.json");
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let name: LmName = "scripted/small".parse().unwrap();
+    let lm = HttpLm::new(name.clone(), Api::OpenAiChat, &server.url(), None).unwrap();
+    let runner = LocalRunner::new()
+        .with_lm(name)
+        .with_lms(Lms::new().with(Arc::new(lm)));
+    let with = |path: &std::path::Path| runner.clone().with_artifacts(Artifacts::open(path));
+    let write = |instructions: &str, team: &str| {
+        let demo = json!({"inputs": {"text": "x"}, "outputs": {"reasoning": "y", "team": team}, "augmented": true});
+        let step = json!({"instructions": instructions, "demos": [demo]});
+        let variant = json!({"lm": null, "steps": {"sort": step}});
+        let artifact = json!({"version": 1, "workflow": "prompts", "variants": [variant]});
+        std::fs::write(&path, artifact.to_string()).unwrap();
+    };
+
+    // There is none yet, so it is as compiled.
+    let watching = with(directory.path());
+    assert_eq!(
+        instructions_of_sort(&server, &watching).await,
+        "billing or other?"
+    );
+    write("From a file.", "billing");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(
+        instructions_of_sort(&server, &watching).await,
+        "From a file."
+    );
+    // What is half written is not used, and what was there stays.
+    std::fs::write(&path, "{\"version\": 1, \"work").unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(
+        instructions_of_sort(&server, &watching).await,
+        "From a file."
+    );
+    write("From a newer file.", "other");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(
+        instructions_of_sort(&server, &watching).await,
+        "From a newer file."
+    );
+
+    // A demo that does not fit: as compiled.
+    write("From a wrong file.", "sales");
+    let wrong = with(&path);
+    assert_eq!(
+        instructions_of_sort(&server, &wrong).await,
+        "billing or other?"
+    );
 }
