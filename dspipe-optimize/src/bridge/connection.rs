@@ -390,7 +390,10 @@ async fn caught<T>(work: impl Future<Output = Result<T, HostError>>) -> Result<T
                 .or_else(|| panic.downcast_ref::<String>().cloned());
             Err(HostError::fatal(
                 "panic",
-                format!("it panicked: {}", said.as_deref().unwrap_or("without a text")),
+                format!(
+                    "it panicked: {}",
+                    said.as_deref().unwrap_or("without a text")
+                ),
             ))
         })
 }

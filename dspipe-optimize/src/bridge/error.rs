@@ -63,7 +63,9 @@ pub enum BridgeError {
     },
 
     /// The bridge's code is of another version of dspipe.
-    #[error("the bridge does not speak this version's protocol: {message}; use the code that belongs to it")]
+    #[error(
+        "the bridge does not speak this version's protocol: {message}; use the code that belongs to it"
+    )]
     Version {
         /// What differs.
         message: String,

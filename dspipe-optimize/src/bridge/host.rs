@@ -28,8 +28,10 @@ pub trait Host: Send + Sync {
     fn score<'a>(&'a self, score: Score) -> BoxFuture<'a, Result<Scored, HostError>>;
 
     /// Calls the optimizer's own LM, `lm.complete`.
-    fn complete<'a>(&'a self, completion: Completion)
-    -> BoxFuture<'a, Result<Completed, HostError>>;
+    fn complete<'a>(
+        &'a self,
+        completion: Completion,
+    ) -> BoxFuture<'a, Result<Completed, HostError>>;
 
     /// From now on the id stands for this prompt.
     fn prompt(&self, prompt: PromptTold) {

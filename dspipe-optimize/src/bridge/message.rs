@@ -229,14 +229,32 @@ mod tests {
             (r#"{"result":{}}"#, "neither `id` nor `method`"),
             (r#"{"id":"a","result":{}}"#, "whole number"),
             (r#"{"id":1,"result":{},"error":{}}"#, "neither or both"),
-            (r#"{"id":1,"error":{"class":"odd","code":"","message":""}}"#, "`error` does not fit"),
+            (
+                r#"{"id":1,"error":{"class":"odd","code":"","message":""}}"#,
+                "`error` does not fit",
+            ),
             (r#"{"method":1}"#, "`method` is not a string"),
             (r#"{"method":"log"}"#, "`log` has no `params`"),
-            (r#"{"method":"log","params":{"level":1}}"#, "`log` does not fit"),
-            (r#"{"method":"dance","params":{}}"#, "no notification `dance`"),
-            (r#"{"id":1,"method":"dance","params":{"job":"a"}}"#, "no request `dance`"),
-            (r#"{"id":1,"method":"run","params":{}}"#, "`run` has no `job`"),
-            (r#"{"id":1,"method":"run","params":{"job":"a"}}"#, "`run` does not fit"),
+            (
+                r#"{"method":"log","params":{"level":1}}"#,
+                "`log` does not fit",
+            ),
+            (
+                r#"{"method":"dance","params":{}}"#,
+                "no notification `dance`",
+            ),
+            (
+                r#"{"id":1,"method":"dance","params":{"job":"a"}}"#,
+                "no request `dance`",
+            ),
+            (
+                r#"{"id":1,"method":"run","params":{}}"#,
+                "`run` has no `job`",
+            ),
+            (
+                r#"{"id":1,"method":"run","params":{"job":"a"}}"#,
+                "`run` does not fit",
+            ),
         ] {
             let error = Incoming::read(line.as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{line}: {error}");

@@ -121,7 +121,11 @@ pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
 impl Tail {
     pub(super) fn text(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+        lines
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn push(&self, line: &str) {

@@ -228,7 +228,10 @@ async fn replay(text: &str) -> Arc<Script> {
                 assert_eq!(json!(code), error["code"]);
                 assert_eq!(json!(message), error["message"]);
                 let best = best.map(|best| serde_json::to_value(best).unwrap());
-                assert_eq!(&best.unwrap_or_default(), error.get("best").unwrap_or(&Value::Null));
+                assert_eq!(
+                    &best.unwrap_or_default(),
+                    error.get("best").unwrap_or(&Value::Null)
+                );
             }
             Err(error) => panic!("{id}: {error}"),
         }
@@ -248,7 +251,8 @@ async fn the_golden_work_is_replayed_to_the_byte() {
     assert_eq!(told.len(), expected);
     for kind in ["Prompt", "Candidate", "Progress", "Log"] {
         assert!(
-            told.iter().any(|news| format!("{news:?}").starts_with(kind)),
+            told.iter()
+                .any(|news| format!("{news:?}").starts_with(kind)),
             "{kind}"
         );
     }
@@ -268,7 +272,9 @@ fn each_golden_line_of_the_bridge_keeps_all_that_is_in_it() {
         let line = message::line(&sent.message).unwrap();
         let again = again(&Incoming::read(&line).unwrap());
         // Whether an error has a `best` that is null is of no use to anyone.
-        let expected = String::from_utf8(line).unwrap().replace(",\"best\":null", "");
+        let expected = String::from_utf8(line)
+            .unwrap()
+            .replace(",\"best\":null", "");
         assert_eq!(String::from_utf8(again).unwrap(), expected);
     }
 }
