@@ -23,7 +23,7 @@ use bridge_support::{
 use dspipe_optimize::bridge::{
     Bridge, BridgeError, ErrorClass, HostError, Progress, Prompt, Python,
 };
-use dspipe_runtime::local;
+use dspipe_runtime::local::{self, LocalError};
 use serde_json::json;
 use tokio::sync::{Barrier, Notify};
 
@@ -285,11 +285,16 @@ async fn other_protocols_and_interpreters_that_are_missing_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_python_without_dspy_is_told_what_it_lacks() {
-    let Python::SetUp(home) = settings().python else {
+async fn a_python_of_the_users_is_taken_if_it_has_the_packages_and_told_what_it_lacks() {
+    let Python::SetUp(mut home) = settings().python else {
         panic!("it is set up by itself");
     };
     let (environment, directory) = local::optimizers(&home).await.unwrap();
+    home.python = Some(environment.python.clone());
+    let (named, _) = local::optimizers(&home).await.unwrap();
+    assert_eq!(named.python, environment.python);
+    assert_eq!(named.directory, None);
+
     let empty = tempfile::tempdir().unwrap();
     let made = Command::new(environment.python)
         .args(["-I", "-m", "venv", "--without-pip"])
@@ -297,6 +302,15 @@ async fn a_python_without_dspy_is_told_what_it_lacks() {
         .status()
         .unwrap();
     assert!(made.success());
+    home.python = Some(empty.path().join("bin/python"));
+    let lacks = local::optimizers(&home).await.unwrap_err();
+    let LocalError::PackagesMissing { missing, .. } = &lacks else {
+        panic!("{lacks}");
+    };
+    assert!(missing.iter().any(|package| package == "dspy==3.4.1"));
+    let numpy = missing.iter().filter(|it| it.starts_with("numpy=="));
+    assert_eq!(numpy.count(), 1);
+
     let failed = Bridge::start(&ready(empty.path().join("bin/python"), &directory))
         .await
         .err()

@@ -15,6 +15,7 @@ use dspipe_optimize::bridge::{
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -68,7 +69,7 @@ pub(crate) fn examples(count: usize) -> Vec<Example> {
                 id: format!("e{number}"),
                 inputs: fields(json!({"text": format!("Größe {number} is {colour}.")})),
                 labels: fields(json!({"label": code})),
-                steps: Default::default(),
+                steps: IndexMap::default(),
             }
         })
         .collect()
@@ -171,20 +172,21 @@ impl Drop for Unanswered<'_> {
 }
 
 impl Host for Task {
-    fn run<'a>(&'a self, run: Run) -> BoxFuture<'a, Result<RunResult, HostError>> {
+    fn run(&self, run: Run) -> BoxFuture<'_, Result<RunResult, HostError>> {
         async move {
             let unanswered = Unanswered(&self.aborted);
             let number = self.began.fetch_add(1, Ordering::SeqCst);
             self.asked.notify_one();
             match &self.before {
-                Before::Nothing => {}
                 Before::Wait(notify) => notify.notified().await,
-                Before::Meet(barrier) => drop(barrier.wait().await),
+                Before::Meet(barrier) => {
+                    barrier.wait().await;
+                }
                 Before::Fail(from, error) if number >= *from => {
                     std::mem::forget(unanswered);
                     return Err(error.clone());
                 }
-                Before::Fail(..) => {}
+                Before::Nothing | Before::Fail(..) => {}
                 Before::Panic => panic!("the workflow of the user"),
             }
             std::mem::forget(unanswered);
@@ -201,11 +203,11 @@ impl Host for Task {
         .boxed()
     }
 
-    fn step<'a>(&'a self, _: StepCall) -> BoxFuture<'a, Result<StepResult, HostError>> {
+    fn step(&self, _: StepCall) -> BoxFuture<'_, Result<StepResult, HostError>> {
         async { Err(HostError::fatal("test", "no step is run alone")) }.boxed()
     }
 
-    fn score<'a>(&'a self, score: Score) -> BoxFuture<'a, Result<Scored, HostError>> {
+    fn score(&self, score: Score) -> BoxFuture<'_, Result<Scored, HostError>> {
         async move {
             let all = examples(100);
             let wanted = all.iter().find(|it| it.id == score.example).unwrap();
@@ -215,13 +217,13 @@ impl Host for Task {
             Ok(Scored {
                 score: f64::from(u8::from(right)),
                 feedback: None,
-                objectives: Default::default(),
+                objectives: IndexMap::default(),
             })
         }
         .boxed()
     }
 
-    fn complete<'a>(&'a self, _: Completion) -> BoxFuture<'a, Result<Completed, HostError>> {
+    fn complete(&self, _: Completion) -> BoxFuture<'_, Result<Completed, HostError>> {
         async { Err(HostError::fatal("test", "nothing is proposed")) }.boxed()
     }
 
