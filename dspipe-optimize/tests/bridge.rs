@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bridge_support::{
-    Before, Script, Task, bridge, evaluate, optimize, ready, settings, signal, told_rule,
+    Before, Script, Seen, Task, bridge, evaluate, optimize, ready, settings, signal, told_rule,
     wait_for_end,
 };
 use dspipe_optimize::bridge::{
@@ -206,7 +206,7 @@ async fn a_killed_bridge_fails_its_job_and_all_that_is_asked_afterwards() {
 async fn a_bridge_that_hangs_is_killed() {
     let mut settings = settings();
     settings.ping_every = Duration::from_millis(20);
-    settings.silent_after = Duration::from_secs(1);
+    settings.silent_after = Duration::from_secs(5);
     let bridge = Bridge::start(&settings).await.unwrap();
     let process = bridge.process_id().unwrap();
     let task = Arc::new(Task::new(Before::Wait(Notify::new())));
@@ -224,6 +224,8 @@ async fn a_bridge_that_hangs_is_killed() {
 #[tokio::test]
 async fn garbage_is_shown_and_ends_the_bridge() {
     let script = Script::new("echo 'a traceback' >&2; echo 'Segmentation fault'; sleep 600");
+    let seen = Seen::default();
+    let guard = tracing::subscriber::set_default(seen.clone());
     let failed = Bridge::start(&script.settings()).await.err().unwrap();
     assert_eq!(failed.class(), ErrorClass::Restart);
     let BridgeError::Protocol { line, stderr, .. } = &failed else {
@@ -231,6 +233,9 @@ async fn garbage_is_shown_and_ends_the_bridge() {
     };
     assert_eq!(line, "Segmentation fault");
     assert_eq!(stderr, "a traceback");
+    drop(guard);
+    let seen = seen.0.lock().unwrap();
+    assert!(seen.contains(&"a traceback".to_owned()), "{seen:?}");
 }
 
 #[tokio::test]
@@ -251,7 +256,7 @@ async fn a_bridge_that_is_never_ready_is_killed_with_all_that_it_started() {
     let script =
         Script::new("sleep 600 & echo $! > \"$2/pid.new\"; mv \"$2/pid.new\" \"$2/pid\"; wait");
     let mut settings = script.settings();
-    settings.start_timeout = Duration::from_secs(2);
+    settings.start_timeout = Duration::from_secs(4);
     let failed = Bridge::start(&settings).await.err().unwrap();
     assert!(
         matches!(failed, BridgeError::StartTimeout { .. }),
