@@ -285,7 +285,7 @@ impl Observer for Recorder {
     fn step_ended(&self, report: &StepReport, _: Option<&Error>) {
         let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match report.cost {
-            Some(cost) => recorded.cost = recorded.cost + cost,
+            Some(cost) => recorded.cost += cost,
             None => recorded.unpriced = true,
         }
     }

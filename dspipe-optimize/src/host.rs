@@ -174,22 +174,19 @@ impl Searching {
 }
 
 impl Host for Searching {
-    fn run<'a>(&'a self, run: Run) -> BoxFuture<'a, Result<RunResult, HostError>> {
+    fn run(&self, run: Run) -> BoxFuture<'_, Result<RunResult, HostError>> {
         Box::pin(self.run_workflow(run))
     }
 
-    fn step<'a>(&'a self, step: StepCall) -> BoxFuture<'a, Result<StepResult, HostError>> {
+    fn step(&self, step: StepCall) -> BoxFuture<'_, Result<StepResult, HostError>> {
         Box::pin(self.run_step(step))
     }
 
-    fn score<'a>(&'a self, score: Score) -> BoxFuture<'a, Result<Scored, HostError>> {
+    fn score(&self, score: Score) -> BoxFuture<'_, Result<Scored, HostError>> {
         Box::pin(self.score_run(score))
     }
 
-    fn complete<'a>(
-        &'a self,
-        completion: Completion,
-    ) -> BoxFuture<'a, Result<Completed, HostError>> {
+    fn complete(&self, completion: Completion) -> BoxFuture<'_, Result<Completed, HostError>> {
         Box::pin(self.ask(completion))
     }
 
@@ -267,22 +264,22 @@ fn failure(error: &Error, inputs: Option<Fields>) -> Result<RunFailure, HostErro
 fn host_error(error: &OptimizeError) -> HostError {
     match error {
         OptimizeError::Lm(error) => lm_error(error),
-        OptimizeError::Metric { .. } => HostError::fatal("metric", error),
-        _ => HostError::fatal("host", error),
+        OptimizeError::Metric { .. } => HostError::fatal("metric", error.to_string()),
+        _ => HostError::fatal("host", error.to_string()),
     }
 }
 
 fn lm_error(error: &LmError) -> HostError {
     match error {
-        LmError::Budget { .. } => HostError::budget("budget", error),
-        _ if error.is_transient() => HostError::retry("lm", error),
-        _ => HostError::fatal("lm", error),
+        LmError::Budget { .. } => HostError::budget("budget", error.to_string()),
+        _ if error.is_transient() => HostError::retry("lm", error.to_string()),
+        _ => HostError::fatal("lm", error.to_string()),
     }
 }
 
 fn lm_name(name: &str) -> Result<LmName, HostError> {
     name.parse()
-        .map_err(|error: dspipe_runtime::lm::NameError| HostError::fatal("lm", error))
+        .map_err(|error: dspipe_runtime::lm::NameError| HostError::fatal("lm", error.to_string()))
 }
 
 fn request(completion: Completion) -> Request {

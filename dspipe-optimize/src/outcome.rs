@@ -69,7 +69,7 @@ impl Spending {
         let spent = budget.spent();
         self.calls += spent.calls;
         self.tokens += spent.tokens;
-        self.money = self.money + spent.money;
+        self.money += spent.money;
     }
 
     /// What is left of limits.

@@ -145,7 +145,7 @@ pub struct Comparison {
     pub optimized: Interval,
     /// The mean of the differences, with its interval over pairs: 95 %, or what the rule's significance asks.
     pub gain: Interval,
-    /// The exact p-value of McNemar's test, two-sided, where every score is 0 or 1.
+    /// The exact p-value of `McNemar`'s test, two-sided, where every score is 0 or 1.
     pub p_value: Option<f64>,
     /// What a run costs more, as a share; `None` if a price is not known or nothing cost anything.
     pub extra_cost: Option<f64>,

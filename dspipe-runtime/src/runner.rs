@@ -495,7 +495,8 @@ fn request(
         params: Params {
             temperature: change.temperature.or(def.temperature),
             max_tokens: change.max_tokens.or(def.max_tokens),
-            seed: None,
+            // Servers that repeat themselves give another sample, and the same one when it is asked for again.
+            seed: (change.repetition != 0).then_some(u64::from(change.repetition)),
             repetition: change.repetition,
         },
     })

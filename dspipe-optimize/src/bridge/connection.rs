@@ -231,7 +231,7 @@ impl Connection {
             Err(error) => Outgoing::Error { id, error },
         };
         let line = message::line(&message).or_else(|error| {
-            let error = refusal(ErrorClass::Fatal, "host", error);
+            let error = refusal(ErrorClass::Fatal, "host", error.to_string());
             let message: Outgoing<'_, ()> = Outgoing::Error { id, error };
             message::line(&message)
         });
@@ -347,11 +347,11 @@ fn lost() -> BridgeError {
     }
 }
 
-fn refusal(class: ErrorClass, code: &str, message: impl ToString) -> Refusal {
+fn refusal(class: ErrorClass, code: &str, message: impl Into<String>) -> Refusal {
     Refusal {
         class,
         code: code.to_owned(),
-        message: message.to_string(),
+        message: message.into(),
         best: None,
     }
 }

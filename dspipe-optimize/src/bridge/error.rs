@@ -161,6 +161,9 @@ impl BridgeError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
+            Self::SetUp(LocalError::NoNetwork { .. } | LocalError::InstallStalled { .. }) => {
+                ErrorClass::Retry
+            }
             Self::SetUp(_)
             | Self::Package { .. }
             | Self::Version { .. }
@@ -213,5 +216,19 @@ impl fmt::Display for Said<'_> {
         } else {
             write!(f, "\nit said last:\n{}", self.0)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_up_may_succeed_later_if_the_network_failed() {
+        let (installer, output) = ("pip", String::new());
+        let network = BridgeError::from(LocalError::NoNetwork { installer, output });
+        assert_eq!(network.class(), ErrorClass::Retry);
+        let home = BridgeError::from(LocalError::NoHome);
+        assert_eq!(home.class(), ErrorClass::Fatal);
     }
 }

@@ -19,19 +19,16 @@ use super::params::{Fields, Prompt, Prompts, Stats};
 /// that cannot be read, is an `Ok` with a failure. A panic is an error of the class `fatal`.
 pub trait Host: Send + Sync {
     /// Runs the whole workflow once, `run`.
-    fn run<'a>(&'a self, run: Run) -> BoxFuture<'a, Result<RunResult, HostError>>;
+    fn run(&self, run: Run) -> BoxFuture<'_, Result<RunResult, HostError>>;
 
     /// Runs one step alone, `step.complete`.
-    fn step<'a>(&'a self, step: StepCall) -> BoxFuture<'a, Result<StepResult, HostError>>;
+    fn step(&self, step: StepCall) -> BoxFuture<'_, Result<StepResult, HostError>>;
 
     /// Scores a run, `metric.score`.
-    fn score<'a>(&'a self, score: Score) -> BoxFuture<'a, Result<Scored, HostError>>;
+    fn score(&self, score: Score) -> BoxFuture<'_, Result<Scored, HostError>>;
 
     /// Calls the optimizer's own LM, `lm.complete`.
-    fn complete<'a>(
-        &'a self,
-        completion: Completion,
-    ) -> BoxFuture<'a, Result<Completed, HostError>>;
+    fn complete(&self, completion: Completion) -> BoxFuture<'_, Result<Completed, HostError>>;
 
     /// From now on the id stands for this prompt.
     fn prompt(&self, prompt: PromptTold) {
@@ -89,26 +86,26 @@ pub enum HostError {
 
 impl HostError {
     /// A limit is reached; `code` says which, as in `calls`.
-    pub fn budget(code: &str, message: impl ToString) -> Self {
+    pub fn budget(code: &str, message: impl Into<String>) -> Self {
         Self::Budget {
             code: code.to_owned(),
-            message: message.to_string(),
+            message: message.into(),
         }
     }
 
     /// Something is wrong.
-    pub fn fatal(code: &str, message: impl ToString) -> Self {
+    pub fn fatal(code: &str, message: impl Into<String>) -> Self {
         Self::Fatal {
             code: code.to_owned(),
-            message: message.to_string(),
+            message: message.into(),
         }
     }
 
     /// It may succeed later.
-    pub fn retry(code: &str, message: impl ToString) -> Self {
+    pub fn retry(code: &str, message: impl Into<String>) -> Self {
         Self::Retry {
             code: code.to_owned(),
-            message: message.to_string(),
+            message: message.into(),
         }
     }
 

@@ -163,7 +163,7 @@ pub struct Stage {
     /// Its name, as in `bootstrap_few_shot`.
     pub optimizer: String,
     /// Its settings, as in `optimizer_settings` of a workflow file.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub settings: Fields,
 }
 

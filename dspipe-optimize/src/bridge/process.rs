@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dspipe_runtime::local;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -24,6 +24,9 @@ const KEPT_LINES: usize = 50;
 
 /// Characters of each that are kept.
 const KEPT_CHARACTERS: usize = 1000;
+
+/// Where longer lines are cut in two: a broken program may write without ever ending a line.
+const LINE_BYTES: u64 = 64 * 1024;
 
 /// For what should follow at once: the exit of a process that closed its pipe, the rest of what one that
 /// ended has written.
@@ -140,7 +143,11 @@ impl Tail {
     async fn follow(self, stderr: ChildStderr) {
         let mut stderr = BufReader::new(stderr);
         let mut line = Vec::new();
-        while matches!(stderr.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
+        loop {
+            let mut rest = (&mut stderr).take(LINE_BYTES);
+            if !matches!(rest.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
+                return;
+            }
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end();
             if !text.is_empty() {

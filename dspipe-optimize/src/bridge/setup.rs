@@ -37,6 +37,16 @@ pub enum Python {
     },
 }
 
+impl Python {
+    /// An interpreter that has the packages, with the directory of the bridge's code.
+    pub fn ready(interpreter: impl Into<PathBuf>, directory: impl Into<PathBuf>) -> Self {
+        Self::Ready {
+            interpreter: interpreter.into(),
+            directory: directory.into(),
+        }
+    }
+}
+
 impl BridgeSettings {
     /// The settings that the environment asks for.
     ///

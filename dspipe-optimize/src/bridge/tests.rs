@@ -103,19 +103,19 @@ impl Script {
 }
 
 impl Host for Script {
-    fn run<'a>(&'a self, _: Run) -> BoxFuture<'a, Result<RunResult, HostError>> {
+    fn run(&self, _: Run) -> BoxFuture<'_, Result<RunResult, HostError>> {
         self.next()
     }
 
-    fn step<'a>(&'a self, _: StepCall) -> BoxFuture<'a, Result<StepResult, HostError>> {
+    fn step(&self, _: StepCall) -> BoxFuture<'_, Result<StepResult, HostError>> {
         self.next()
     }
 
-    fn score<'a>(&'a self, _: Score) -> BoxFuture<'a, Result<Scored, HostError>> {
+    fn score(&self, _: Score) -> BoxFuture<'_, Result<Scored, HostError>> {
         self.next()
     }
 
-    fn complete<'a>(&'a self, _: Completion) -> BoxFuture<'a, Result<Completed, HostError>> {
+    fn complete(&self, _: Completion) -> BoxFuture<'_, Result<Completed, HostError>> {
         self.next()
     }
 
@@ -319,4 +319,166 @@ fn again(message: &Incoming) -> Vec<u8> {
         Incoming::Unread(refusal) => json!({"id": null, "error": refusal}),
     };
     message::line(&message).unwrap()
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_the_protocol_stops_the_reading() {
+    let long = "x".repeat(300);
+    let shown = &long[..200];
+    for (line, reason, cut) in [
+        (long.as_str(), "not a message", shown),
+        (
+            r#"{"id":9,"result":{}}"#,
+            "which was not asked",
+            r#"{"id":9,"result":{}}"#,
+        ),
+        (
+            r#"{"id":null,"error":{"class":"fatal","code":"not_a_message","message":"unreadable"}}"#,
+            "unreadable",
+            r#"{"id":null,"error":{"class":"fatal","code":"not_a_message","message":"unreadable"}}"#,
+        ),
+    ] {
+        let (_connection, mut peer) = Peer::connect();
+        peer.sink.write_all(line.as_bytes()).await.unwrap();
+        peer.sink.write_all(b"\n").await.unwrap();
+        let Stopped::Protocol { reason: why, line } = peer.reading.await.unwrap() else {
+            panic!("{line} was taken for a message");
+        };
+        assert!(why.contains(reason), "{why}");
+        assert_eq!(line, cut);
+    }
+}
+
+#[tokio::test]
+async fn half_a_line_at_the_end_is_the_end() {
+    let (_connection, mut peer) = Peer::connect();
+    peer.sink.write_all(br#"{"id":1,"#).await.unwrap();
+    drop((peer.sink, peer.source));
+    assert_eq!(peer.reading.await.unwrap(), Stopped::Closed);
+}
+
+#[tokio::test]
+async fn a_result_of_another_shape_is_an_error() {
+    let (connection, mut peer) = Peer::connect();
+    let (answer, ()) = tokio::join!(connection.ask::<Versions>("hello", &Nothing {}), async {
+        peer.reads().await;
+        peer.writes(&json!({"id": 1, "result": {"protocol": "one"}}))
+            .await;
+    });
+    let error = answer.unwrap_err();
+    assert!(matches!(error, BridgeError::Protocol { .. }), "{error}");
+    assert_eq!(error.class(), ErrorClass::Restart);
+}
+
+#[tokio::test]
+async fn what_asks_for_a_job_that_has_ended_is_told_so() {
+    let (_connection, mut peer) = Peer::connect();
+    let score = json!({"job": "gone", "example": "e0", "run": null, "outputs": null,
+        "bootstrap": false, "call": null});
+    peer.writes(&json!({"id": 7, "method": "metric.score", "params": score}))
+        .await;
+    let expected = json!({"id": 7, "error": {"class": "cancelled", "code": "cancelled",
+        "message": "the job has ended"}});
+    assert_eq!(peer.reads().await, format!("{expected}\n"));
+}
+
+fn evaluation(job: &str) -> Evaluate {
+    Evaluate {
+        job: job.into(),
+        program: Program {
+            name: "p".into(),
+            inputs: Vec::new(),
+            steps: Vec::new(),
+            description: String::new(),
+            outline: String::new(),
+            runs: Runs::Workflow,
+        },
+        examples: Vec::new(),
+        prompts: None,
+        threads: None,
+    }
+}
+
+#[tokio::test]
+async fn dropping_a_job_sends_a_cancel_and_keeps_its_name_until_it_has_ended() {
+    let (connection, mut peer) = Peer::connect();
+    let host = Arc::new(Script::default());
+    let params = evaluation("a");
+    let work = || connection.work::<Evaluated>("evaluate", "a", &params, host.clone());
+    tokio::select! {
+        answer = work() => panic!("{answer:?}"),
+        line = peer.reads() => assert!(line.starts_with(r#"{"id":1,"method":"evaluate""#)),
+    }
+    assert_eq!(
+        peer.reads().await,
+        "{\"id\":2,\"method\":\"cancel\",\"params\":{\"job\":\"a\"}}\n"
+    );
+    let error = work().await.unwrap_err();
+    assert!(matches!(error, BridgeError::JobExists { .. }), "{error}");
+
+    peer.writes(&json!({"id": 2, "result": {"found": true}}))
+        .await;
+    let cancelled = json!({"class": "cancelled", "code": "cancelled", "message": "", "best": null});
+    peer.writes(&json!({"id": 1, "error": cancelled})).await;
+    // Read once the answers before it were.
+    let (pong, ()) = tokio::join!(connection.ask::<Nothing>("ping", &Nothing {}), async {
+        let line = peer.reads().await;
+        assert!(line.contains("ping"), "{line}");
+        peer.writes(&json!({"id": 3, "result": {}})).await;
+    });
+    pong.unwrap();
+    tokio::select! {
+        answer = work() => panic!("{answer:?}"),
+        line = peer.reads() => assert!(line.contains("evaluate")),
+    }
+}
+
+#[tokio::test]
+async fn the_end_fails_all_that_waits_and_all_that_comes_later() {
+    let (connection, mut peer) = Peer::connect();
+    let params = evaluation("a");
+    let host = Arc::new(Script::default());
+    let work = connection.work::<Evaluated>("evaluate", "a", &params, host);
+    let ended = BridgeError::Ended {
+        status: None,
+        stderr: "its last words".into(),
+    };
+    let (job, ping, ()) = tokio::join!(
+        work,
+        connection.ask::<Nothing>("ping", &Nothing {}),
+        async {
+            peer.reads().await;
+            peer.reads().await;
+            connection.end(&ended);
+        }
+    );
+    let later = connection.ask::<Nothing>("ping", &Nothing {}).await;
+    let errors = [job.unwrap_err(), ping.err().unwrap(), later.err().unwrap()];
+    for error in errors {
+        assert!(error.to_string().contains("its last words"), "{error}");
+        assert_eq!(error.class(), ErrorClass::Restart);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_writes_before_it_reads_is_read() {
+    let (connection, mut peer) = Peer::connect();
+    let mut params = evaluation("a");
+    // More than the pipe holds, in both directions.
+    params.program.outline = "ü".repeat(100_000);
+    let host = Arc::new(Script::default());
+    let log = json!({"level": "info", "logger": "dspy", "message": "ü".repeat(1000)});
+    let job = connection.work::<Evaluated>("evaluate", "a", &params, host.clone());
+    let (evaluated, ()) = tokio::join!(job, async {
+        for _ in 0..100 {
+            peer.writes(&json!({"method": "log", "params": log})).await;
+        }
+        let asked: Value = serde_json::from_str(&peer.reads().await).unwrap();
+        assert_eq!(asked["params"], serde_json::to_value(&params).unwrap());
+        let stats = json!({"runs": 0, "steps": 0, "lm_calls": 0, "metric_calls": 0});
+        let result = json!({"score": 0.5, "results": [], "stats": stats});
+        peer.writes(&json!({"id": 1, "result": result})).await;
+    });
+    assert_eq!(evaluated.unwrap().results, []);
+    assert_eq!(host.told.lock().unwrap().len(), 100);
 }

@@ -120,6 +120,7 @@ fn user_environment(
     lock: &Lock,
 ) -> Result<Environment, LocalError> {
     let found = python::named(interpreter, settings)?;
+    let lock = lock.for_python(&found);
     let names: Vec<&str> = lock
         .packages
         .iter()
@@ -179,6 +180,7 @@ fn make(
     let started = Instant::now();
     let installer = Installer::choose(settings);
     let interpreter = python::find(settings, matches!(installer, Installer::Pip))?;
+    let lock = &lock.for_python(&interpreter);
     check_room(lock, &place.directory)?;
     progress::announce(purpose, lock, &place.directory, installer.name());
 

@@ -8,8 +8,9 @@
 //!     --hash=sha256:…
 //! ```
 
-use super::error::LocalError;
+use super::error::{LocalError, PythonVersion};
 use super::home;
+use super::python::Interpreter;
 
 /// What the model server needs. Part of the crate, so that it cannot differ from what was tested.
 pub(super) const SERVER: &str = include_str!("../../python/locks/local.txt");
@@ -28,6 +29,46 @@ pub(super) struct Package {
     pub(super) installed: u64,
     pub(super) licence: String,
     pub(super) purpose: String,
+    /// Which Pythons need it, as in `sys_platform == 'win32'`; all without it.
+    marker: Option<String>,
+}
+
+impl Package {
+    /// Whether this Python needs it. A marker that is not understood holds, as installers decide anyway.
+    fn is_for(&self, python: &Interpreter) -> bool {
+        let Some(marker) = &self.marker else {
+            return true;
+        };
+        let words: Vec<&str> = marker.split_whitespace().collect();
+        let &[variable, comparison, value] = words.as_slice() else {
+            return true;
+        };
+        let value = value.trim_matches(['\'', '"']);
+        let order = match variable {
+            "sys_platform" => python.sys_platform().cmp(value),
+            "python_version" | "python_full_version" => {
+                let Some(version) = version(value) else {
+                    return true;
+                };
+                python.version.cmp(&version)
+            }
+            _ => return true,
+        };
+        match comparison {
+            "==" => order.is_eq(),
+            "!=" => order.is_ne(),
+            "<" => order.is_lt(),
+            "<=" => order.is_le(),
+            ">" => order.is_gt(),
+            ">=" => order.is_ge(),
+            _ => true,
+        }
+    }
+}
+
+fn version(text: &str) -> Option<PythonVersion> {
+    let (major, minor) = text.split_once('.')?;
+    Some(PythonVersion(major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Several lists that make one environment.
@@ -48,6 +89,13 @@ impl Lock {
             hash: home::content_hash(texts.iter().map(|text| text.as_bytes())),
             text,
         })
+    }
+
+    /// The same with the packages that this Python needs only. Text and hash stay: installers choose.
+    pub(super) fn for_python(&self, python: &Interpreter) -> Self {
+        let mut lock = self.clone();
+        lock.packages.retain(|package| package.is_for(python));
+        lock
     }
 
     /// Bytes to fetch in all.
@@ -91,6 +139,9 @@ fn packages(text: &str) -> Result<Vec<Package>, LocalError> {
                 installed: facts.installed,
                 licence: facts.licence,
                 purpose: facts.purpose,
+                marker: rest
+                    .split_once(';')
+                    .map(|(_, marker)| marker.trim_end_matches('\\').trim().to_owned()),
             });
         } else if !line.is_empty() && !line.starts_with("--hash=") {
             return Err(damaged(format!("`{line}` is not a pinned package")));
@@ -182,6 +233,33 @@ model==0.1 ; python_version >= '3.10' \\
             && package.installed > 0
             && !package.licence.is_empty()
             && !package.purpose.is_empty()));
+    }
+
+    #[test]
+    fn packages_for_other_pythons_are_left_out() {
+        let lock = Lock::parse(&[OPTIMIZERS]).unwrap();
+        let names = |version, platform: &str| {
+            let python = Interpreter {
+                path: "python".into(),
+                version,
+                platform: platform.into(),
+                has_venv: true,
+            };
+            let packages = lock.for_python(&python).packages;
+            let found = packages.into_iter().filter_map(|package| {
+                let shown = ["numpy", "colorama", "dspy"].contains(&&*package.name);
+                shown.then(|| format!("{} {}", package.name, package.version))
+            });
+            found.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(PythonVersion(3, 10), "linux-x86_64"),
+            ["dspy 3.4.1", "numpy 2.2.6"]
+        );
+        assert_eq!(
+            names(PythonVersion(3, 11), "win-amd64"),
+            ["colorama 0.4.6", "dspy 3.4.1", "numpy 2.4.6"]
+        );
     }
 
     #[test]

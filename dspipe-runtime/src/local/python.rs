@@ -58,6 +58,18 @@ pub(super) struct Interpreter {
     pub(super) has_venv: bool,
 }
 
+impl Interpreter {
+    /// Its `sys.platform`.
+    pub(super) fn sys_platform(&self) -> &str {
+        match self.platform.split('-').next() {
+            Some("win" | "win32") => "win32",
+            Some("macosx") => "darwin",
+            Some(other) => other,
+            None => "",
+        }
+    }
+}
+
 /// A candidate that will not do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
