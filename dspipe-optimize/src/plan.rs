@@ -182,7 +182,6 @@ impl Size {
         } = self;
         let auto = stage.settings.get("auto").and_then(Value::as_str);
         match stage.optimizer {
-            "labeled_few_shot" => 0,
             "bootstrap_few_shot" => train * set("max_rounds", 1),
             "bootstrap_few_shot_with_random_search" => {
                 let candidates = set("num_candidate_programs", 16) + 3;
@@ -221,7 +220,7 @@ impl Size {
                 let candidates = set("num_candidates", 10);
                 train * set("max_rounds", 1) + (candidates + 1) * validation
             }
-            // The compiler knows no other.
+            // `labeled_few_shot` runs nothing, and the compiler knows no other.
             _ => 0,
         }
     }
