@@ -56,6 +56,7 @@ mod runner;
 mod secret;
 mod signature;
 mod slot;
+pub mod stream;
 #[cfg(feature = "structs")]
 #[doc(hidden)]
 pub mod structs;
@@ -71,6 +72,7 @@ pub use read::{Read, ReadError, Reader};
 pub use runner::{LocalRunner, Runner, default_runner};
 pub use secret::Secret;
 pub use signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Workflow, WorkflowDef};
+pub use stream::{Streamed, Streaming};
 pub use trace::{Exchange, Observer, StepRecord, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.

@@ -7,17 +7,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use serde_json::Value;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::adapter::Adapter;
 use crate::error::Error;
 use crate::lm::{
     Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params, Prices,
-    Reply, Request, Retry, Usage,
+    Reply, Request, Retry, Stream, Usage,
 };
 use crate::prompt;
 use crate::read::{Read, ReadError, Repair, RepairKind, read_reply, read_value};
 use crate::signature::{Signature, SignatureDef};
+use crate::stream::{AtOnce, InParts, Replies, Streamed, Streaming, giving};
 use crate::trace::{Exchange, Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
@@ -171,7 +172,31 @@ impl LocalRunner {
         }
     }
 
-    async fn observed<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
+    /// Runs one step, with its output while it comes: any number of partial outputs, then the whole one or
+    /// an error. Nothing is sent before the stream is polled; dropping it closes the connection.
+    ///
+    /// All LMs can be streamed; one that cannot give parts, or a recording, gives its reply at once.
+    pub fn stream<S: Streaming>(
+        &self,
+        input: &S::Input,
+    ) -> impl Stream<Item = Result<Streamed<S>, Error>> + Send + use<S> {
+        let (runner, input) = (self.clone(), serde_json::to_value(input));
+        giving(|giver| {
+            Box::pin(async move {
+                let replies = &mut InParts::<S>::new(giver);
+                let output = runner
+                    .observed::<S>(input, replies)
+                    .instrument(span(S::DEF));
+                output.await.map(Streamed::Done)
+            })
+        })
+    }
+
+    async fn observed<S: Signature>(
+        &self,
+        input: Result<Value, serde_json::Error>,
+        replies: &mut impl Replies,
+    ) -> Result<S::Output, Error> {
         let def = S::def();
         let started = Instant::now();
         let mut call = Call {
@@ -183,10 +208,10 @@ impl LocalRunner {
             repairs: Vec::new(),
         };
         let mut sent = Value::Null;
-        let result = match serde_json::to_value(input) {
+        let result = match input {
             Ok(input) => {
                 sent = input;
-                call.run::<S>(&sent).await
+                call.run::<S>(&sent, replies).await
             }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
@@ -256,9 +281,13 @@ impl Default for LocalRunner {
 
 impl Runner for LocalRunner {
     async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
-        let span = tracing::info_span!("step", workflow = S::DEF.workflow, step = S::DEF.step);
+        let input = serde_json::to_value(input);
         // On the heap, so that the future of a whole workflow stays small.
-        Box::pin(self.observed::<S>(input).instrument(span)).await
+        Box::pin(
+            self.observed::<S>(input, &mut AtOnce)
+                .instrument(span(S::DEF)),
+        )
+        .await
     }
 
     async fn join<A: Send, B: Send>(
@@ -268,6 +297,10 @@ impl Runner for LocalRunner {
     ) -> Result<(A, B), Error> {
         futures_util::future::try_join(a, b).await
     }
+}
+
+fn span(def: &SignatureDef) -> Span {
+    tracing::info_span!("step", workflow = def.workflow, step = def.step)
 }
 
 /// One run of a step.
@@ -281,7 +314,11 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn run<S: Signature>(&mut self, input: &Value) -> Result<S::Output, Error> {
+    async fn run<S: Signature>(
+        &mut self,
+        input: &Value,
+        replies: &mut impl Replies,
+    ) -> Result<S::Output, Error> {
         let prices = self.runner.prices.clone();
         let prices = prices.map_err(|error| self.failed(error))?;
         let lm = self
@@ -293,14 +330,14 @@ impl Call<'_> {
             step: self.def.step,
             reason,
         })?;
-        let (raw, error) = match self.ask::<S>(&*lm, &request, &prices).await? {
+        let (raw, error) = match self.ask::<S>(&*lm, &request, &prices, replies).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
         };
         tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
-        match self.ask::<S>(&*lm, &request, &prices).await? {
+        match self.ask::<S>(&*lm, &request, &prices, replies).await? {
             Ok(output) => Ok(output),
             Err((raw, source)) => Err(Error::Reply {
                 workflow: self.def.workflow,
@@ -318,9 +355,10 @@ impl Call<'_> {
         lm: &dyn Lm,
         request: &Request,
         prices: &Prices,
+        replies: &mut impl Replies,
     ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
         let started = Instant::now();
-        let reply = self.runner.retry.complete(lm, request).await;
+        let reply = replies.reply(&self.runner.retry, lm, request).await;
         for observer in &self.runner.observers {
             observer.asked(&Exchange {
                 workflow: self.def.workflow,

@@ -317,6 +317,14 @@ impl fmt::Display for TimeLimit {
 }
 
 impl LmError {
+    /// For a stream that stops without an [`End`](super::End).
+    pub(crate) fn no_end() -> Self {
+        Self::Interrupted {
+            endpoint: "the LM".to_owned(),
+            reason: "its stream has no end".to_owned(),
+        }
+    }
+
     /// Whether the same request may succeed if it is sent again. A reply that took too long is not
     /// asked for again: it would be paid for twice, and most likely take as long.
     pub fn is_transient(&self) -> bool {
