@@ -13,12 +13,12 @@ use crate::adapter::Adapter;
 use crate::error::Error;
 use crate::lm::{
     Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params, Prices,
-    Reply, Request, Retry, Stream, Usage,
+    Reply, Request, Retry, Usage,
 };
 use crate::prompt;
 use crate::read::{Read, ReadError, Repair, RepairKind, read_reply, read_value};
 use crate::signature::{Signature, SignatureDef};
-use crate::stream::{AtOnce, InParts, Replies, Streamed, Streaming, giving};
+use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
 use crate::trace::{Exchange, Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
@@ -176,12 +176,9 @@ impl LocalRunner {
     /// an error. Nothing is sent before the stream is polled; dropping it closes the connection.
     ///
     /// All LMs can be streamed; one that cannot give parts, or a recording, gives its reply at once.
-    pub fn stream<S: Streaming>(
-        &self,
-        input: &S::Input,
-    ) -> impl Stream<Item = Result<Streamed<S>, Error>> + Send + use<S> {
+    pub fn stream<S: Streaming>(&self, input: &S::Input) -> OutputStream<S> {
         let (runner, input) = (self.clone(), serde_json::to_value(input));
-        giving(|giver| {
+        OutputStream::new(|giver| {
             Box::pin(async move {
                 let replies = &mut InParts::<S>::new(giver);
                 let output = runner

@@ -1165,7 +1165,7 @@ pub mod read {
     pub fn stream(
         runner: &::dspipe_runtime::LocalRunner,
         input: &Input,
-    ) -> impl ::dspipe_runtime::lm::Stream<Item = Result<::dspipe_runtime::Streamed<Step>, Error>> + Send + use<> {
+    ) -> ::dspipe_runtime::stream::OutputStream<Step> {
         runner.stream::<Step>(input)
     }
 

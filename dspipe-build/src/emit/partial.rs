@@ -28,7 +28,7 @@ pub(super) fn stream(emitter: &Emitter<'_>, index: usize, step: &Step, out: &mut
     out.line(format_args!("runner: &{runtime}::LocalRunner,"));
     out.line(format_args!("input: &{},", emitter.type_name("Input")));
     out.close(format_args!(
-        ") -> impl {runtime}::lm::Stream<Item = Result<{runtime}::Streamed<Step>, Error>> + Send + use<> {{"
+        ") -> {runtime}::stream::OutputStream<Step> {{"
     ));
     out.indent();
     out.line("runner.stream::<Step>(input)");

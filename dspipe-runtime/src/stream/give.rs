@@ -35,20 +35,20 @@ impl<T> Giver<T> {
 
 /// The items that a future gives, and at last the one that it ends with. Dropping the stream drops the
 /// future.
-pub(crate) fn giving<T: Send + 'static>(
-    future: impl FnOnce(Giver<T>) -> BoxFuture<'static, T>,
-) -> Giving<T> {
-    let slot = Arc::new(Mutex::new(None));
-    Giving {
-        future: Some(future(Giver(Arc::clone(&slot)))),
-        given: Giver(slot),
-    }
-}
-
-pub(crate) struct Giving<T: 'static> {
+pub(super) struct Giving<T: 'static> {
     /// `None`: it has ended.
     future: Option<BoxFuture<'static, T>>,
     given: Giver<T>,
+}
+
+impl<T> Giving<T> {
+    pub(super) fn new(future: impl FnOnce(Giver<T>) -> BoxFuture<'static, T>) -> Self {
+        let slot = Arc::new(Mutex::new(None));
+        Self {
+            future: Some(future(Giver(Arc::clone(&slot)))),
+            given: Giver(slot),
+        }
+    }
 }
 
 impl<T: Send + 'static> Stream for Giving<T> {

@@ -14,11 +14,17 @@ mod parts;
 mod scan;
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use crate::error::Error;
+use crate::lm::{BoxFuture, Stream};
 use crate::signature::Signature;
 
-pub(crate) use give::{Giver, giving};
+pub(crate) use give::Giver;
+use give::Giving;
 pub use part::{Part, Partial, Take};
 pub(crate) use parts::{AtOnce, InParts, Replies};
 
@@ -53,6 +59,39 @@ where
             Self::Restarted => f.write_str("Restarted"),
             Self::Done(output) => f.debug_tuple("Done").field(output).finish(),
         }
+    }
+}
+
+/// The outputs of a step: any number of partial ones, then the whole one or an error.
+#[must_use = "nothing is asked before it is polled"]
+pub struct OutputStream<S: Streaming>(Giving<Item<S>>);
+
+type Item<S> = Result<Streamed<S>, Error>;
+
+impl<S: Streaming> OutputStream<S> {
+    pub(crate) fn new(future: impl FnOnce(Giver<Item<S>>) -> BoxFuture<'static, Item<S>>) -> Self {
+        Self(Giving::new(future))
+    }
+
+    /// The next item, as `next` of the crates that extend streams.
+    pub async fn next(&mut self) -> Option<Item<S>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl<S: Streaming> Stream for OutputStream<S> {
+    type Item = Item<S>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(cx)
+    }
+}
+
+impl<S: Streaming> fmt::Debug for OutputStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputStream")
+            .field("step", &S::DEF.step)
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,8 +26,8 @@ pub struct Part<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
-    /// The last item so far.
-    Item,
+    /// The item of a list at this index.
+    Item(usize),
 }
 
 /// What happens to a value.
@@ -105,17 +105,21 @@ impl<'a> Part<'a> {
         fits
     }
 
-    /// Into the last item of a list.
+    /// Into an item of a list. One that does not fit ends the list, as all behind it would stand in the wrong
+    /// place.
     pub fn list<T>(self, to: &mut Option<Vec<T>>, take: Take<'a, T>) -> bool {
         match (self.path, self.event) {
             ([], Event::Begin(Kind::List)) => {
                 *to = Some(Vec::new());
                 true
             }
-            ([Step::Item, path @ ..], event) => {
+            ([Step::Item(index), path @ ..], event) => {
                 let Some(items) = to else { return false };
-                let is_new = path.is_empty() && matches!(event, Event::Begin(_) | Event::Scalar(_));
-                let mut item = if is_new { None } else { items.pop() };
+                let mut item = match items.len().checked_sub(*index) {
+                    Some(0) => None,
+                    Some(_) => items.pop(),
+                    None => return false,
+                };
                 let fits = take(Part { path, event }, &mut item);
                 items.extend(item);
                 fits

@@ -216,6 +216,11 @@ impl Scanner {
             (State::Behind, b',') => {
                 self.at += 1;
                 self.state = if is_list { State::Value } else { State::Key };
+                if let Some(Step::Item(index)) = self.path.last_mut()
+                    && is_list
+                {
+                    *index += 1;
+                }
             }
             // Also behind a comma, which says as little as in the whole reply.
             (State::Behind | State::Key, b'}') if !is_list => self.close(tell, changed),
@@ -233,7 +238,7 @@ impl Scanner {
         self.open.push(Open { is_list, start });
         self.at += 1;
         if is_list {
-            self.path.push(Step::Item);
+            self.path.push(Step::Item(0));
             self.state = State::Value;
         } else {
             self.state = State::Key;

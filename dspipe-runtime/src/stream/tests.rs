@@ -13,6 +13,8 @@ struct Ticket {
     urgent: Option<bool>,
     tags: Option<Vec<String>>,
     numbers: Option<Vec<f64>>,
+    values: Option<Vec<Value>>,
+    words: Option<Vec<Vec<bool>>>,
     notes: Option<Vec<Option<String>>>,
     people: Option<Vec<Person>>,
     by_name: Option<BTreeMap<String, Person>>,
@@ -34,6 +36,8 @@ impl Partial for Ticket {
             "urgent" => part.whole(&mut self.urgent),
             "tags" => part.list(&mut self.tags, Part::text),
             "numbers" => part.list(&mut self.numbers, Part::whole),
+            "values" => part.list(&mut self.values, Part::whole),
+            "words" => part.list(&mut self.words, |part, to| part.list(to, Part::whole)),
             "notes" => part.list(&mut self.notes, |part, to| part.optional(to, Part::text)),
             "people" => part.list(&mut self.people, Part::object),
             "by_name" => part.map(&mut self.by_name, Part::object),
@@ -125,6 +129,25 @@ fn lists_and_objects_grow_by_whole_and_partial_items() {
     let ticket = last(r#"{"next": {"next": {"title": "in"#);
     let inner = ticket.next.unwrap().next.unwrap();
     assert_eq!(inner.title.unwrap(), "in");
+    let ticket = last(r#"{"values": [{"a": 1}, "b", [2], null, 3.5, {"c": "#);
+    let expected = [
+        json!({"a": 1}),
+        json!("b"),
+        json!([2]),
+        json!(null),
+        json!(3.5),
+    ];
+    assert_eq!(ticket.values.unwrap(), expected);
+    let ticket = last(r#"{"words": [[true, false], [], [true, "#);
+    assert_eq!(
+        ticket.words.unwrap(),
+        [vec![true, false], vec![], vec![true]]
+    );
+    let ticket = last(r#"{"words": [[true], 1, [true]], "numbers": [1, "2", 3]}"#);
+    assert_eq!(
+        (ticket.words.unwrap(), ticket.numbers.unwrap()),
+        (vec![vec![true]], vec![1.0])
+    );
     assert_eq!(last(r#"{"rest": {"a": [1"#).rest, None);
     assert_eq!(last(r#"{"rest": {"a": [1]}"#).rest, Some(json!({"a": [1]})));
 }
@@ -183,6 +206,7 @@ fn ticket() -> impl Strategy<Value = Value> {
             json!({
                 "title": title, "score": score, "urgent": urgent, "tags": tags, "people": people,
                 "by_name": by_name, "notes": [note], "next": {"title": title}, "rest": {"a": tags},
+                "values": [tags, title, score, {"a": people}, null], "words": [[urgent], [], [urgent]],
             })
         })
 }
@@ -199,6 +223,7 @@ fn shown(ticket: &Ticket) -> Value {
         "title": ticket.title, "score": ticket.score, "urgent": ticket.urgent, "tags": ticket.tags,
         "people": ticket.people.as_ref().map(people), "by_name": by_name, "notes": ticket.notes,
         "next": ticket.next.as_ref().map(|next| json!({"title": next.title})), "rest": ticket.rest,
+        "values": ticket.values, "words": ticket.words,
     })
 }
 
