@@ -137,7 +137,7 @@ async fn a_typed_output_grows_until_it_is_whole() {
         let amount = partial.price.as_ref().and_then(|price| price.amount);
         assert!(matches!(amount, None | Some(1234)));
         if let Some([shape, ..]) = partial.shapes.as_deref() {
-            assert!(matches!(shape, Shape::Circle(circle) if circle.radius == 1.0));
+            assert!(matches!(shape, Shape::Circle(circle) if circle.radius > 0.9));
         }
     }
     let tags = |tags: &[&str]| Some(tags.iter().map(|&tag| tag.to_owned()).collect::<Vec<_>>());
@@ -214,10 +214,10 @@ async fn an_unreadable_reply_starts_it_again() {
 
 #[tokio::test]
 async fn what_goes_wrong_in_the_middle_is_the_last_item() {
+    type Expected = fn(&LmError) -> bool;
     let text = reply().to_string();
     let half = parts([&text[..40]]);
     let error = json!({"error": {"message": "busy", "code": 429}});
-    type Expected = fn(&LmError) -> bool;
     let cases: Vec<(String, Expected)> = vec![
         (half.clone(), |e| matches!(e, LmError::Interrupted { .. })),
         (format!("{half}data: {error}\n\n"), |e| {

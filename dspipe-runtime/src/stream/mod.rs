@@ -12,6 +12,7 @@ mod give;
 mod part;
 mod parts;
 mod scan;
+mod sections;
 
 use std::fmt;
 use std::future::poll_fn;

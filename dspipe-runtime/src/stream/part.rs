@@ -64,8 +64,10 @@ impl<'a> Part<'a> {
     pub fn whole<T: Read>(self, to: &mut Option<T>) -> bool {
         match (self.path, self.event) {
             ([], Event::End(json) | Event::Scalar(json)) => {
-                *to = read_clean(json);
-                to.is_some()
+                let value = read_clean(json);
+                let is_right = value.is_some();
+                *to = value.or(to.take());
+                is_right
             }
             _ => false,
         }

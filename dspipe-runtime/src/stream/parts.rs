@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 
-use super::scan::Scanner;
+use super::scan::{Scanner, Tell};
+use super::sections::Sections;
 use super::{Giver, Partial, Streamed, Streaming};
+use crate::adapter::Adapter;
 use crate::error::Error;
 use crate::lm::{End, Lm, LmError, Reply, Request, Retry};
 
@@ -18,6 +20,35 @@ pub(crate) trait Replies: Send {
         lm: &dyn Lm,
         request: &Request,
     ) -> impl Future<Output = Result<Reply, LmError>> + Send;
+}
+
+/// Reads pieces out of a reply as its adapter does.
+enum Reader {
+    Json(Scanner),
+    Sections(Sections),
+}
+
+impl Reader {
+    fn of(adapter: Option<Adapter>) -> Self {
+        match adapter {
+            Some(Adapter::DspyChat) => Self::Sections(Sections::default()),
+            Some(Adapter::DspyJson) | None => Self::Json(Scanner::new()),
+        }
+    }
+
+    fn push(&mut self, more: &str, tell: &mut Tell<'_>) -> bool {
+        match self {
+            Self::Json(scanner) => scanner.push(more, tell),
+            Self::Sections(sections) => sections.push(more, tell),
+        }
+    }
+
+    fn into_text(self) -> String {
+        match self {
+            Self::Json(scanner) => scanner.into_text(),
+            Self::Sections(sections) => sections.into_text(),
+        }
+    }
 }
 
 /// Whole replies.
@@ -60,11 +91,11 @@ impl<S: Streaming> Replies for InParts<S> {
             self.giver.give(Ok(Streamed::Restarted)).await;
         }
         let mut partial = Arc::new(S::Partial::default());
-        let mut scanner = Scanner::new();
+        let mut reader = Reader::of(S::DEF.adapter);
         let mut chunks = retry.stream(lm, request);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
-            if scanner.push(&chunk.text, &mut |field, part| {
+            if reader.push(&chunk.text, &mut |field, part| {
                 Arc::make_mut(&mut partial).field(field, part)
             }) {
                 let item = Streamed::Partial(Arc::clone(&partial));
@@ -78,7 +109,7 @@ impl<S: Streaming> Replies for InParts<S> {
             }) = chunk.end
             {
                 return Ok(Reply {
-                    text: scanner.into_text(),
+                    text: reader.into_text(),
                     finish,
                     usage,
                     model,

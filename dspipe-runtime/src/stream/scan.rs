@@ -78,7 +78,16 @@ impl Scanner {
         }
     }
 
-    /// The reply so far.
+    /// For the JSON of one field.
+    pub(super) fn of_field(name: &str) -> Self {
+        Self {
+            state: State::Value,
+            path: vec![Step::Key(name.to_owned())],
+            fits: true,
+            ..Self::new()
+        }
+    }
+
     pub(super) fn into_text(self) -> String {
         self.text
     }
@@ -253,7 +262,7 @@ impl Scanner {
         if is_list {
             self.path.pop();
         }
-        if self.open.is_empty() {
+        if self.open.is_empty() && self.path.is_empty() {
             // One without any known field was part of the prose.
             if self.fits || *changed {
                 self.state = State::Ended;
@@ -269,10 +278,9 @@ impl Scanner {
         loop {
             self.pass(|byte| byte != b'"' && byte != b'\\');
             match self.byte() {
-                None => return Next::Wait,
                 Some(b'"') => break,
                 Some(_) if self.at + 1 < self.text.len() => self.at += 2,
-                Some(_) => return Next::Wait,
+                _ => return Next::Wait,
             }
             // Behind a backslash may stand a character of several bytes.
             while !self.text.is_char_boundary(self.at) {

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::scan::Scanner;
+use super::sections::Sections;
 use super::{Part, Partial};
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -250,7 +252,7 @@ fn escaped(json: &str) -> String {
             text.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                text.push_str(&format!("\\u{unit:04x}"));
+                write!(text, "\\u{unit:04x}").unwrap();
             }
         }
     }
@@ -324,5 +326,96 @@ fn each_character_is_looked_at_once_however_a_long_reply_is_split() {
                 reply.len()
             );
         }
+    }
+}
+
+/// What there is after each of these parts of a reply with DSPy's marks.
+fn after_sections(parts: &[&str]) -> Vec<Ticket> {
+    let (mut sections, mut ticket) = (Sections::default(), Ticket::default());
+    let mut seen = Vec::new();
+    for part in parts {
+        let before = ticket.clone();
+        let changed = sections.push(part, &mut |key, part| ticket.field(key, part));
+        assert!(
+            changed || ticket == before,
+            "a change that nobody is told of"
+        );
+        seen.push(ticket.clone());
+    }
+    assert_eq!(sections.into_text(), parts.concat());
+    seen
+}
+
+const MARKED: &str = "Well.\n[[ ## title ## ]]\n  It is [[ \u{201c}broken\u{201d}\n\n[[ # \nagain\n\n\
+    [[ ## score ## ]] 12\n[[ ## urgent ## ]]\ntrue\n\n[[ ## tags ## ]]\n[\"a\", \"b\"]\n\
+    [[ ## score ## ]]\n13\n[[ ## people ## ]]\n[{\"name\": \"Ann\",\n \"age\": 4}]\n\
+    [[ ## rest ## ]]\nfree words\n[[ ## completed ## ]]\n";
+
+#[test]
+fn sections_of_dspy_are_read() {
+    let ticket = after_sections(&[MARKED]).remove(0);
+    let expected = Ticket {
+        title: Some("It is [[ \u{201c}broken\u{201d}\n\n[[ # \nagain".to_owned()),
+        score: Some(12),
+        urgent: Some(true),
+        tags: Some(vec!["a".to_owned(), "b".to_owned()]),
+        people: Some(vec![Person {
+            name: Some("Ann".to_owned()),
+            age: Some(4),
+        }]),
+        rest: Some(json!("free words")),
+        ..Ticket::default()
+    };
+    assert_eq!(ticket, expected);
+
+    let seen = after_sections(&[
+        "[[ ## ti",
+        "tle ## ]]\nBro",
+        "ken ",
+        "\n[[ #",
+        "# score ## ]]\n1",
+        "2",
+        "\n[[ ## completed ## ]]",
+    ]);
+    let shown: Vec<_> = seen
+        .iter()
+        .map(|ticket| (ticket.title.as_deref(), ticket.score))
+        .collect();
+    let broken = Some("Broken");
+    assert_eq!(
+        shown,
+        [
+            (None, None),
+            (Some("Bro"), None),
+            (broken, None),
+            (broken, None),
+            (broken, None),
+            (broken, None),
+            (broken, None),
+        ]
+    );
+    let tags = after_sections(&["[[ ## tags ## ]]\n[\"a\", \"b"])
+        .remove(0)
+        .tags;
+    assert_eq!(tags.unwrap(), ["a", "b"]);
+}
+
+proptest! {
+    #[test]
+    fn where_sections_are_split_does_not_matter(
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(MARKED.len() + 1)).collect();
+        cuts.retain(|cut| MARKED.is_char_boundary(*cut));
+        cuts.sort_unstable();
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for cut in cuts {
+            parts.push(&MARKED[from..cut]);
+            from = cut;
+        }
+        parts.push(&MARKED[from..]);
+        let last = after_sections(&parts).pop().unwrap();
+        prop_assert_eq!(last, after_sections(&[MARKED]).remove(0));
     }
 }
