@@ -16,9 +16,11 @@ use crate::lm::{
     Reply, Request, Retry, Usage,
 };
 use crate::prompt;
+use crate::prompt_log;
 use crate::read::{Read, ReadError, Repair, RepairKind, read_reply, read_value};
 use crate::signature::{Signature, SignatureDef};
 use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
+use crate::telemetry;
 use crate::trace::{Exchange, Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
@@ -64,6 +66,10 @@ pub struct LocalRunner {
     retry: Retry,
     prices: Result<Prices, LmError>,
     observers: Vec<Arc<dyn Observer>>,
+    /// What `DSPIPE_LOG` asks for.
+    log: Result<Option<Arc<dyn Observer>>, LmError>,
+    #[cfg(feature = "otel")]
+    otel_content: bool,
     #[cfg(feature = "cassettes")]
     cassettes: Option<crate::cassette::Cassettes>,
 }
@@ -99,6 +105,9 @@ impl LocalRunner {
             retry: Retry::default(),
             prices: Ok(Prices::builtin()),
             observers: Vec::new(),
+            log: prompt_log::from_env(),
+            #[cfg(feature = "otel")]
+            otel_content: telemetry::content_from_env(),
             #[cfg(feature = "cassettes")]
             cassettes: None,
         }
@@ -136,6 +145,15 @@ impl LocalRunner {
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
+        self
+    }
+
+    /// Whether spans of calls have prompts and replies among their attributes, without secrets and values of
+    /// sensitive fields; as `DSPIPE_OTEL_CONTENT=1` says if this is not called.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn with_otel_content(mut self, yes: bool) -> Self {
+        self.otel_content = yes;
         self
     }
 
@@ -181,10 +199,10 @@ impl LocalRunner {
         OutputStream::new(|giver| {
             Box::pin(async move {
                 let replies = &mut InParts::<S>::new(giver);
-                let output = runner
-                    .observed::<S>(input, replies)
-                    .instrument(span(S::DEF));
-                output.await.map(Streamed::Done)
+                let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
+                let output = runner.observed::<S>(input, replies, &span);
+                let output = output.instrument(span.clone()).await;
+                output.map(Streamed::Done)
             })
         })
     }
@@ -193,6 +211,7 @@ impl LocalRunner {
         &self,
         input: Result<Value, serde_json::Error>,
         replies: &mut impl Replies,
+        span: &Span,
     ) -> Result<S::Output, Error> {
         let def = S::def();
         let started = Instant::now();
@@ -237,6 +256,7 @@ impl LocalRunner {
             succeeded = report.succeeded,
             "step ended"
         );
+        telemetry::step_ended(span, &report, result.as_ref().err());
         for observer in &self.observers {
             observer.step_ended(&report, result.as_ref().err());
         }
@@ -279,10 +299,11 @@ impl Default for LocalRunner {
 impl Runner for LocalRunner {
     async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
         let input = serde_json::to_value(input);
+        let span = telemetry::step(S::DEF, &self.lm_shown(S::DEF));
         // On the heap, so that the future of a whole workflow stays small.
         Box::pin(
-            self.observed::<S>(input, &mut AtOnce)
-                .instrument(span(S::DEF)),
+            self.observed::<S>(input, &mut AtOnce, &span)
+                .instrument(span.clone()),
         )
         .await
     }
@@ -294,10 +315,6 @@ impl Runner for LocalRunner {
     ) -> Result<(A, B), Error> {
         futures_util::future::try_join(a, b).await
     }
-}
-
-fn span(def: &SignatureDef) -> Span {
-    tracing::info_span!("step", workflow = def.workflow, step = def.step)
 }
 
 /// One run of a step.
@@ -316,6 +333,8 @@ impl Call<'_> {
         input: &Value,
         replies: &mut impl Replies,
     ) -> Result<S::Output, Error> {
+        let log = self.runner.log.clone();
+        let log = log.map_err(|error| self.failed(error))?;
         let prices = self.runner.prices.clone();
         let prices = prices.map_err(|error| self.failed(error))?;
         let lm = self
@@ -327,14 +346,15 @@ impl Call<'_> {
             step: self.def.step,
             reason,
         })?;
-        let (raw, error) = match self.ask::<S>(&*lm, &request, &prices, replies).await? {
+        let with = (input, &prices, log.as_ref());
+        let (raw, error) = match self.ask::<S>(&*lm, &request, with, replies).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
         };
         tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
-        match self.ask::<S>(&*lm, &request, &prices, replies).await? {
+        match self.ask::<S>(&*lm, &request, with, replies).await? {
             Ok(output) => Ok(output),
             Err((raw, source)) => Err(Error::Reply {
                 workflow: self.def.workflow,
@@ -351,21 +371,36 @@ impl Call<'_> {
         &mut self,
         lm: &dyn Lm,
         request: &Request,
-        prices: &Prices,
+        (input, prices, log): (&Value, &Prices, Option<&Arc<dyn Observer>>),
         replies: &mut impl Replies,
     ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
         let started = Instant::now();
-        let reply = replies.reply(&self.runner.retry, lm, request).await;
-        for observer in &self.runner.observers {
-            observer.asked(&Exchange {
-                workflow: self.def.workflow,
-                step: self.def.step,
-                lm: lm.name(),
-                request,
-                reply: reply.as_ref(),
-                latency: started.elapsed(),
-            });
+        let span = telemetry::call(lm.name(), request);
+        let reply = replies.reply(&self.runner.retry, lm, request);
+        let reply = reply.instrument(span.clone()).await;
+        let cost = |reply: &Reply| {
+            let by = reply.lm.as_ref().unwrap_or(lm.name());
+            prices.cost(by, &reply.usage)
+        };
+        telemetry::call_ended(&span, reply.as_ref(), cost);
+        let exchange = Exchange {
+            workflow: self.def.workflow,
+            step: self.def.step,
+            def: self.def,
+            input,
+            lm: lm.name(),
+            request,
+            reply: reply.as_ref(),
+            latency: started.elapsed(),
+        };
+        #[cfg(feature = "otel")]
+        if self.runner.otel_content {
+            telemetry::content(&span, &exchange);
         }
+        for observer in self.runner.observers.iter().chain(log) {
+            observer.asked(&exchange);
+        }
+        drop(span);
         let reply: Reply = reply.map_err(|error| {
             if !error.is_free() {
                 // Nobody knows what the LM did.
@@ -375,8 +410,7 @@ impl Call<'_> {
         })?;
         self.replies += 1;
         self.usage += reply.usage;
-        let by = reply.lm.as_ref().unwrap_or(lm.name());
-        self.cost = match (self.cost, prices.cost(by, &reply.usage)) {
+        self.cost = match (self.cost, cost(&reply)) {
             (Some(sum), Some(cost)) => Some(sum + cost),
             _ => None,
         };
@@ -413,7 +447,11 @@ impl Call<'_> {
 }
 
 /// What a step asks; an error says why DSPy's adapter cannot ask it.
-fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Result<Request, String> {
+pub(crate) fn request(
+    def: &'static SignatureDef,
+    lm: &LmName,
+    input: &Value,
+) -> Result<Request, String> {
     let prompt = def.prompt_for(lm);
     let messages = match def.adapter {
         None => prompt::render(def, &prompt, input),

@@ -39,6 +39,10 @@ pub struct Exchange<'a> {
     pub workflow: &'static str,
     /// The step's name.
     pub step: &'static str,
+    /// What was known about the step before it ran.
+    pub def: &'static SignatureDef,
+    /// The step's input, an object with one key per input field.
+    pub input: &'a Value,
     /// The LM.
     pub lm: &'a LmName,
     /// What was asked.

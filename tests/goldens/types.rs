@@ -120,6 +120,7 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     use ::dspipe_runtime::generated::expr;
+    let runner = &::dspipe_runtime::generated::in_run(runner, &WORKFLOW);
     let read = read(
         runner,
         &read::Input { letter: inputs.letter, tone: inputs.tone, sender: inputs.sender },

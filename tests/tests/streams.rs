@@ -16,6 +16,7 @@ use dspipe_runtime::lm::{Api, HttpLm, Money, Price, Prices, Retry};
 use dspipe_runtime::stream::OutputStream;
 use dspipe_runtime::{Error, LmError, LmName, Lms, LocalRunner, Secret, Streamed, Trace};
 use dspipe_tests::server::{Answer, Server};
+use dspipe_tests::workflows::prompts;
 use dspipe_tests::workflows::types::read::{self, Input, Mood, Output, PartialOutput};
 use dspipe_tests::workflows::types::{Shape, Tone};
 use serde_json::{Value, json};
@@ -357,6 +358,32 @@ async fn recordings_come_in_one_part() {
         replayed.end.unwrap().unwrap(),
         recorded.end.unwrap().unwrap()
     );
+}
+
+#[tokio::test]
+async fn replies_with_the_marks_of_dspy_come_field_by_field() {
+    let text =
+        "[[ ## answer ## ]]\nAs you\nwish.\n\n[[ ## urgency ## ]]\n4\n\n[[ ## completed ## ]]\n";
+    let answer = Answer::events(&whole(split(text), "stop"));
+    let server = Server::start(move |_, _| answer.clone()).await.unwrap();
+    let input = prompts::answer::Input {
+        team: prompts::sort::Team::Billing,
+        text: "My invoice is wrong".to_owned(),
+    };
+    let mut stream = prompts::answer::stream(&runner(&server), &input);
+    let mut seen = Vec::new();
+    let output = loop {
+        match stream.next().await.unwrap().unwrap() {
+            Streamed::Partial(partial) => {
+                seen.push((partial.answer.clone().unwrap(), partial.urgency))
+            }
+            Streamed::Done(output) => break output,
+            Streamed::Restarted => panic!("there is nothing wrong with it"),
+        }
+    };
+    assert_eq!((&*output.answer, output.urgency), ("As you\nwish.", 4));
+    assert_eq!(seen.last(), Some(&(output.answer.clone(), Some(4))));
+    assert!(seen.contains(&("As you\nwi".to_owned(), None)), "{seen:?}");
 }
 
 #[tokio::test]
