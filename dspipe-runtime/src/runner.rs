@@ -297,23 +297,27 @@ impl Default for LocalRunner {
 }
 
 impl Runner for LocalRunner {
-    async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
-        let input = serde_json::to_value(input);
-        let span = telemetry::step(S::DEF, &self.lm_shown(S::DEF));
+    fn step<S: Signature>(
+        &self,
+        input: &S::Input,
+    ) -> impl Future<Output = Result<S::Output, Error>> + Send {
+        let (runner, input) = (self, serde_json::to_value(input));
         // On the heap, so that the future of a whole workflow stays small.
-        Box::pin(
-            self.observed::<S>(input, &mut AtOnce, &span)
-                .instrument(span.clone()),
-        )
-        .await
+        Box::pin(async move {
+            let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
+            let replies = &mut AtOnce;
+            let output = runner.observed::<S>(input, replies, &span);
+            output.instrument(span.clone()).await
+        })
     }
 
-    async fn join<A: Send, B: Send>(
+    fn join<A: Send, B: Send>(
         &self,
         a: impl Future<Output = Result<A, Error>> + Send,
         b: impl Future<Output = Result<B, Error>> + Send,
-    ) -> Result<(A, B), Error> {
-        futures_util::future::try_join(a, b).await
+    ) -> impl Future<Output = Result<(A, B), Error>> + Send {
+        // Not an `async fn`, which would keep both parts twice.
+        futures_util::future::try_join(a, b)
     }
 }
 

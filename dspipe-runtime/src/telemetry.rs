@@ -8,6 +8,7 @@
 #[cfg(feature = "otel")]
 mod otel;
 
+use futures_util::FutureExt;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
 
@@ -40,21 +41,26 @@ pub fn in_run<'r, R: Runner>(runner: &'r R, def: &'static WorkflowDef) -> InRun<
 }
 
 impl<R: Runner> Runner for InRun<'_, R> {
-    async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
-        let step = self.span.in_scope(|| self.runner.step::<S>(input));
-        let result = step.instrument(self.span.clone()).await;
-        if let Err(error) = &result {
-            failed(&self.span, error.class());
-        }
-        result
+    fn step<S: Signature>(
+        &self,
+        input: &S::Input,
+    ) -> impl Future<Output = Result<S::Output, Error>> + Send {
+        let span = self.span.clone();
+        let step = self.runner.step::<S>(input).instrument(span.clone());
+        step.inspect(move |result| {
+            if let Err(error) = result {
+                failed(&span, error.class());
+            }
+        })
     }
 
-    async fn join<A: Send, B: Send>(
+    fn join<A: Send, B: Send>(
         &self,
         a: impl Future<Output = Result<A, Error>> + Send,
         b: impl Future<Output = Result<B, Error>> + Send,
-    ) -> Result<(A, B), Error> {
-        self.runner.join(a, b).await
+    ) -> impl Future<Output = Result<(A, B), Error>> + Send {
+        // Not an `async fn`, which would keep both parts twice.
+        self.runner.join(a, b)
     }
 }
 

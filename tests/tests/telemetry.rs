@@ -17,6 +17,7 @@ use std::time::Duration;
 use dspipe_runtime::lm::{Api, HttpLm, Price, Prices, Retry};
 use dspipe_runtime::{Error, LmName, Lms, LocalRunner, PromptLog, Runner, Secret, dspy_signature};
 use dspipe_tests::server::{Answer, Server};
+use dspipe_tests::workflows::every_thing;
 use dspipe_tests::workflows::types::{self, Inputs, Tone, read};
 use opentelemetry::trace::{Status, TracerProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
@@ -509,4 +510,18 @@ async fn failed_calls_are_exported_as_failed() {
         assert!(matches!(span.status, Status::Error { .. }), "{span:?}");
         assert_eq!(attribute(span, "error.type"), Some(json!("rate_limited")));
     }
+}
+
+#[tokio::test]
+async fn spans_leave_the_future_of_a_workflow_small() {
+    let server = Server::start(|_, _| Answer::Silence).await.unwrap();
+    let runner = runner(&server);
+    let inputs = every_thing::Inputs {
+        self_: String::new(),
+        r#type: every_thing::r#match::Type::AC,
+        ratio: 0.5,
+        hint: None,
+    };
+    let size = size_of_val(&every_thing::run_with(&runner, inputs));
+    assert!(size < 4_096, "{size}");
 }
