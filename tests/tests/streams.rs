@@ -16,6 +16,7 @@ use dspipe_runtime::lm::{Api, HttpLm, Money, Price, Prices, Retry};
 use dspipe_runtime::stream::OutputStream;
 use dspipe_runtime::{Error, LmError, LmName, Lms, LocalRunner, Secret, Streamed, Trace};
 use dspipe_tests::server::{Answer, Server};
+use dspipe_tests::workflows::odd_streams::draft;
 use dspipe_tests::workflows::prompts;
 use dspipe_tests::workflows::types::read::{self, Input, Mood, Output, PartialOutput};
 use dspipe_tests::workflows::types::{Shape, Tone};
@@ -375,7 +376,7 @@ async fn replies_with_the_marks_of_dspy_come_field_by_field() {
     let output = loop {
         match stream.next().await.unwrap().unwrap() {
             Streamed::Partial(partial) => {
-                seen.push((partial.answer.clone().unwrap(), partial.urgency))
+                seen.push((partial.answer.clone().unwrap(), partial.urgency));
             }
             Streamed::Done(output) => break output,
             Streamed::Restarted => panic!("there is nothing wrong with it"),
@@ -384,6 +385,50 @@ async fn replies_with_the_marks_of_dspy_come_field_by_field() {
     assert_eq!((&*output.answer, output.urgency), ("As you\nwish.", 4));
     assert_eq!(seen.last(), Some(&(output.answer.clone(), Some(4))));
     assert!(seen.contains(&("As you\nwi".to_owned(), None)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn every_type_has_its_partial_one() {
+    let reply = json!({
+        "partial_output": {"dashed-name": "d"},
+        "type": "t",
+        "self": [["a", "b"], [], ["c"]],
+        "maybe": ["x", null, "y"],
+        "by_name": {"n": [{"kind": "a", "partial_item": {"share": 0.5}}, {"kind": "b"}], "m": []},
+        "item": {"kind": "b"},
+        "free": {"x": [1]},
+        "any": [true],
+    });
+    let text = reply.to_string();
+    let answer = Answer::events(&whole(split(&text), "stop"));
+    let server = Server::start(move |_, _| answer.clone()).await.unwrap();
+    let input = draft::Input {
+        text: "a text".to_owned(),
+    };
+    let mut stream = draft::stream(&runner(&server), &input);
+    let mut last = None;
+    while let Some(item) = stream.next().await {
+        match item.unwrap() {
+            Streamed::Partial(partial) => last = Some(partial),
+            Streamed::Restarted => panic!("there is nothing wrong with it"),
+            Streamed::Done(output) => {
+                let expected: draft::Output = serde_json::from_value(reply.clone()).unwrap();
+                assert_eq!(output, expected);
+            }
+        }
+    }
+    let last: draft::PartialOutput2 = (*last.unwrap()).clone();
+    assert_eq!(last.r#type.as_deref(), Some("t"));
+    let mut shown = serde_json::to_value(last).unwrap();
+    shown["item"]
+        .as_object_mut()
+        .unwrap()
+        .remove("partial_item");
+    shown["by_name"]["n"][1]
+        .as_object_mut()
+        .unwrap()
+        .remove("partial_item");
+    assert_eq!(shown, reply);
 }
 
 #[tokio::test]
