@@ -50,6 +50,8 @@ pub(crate) struct Step {
     pub(crate) lm: Option<String>,
     pub(crate) temperature: Option<f64>,
     pub(crate) max_tokens: Option<u32>,
+    /// Its output can be had while it comes.
+    pub(crate) streams: bool,
     /// The step runs only if this holds; its output is then an `Option`.
     pub(crate) guard: Option<Guard>,
     /// Steps that must have ended before this one starts, for whatever reason.

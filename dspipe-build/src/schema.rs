@@ -84,6 +84,8 @@ struct Step {
     adapter: Option<Adapter>,
     /// How the step comes to its output.
     module: Option<Module>,
+    /// Whether its output can also be had while it comes.
+    stream: Option<bool>,
     /// The step runs only if this holds; its output is then an `Option`.
     condition: Option<Condition>,
     /// Steps that must have ended before this one starts.

@@ -59,6 +59,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of error it is, in a word for logs and figures: that of the LM's error, `unreadable_reply` or
+    /// `input`.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Lm { source, .. } => source.class(),
+            Self::Reply { .. } => "unreadable_reply",
+            Self::Input { .. } => "input",
+        }
+    }
+
     /// The workflow and the step that failed.
     pub fn place(&self) -> (&'static str, &'static str) {
         match self {

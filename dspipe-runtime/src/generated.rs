@@ -29,6 +29,7 @@ pub use crate::signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Work
 pub use crate::slot::Slot;
 #[cfg(feature = "structs")]
 pub use crate::structs;
+pub use crate::telemetry::in_run;
 
 /// A value as prompts and templates show it: texts as they are, everything else as compact JSON.
 pub fn text<T: Serialize + ?Sized>(value: &T) -> String {

@@ -31,12 +31,18 @@
 //! chat completions. `openai-responses/…` is `openai/…` by OpenAI responses. `<PROVIDER>_API` says it
 //! otherwise: `openai-chat`, `openai-responses`, `anthropic` or `gemini`.
 //!
+//! # What happens
+//!
+//! Spans of `tracing` tell it: `run`, `step`, `lm_call`, `attempt`, with tokens, cost and what went wrong;
+//! [`Observer`]s are told of steps. `DSPIPE_LOG=prompts` writes prompts and replies to standard error.
+//!
 //! # Features
 //!
 //! - `cassettes`: replies of LMs recorded and replayed, for tests.
 //! - `http` (default): LMs behind HTTP endpoints.
 //! - `local` (default): the embedded model. Implies `http`.
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
+//! - `otel`: spans of calls have the attributes of OpenTelemetry's conventions for generative AI.
 //! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros`.
 
 pub mod adapter;
@@ -53,14 +59,18 @@ pub mod lm;
 #[cfg(feature = "local")]
 pub mod local;
 mod prompt;
+mod prompt_log;
 pub mod read;
 mod runner;
 mod secret;
+mod shown;
 mod signature;
 mod slot;
+pub mod stream;
 #[cfg(feature = "structs")]
 #[doc(hidden)]
 pub mod structs;
+mod telemetry;
 mod trace;
 
 #[cfg(feature = "macros")]
@@ -71,10 +81,12 @@ pub use artifacts::Artifacts;
 pub use changes::{Change, Changes, DemoText, PromptText};
 pub use error::Error;
 pub use lm::{LmError, LmName, Lms};
+pub use prompt_log::PromptLog;
 pub use read::{Read, ReadError, Reader};
 pub use runner::{LocalRunner, Runner, default_runner};
 pub use secret::Secret;
 pub use signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Workflow, WorkflowDef};
+pub use stream::{Streamed, Streaming};
 pub use trace::{Exchange, Observer, StepRecord, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::adapter::Adapter;
 use crate::artifacts::Artifacts;
@@ -19,10 +19,13 @@ use crate::lm::{
     Prices, Reply, Request, Retry, Usage,
 };
 use crate::prompt;
+use crate::prompt_log;
 use crate::read::{
     Read, ReadError, Repair, RepairKind, Strictness, parse, read_reply, read_value, schema_of,
 };
 use crate::signature::{Signature, SignatureDef};
+use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
+use crate::telemetry;
 use crate::trace::{Exchange, Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
@@ -73,6 +76,10 @@ pub struct LocalRunner {
     observers: Vec<Arc<dyn Observer>>,
     changes: Changes,
     artifacts: Option<Artifacts>,
+    /// What `DSPIPE_LOG` asks for.
+    log: Result<Option<Arc<dyn Observer>>, LmError>,
+    #[cfg(feature = "otel")]
+    otel_content: bool,
     #[cfg(feature = "cassettes")]
     cassettes: Option<crate::cassette::Cassettes>,
 }
@@ -113,6 +120,9 @@ impl LocalRunner {
             observers: Vec::new(),
             changes: Changes::none(),
             artifacts: None,
+            log: prompt_log::from_env(),
+            #[cfg(feature = "otel")]
+            otel_content: telemetry::content_from_env(),
             #[cfg(feature = "cassettes")]
             cassettes: None,
         }
@@ -171,6 +181,15 @@ impl LocalRunner {
     #[must_use]
     pub fn with_changes(mut self, changes: Changes) -> Self {
         self.changes = changes;
+        self
+    }
+
+    /// Whether spans of calls have prompts and replies among their attributes, without secrets and values of
+    /// sensitive fields; as `DSPIPE_OTEL_CONTENT=1` says if this is not called.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn with_otel_content(mut self, yes: bool) -> Self {
+        self.otel_content = yes;
         self
     }
 
@@ -246,9 +265,27 @@ impl LocalRunner {
         def: &'static SignatureDef,
         input: &Value,
     ) -> Result<Value, Error> {
-        let span = tracing::info_span!("step", workflow = def.workflow, step = def.step);
-        let run = self.observed(def, Ok(input.clone()), read_untyped);
-        Box::pin(run.instrument(span)).await
+        let span = telemetry::step(def, &self.lm_shown(def));
+        let mut replies = AtOnce;
+        let run = self.observed(def, Ok(input.clone()), read_untyped, &mut replies, &span);
+        Box::pin(run.instrument(span.clone())).await
+    }
+
+    /// Runs one step, with its output while it comes: any number of partial outputs, then the whole one or
+    /// an error. Nothing is sent before the stream is polled; dropping it closes the connection.
+    ///
+    /// All LMs can be streamed; one that cannot give parts, or a recording, gives its reply at once.
+    pub fn stream<S: Streaming>(&self, input: &S::Input) -> OutputStream<S> {
+        let (runner, input) = (self.clone(), serde_json::to_value(input));
+        OutputStream::new(|giver| {
+            Box::pin(async move {
+                let replies = &mut InParts::<S>::new(giver);
+                let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
+                let output = runner.observed(S::def(), input, read::<S::Output>, replies, &span);
+                let output = output.instrument(span.clone()).await;
+                output.map(Streamed::Done)
+            })
+        })
     }
 
     async fn observed<T: Serialize>(
@@ -256,6 +293,8 @@ impl LocalRunner {
         def: &'static SignatureDef,
         input: serde_json::Result<Value>,
         read: ReadReply<T>,
+        replies: &mut impl Replies,
+        span: &Span,
     ) -> Result<T, Error> {
         let started = Instant::now();
         let mut call = Call {
@@ -270,7 +309,7 @@ impl LocalRunner {
         let result = match input {
             Ok(input) => {
                 sent = input;
-                call.run(&sent, read).await
+                call.run(&sent, read, replies).await
             }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
@@ -299,6 +338,7 @@ impl LocalRunner {
             succeeded = report.succeeded,
             "step ended"
         );
+        telemetry::step_ended(span, &report, result.as_ref().err());
         for observer in &self.observers {
             observer.step_ended(&report, result.as_ref().err());
         }
@@ -340,20 +380,27 @@ impl Default for LocalRunner {
 }
 
 impl Runner for LocalRunner {
-    async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
-        let span = tracing::info_span!("step", workflow = S::DEF.workflow, step = S::DEF.step);
+    fn step<S: Signature>(
+        &self,
+        input: &S::Input,
+    ) -> impl Future<Output = Result<S::Output, Error>> + Send {
+        let (runner, input) = (self, serde_json::to_value(input));
         // On the heap, so that the future of a whole workflow stays small.
-        let input = serde_json::to_value(input);
-        let run = self.observed(S::def(), input, read::<S::Output>);
-        Box::pin(run.instrument(span)).await
+        Box::pin(async move {
+            let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
+            let replies = &mut AtOnce;
+            let output = runner.observed(S::def(), input, read::<S::Output>, replies, &span);
+            output.instrument(span.clone()).await
+        })
     }
 
-    async fn join<A: Send, B: Send>(
+    fn join<A: Send, B: Send>(
         &self,
         a: impl Future<Output = Result<A, Error>> + Send,
         b: impl Future<Output = Result<B, Error>> + Send,
-    ) -> Result<(A, B), Error> {
-        futures_util::future::try_join(a, b).await
+    ) -> impl Future<Output = Result<(A, B), Error>> + Send {
+        // Not an `async fn`, which would keep both parts twice.
+        futures_util::future::try_join(a, b)
     }
 }
 
@@ -368,7 +415,14 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn run<T>(&mut self, input: &Value, read: ReadReply<T>) -> Result<T, Error> {
+    async fn run<T>(
+        &mut self,
+        input: &Value,
+        read: ReadReply<T>,
+        replies: &mut impl Replies,
+    ) -> Result<T, Error> {
+        let log = self.runner.log.clone();
+        let log = log.map_err(|error| self.failed(error))?;
         let prices = self.runner.prices.clone();
         let prices = prices.map_err(|error| self.failed(error))?;
         let lm = self
@@ -384,14 +438,15 @@ impl Call<'_> {
                 step: self.def.step,
                 reason,
             })?;
-        let (raw, error) = match self.ask(&*lm, &request, &prices, read).await? {
+        let with = (input, &prompt, &prices, log.as_ref());
+        let (raw, error) = match self.ask(&*lm, &request, with, read, replies).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
         };
         tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
-        match self.ask(&*lm, &request, &prices, read).await? {
+        match self.ask(&*lm, &request, with, read, replies).await? {
             Ok(output) => Ok(output),
             Err((raw, source)) => Err(Error::Reply {
                 workflow: self.def.workflow,
@@ -408,21 +463,38 @@ impl Call<'_> {
         &mut self,
         lm: &dyn Lm,
         request: &Request,
-        prices: &Prices,
+        (input, prompt, prices, log): (&Value, &Chosen, &Prices, Option<&Arc<dyn Observer>>),
         read: ReadReply<T>,
+        replies: &mut impl Replies,
     ) -> Result<Result<T, (String, ReadError)>, Error> {
         let started = Instant::now();
-        let reply = self.runner.retry.complete(lm, request).await;
-        for observer in &self.runner.observers {
-            observer.asked(&Exchange {
-                workflow: self.def.workflow,
-                step: self.def.step,
-                lm: lm.name(),
-                request,
-                reply: reply.as_ref(),
-                latency: started.elapsed(),
-            });
+        let span = telemetry::call(lm.name(), request);
+        let reply = replies.reply(&self.runner.retry, lm, request);
+        let reply = reply.instrument(span.clone()).await;
+        let cost = |reply: &Reply| {
+            let by = reply.lm.as_ref().unwrap_or(lm.name());
+            prices.cost(by, &reply.usage)
+        };
+        telemetry::call_ended(&span, reply.as_ref(), cost);
+        let exchange = Exchange {
+            workflow: self.def.workflow,
+            step: self.def.step,
+            def: self.def,
+            input,
+            prompt,
+            lm: lm.name(),
+            request,
+            reply: reply.as_ref(),
+            latency: started.elapsed(),
+        };
+        #[cfg(feature = "otel")]
+        if self.runner.otel_content {
+            telemetry::content(&span, &exchange);
         }
+        for observer in self.runner.observers.iter().chain(log) {
+            observer.asked(&exchange);
+        }
+        drop(span);
         let reply: Reply = reply.map_err(|error| {
             if !error.is_free() {
                 // Nobody knows what the LM did.
@@ -432,8 +504,7 @@ impl Call<'_> {
         })?;
         self.replies += 1;
         self.usage += reply.usage;
-        let by = reply.lm.as_ref().unwrap_or(lm.name());
-        self.cost = match (self.cost, prices.cost(by, &reply.usage)) {
+        self.cost = match (self.cost, cost(&reply)) {
             (Some(sum), Some(cost)) => Some(sum + cost),
             _ => None,
         };
@@ -470,7 +541,7 @@ impl Call<'_> {
 }
 
 /// What a step asks; an error says why DSPy's adapter cannot ask it.
-fn request(
+pub(crate) fn request(
     def: &'static SignatureDef,
     change: Option<&Change>,
     prompt: &Chosen,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::changes::Chosen;
 use crate::error::Error;
 use crate::lm::{LmError, LmName, Money, Reply, Request, Usage};
 use crate::read::Repair;
@@ -39,6 +40,12 @@ pub struct Exchange<'a> {
     pub workflow: &'static str,
     /// The step's name.
     pub step: &'static str,
+    /// What was known about the step before it ran.
+    pub def: &'static SignatureDef,
+    /// The step's input, an object with one key per input field.
+    pub input: &'a Value,
+    /// What the request was rendered from.
+    pub(crate) prompt: &'a Chosen,
     /// The LM.
     pub lm: &'a LmName,
     /// What was asked.

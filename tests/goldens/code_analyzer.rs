@@ -105,6 +105,7 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 ///
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
+    let runner = &::dspipe_runtime::generated::in_run(runner, &WORKFLOW);
     let analyze_code_structure = analyze_code_structure(
         runner,
         &analyze_code_structure::Input { source_code: inputs.source_code, context: inputs.context },

@@ -111,6 +111,7 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 ///
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
+    let runner = &::dspipe_runtime::generated::in_run(runner, &WORKFLOW);
     let extract_functions = extract_functions(
         runner,
         &extract_functions::Input { source_code: inputs.source_code },

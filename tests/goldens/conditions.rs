@@ -149,6 +149,7 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 #[allow(clippy::too_many_lines)]
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     use ::dspipe_runtime::generated::expr;
+    let runner = &::dspipe_runtime::generated::in_run(runner, &WORKFLOW);
     let read = read(
         runner,
         &read::Input { text: inputs.text.clone(), hint: inputs.hint.clone() },

@@ -95,6 +95,7 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 ///
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
+    let runner = &::dspipe_runtime::generated::in_run(runner, &WORKFLOW);
     let analyze_code = analyze_code(
         runner,
         &analyze_code::Input { source_code: inputs.source_code },

@@ -120,6 +120,7 @@ pub async fn run(inputs: Inputs) -> Result<Outputs, Error> {
 /// That of the first step that fails.
 pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, Error> {
     use ::dspipe_runtime::generated::expr;
+    let runner = &::dspipe_runtime::generated::in_run(runner, &WORKFLOW);
     let read = read(
         runner,
         &read::Input { letter: inputs.letter, tone: inputs.tone, sender: inputs.sender },
@@ -159,7 +160,7 @@ impl ::dspipe_runtime::Workflow for Workflow {
 
 /// A part of a text
 ///
-/// Defined at `types.yaml:64`.
+/// Defined at `types.yaml:65`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
     /// `title`.
@@ -199,7 +200,7 @@ impl<'de> Deserialize<'de> for Section {
 
 /// One of several types.
 ///
-/// Defined at `types.yaml:71`.
+/// Defined at `types.yaml:72`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
     /// `ShapeCircle`
@@ -238,7 +239,7 @@ impl<'de> Deserialize<'de> for Shape {
 
 /// An object.
 ///
-/// Defined at `types.yaml:71`.
+/// Defined at `types.yaml:72`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShapeCircle {
     /// `kind`.
@@ -274,7 +275,7 @@ impl<'de> Deserialize<'de> for ShapeCircle {
 
 /// One of a fixed set of values.
 ///
-/// Defined at `types.yaml:75`.
+/// Defined at `types.yaml:76`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ShapeCircleKind {
     /// `circle`
@@ -320,7 +321,7 @@ impl<'de> Deserialize<'de> for ShapeCircleKind {
 
 /// An object.
 ///
-/// Defined at `types.yaml:71`.
+/// Defined at `types.yaml:72`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShapeSquare {
     /// `kind`.
@@ -355,7 +356,7 @@ impl<'de> Deserialize<'de> for ShapeSquare {
 
 /// One of a fixed set of values.
 ///
-/// Defined at `types.yaml:78`.
+/// Defined at `types.yaml:79`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ShapeSquareKind {
     /// `square`
@@ -401,7 +402,7 @@ impl<'de> Deserialize<'de> for ShapeSquareKind {
 
 /// One of a fixed set of values.
 ///
-/// Defined at `types.yaml:71`.
+/// Defined at `types.yaml:72`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ShapeValue {
     /// `point`
@@ -534,7 +535,7 @@ impl<'de> Deserialize<'de> for Currency {
 
 /// One of several types.
 ///
-/// Defined at `types.yaml:81`.
+/// Defined at `types.yaml:82`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Formula {
     /// `f64`
@@ -579,7 +580,7 @@ impl<'de> Deserialize<'de> for Formula {
 
 /// An object.
 ///
-/// Defined at `types.yaml:86`.
+/// Defined at `types.yaml:87`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sum {
     /// `plus`.
@@ -615,7 +616,7 @@ impl<'de> Deserialize<'de> for Sum {
 
 /// An object.
 ///
-/// Defined at `types.yaml:90`.
+/// Defined at `types.yaml:91`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain {
     /// `value`.
@@ -654,7 +655,7 @@ impl<'de> Deserialize<'de> for Chain {
 
 /// One of a fixed set of values.
 ///
-/// Defined at `types.yaml:62`.
+/// Defined at `types.yaml:63`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tone {
     /// `plain`
@@ -1075,7 +1076,7 @@ pub mod read {
 
     /// One of a fixed set of values.
     ///
-    /// Defined at `types.yaml:22`.
+    /// Defined at `types.yaml:23`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Mood {
         /// `good`: glad or thankful
@@ -1124,7 +1125,7 @@ pub mod read {
 
     /// One of several types.
     ///
-    /// Defined at `types.yaml:26`.
+    /// Defined at `types.yaml:27`.
     #[derive(Clone, Debug, PartialEq)]
     pub enum Id {
         /// `String`
@@ -1156,11 +1157,183 @@ pub mod read {
             ::dspipe_runtime::generated::deserialize(deserializer)
         }
     }
+
+    impl ::dspipe_runtime::Streaming for Step {
+        type Partial = PartialOutput;
+    }
+
+    /// Runs step `read`, with its output while it comes. An error is the last item.
+    pub fn stream(
+        runner: &::dspipe_runtime::LocalRunner,
+        input: &Input,
+    ) -> ::dspipe_runtime::stream::OutputStream<Step> {
+        runner.stream::<Step>(input)
+    }
+
+    /// What has come so far.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct PartialOutput {
+        /// What it says
+        pub outline: Option<PartialSection>,
+        /// `shapes`.
+        pub shapes: Option<Vec<super::Shape>>,
+        /// `price`.
+        pub price: Option<PartialMoney>,
+        /// `formula`.
+        pub formula: Option<super::Formula>,
+        /// `level`.
+        pub level: Option<i64>,
+        /// `dice`.
+        pub dice: Option<i64>,
+        /// `agreed`.
+        pub agreed: Option<bool>,
+        /// `mood`.
+        pub mood: Option<Mood>,
+        /// `id`.
+        pub id: Option<Id>,
+        /// `step`.
+        pub step: Option<f64>,
+        /// `tags`.
+        pub tags: Option<Vec<String>>,
+        /// `chain`.
+        pub chain: Option<PartialChain>,
+    }
+
+    impl ::dspipe_runtime::stream::Partial for PartialOutput {
+        fn field(&mut self, key: &str, part: ::dspipe_runtime::stream::Part<'_>) -> bool {
+            match key {
+                "outline" => part.object(&mut self.outline),
+                "shapes" => part.list(&mut self.shapes, ::dspipe_runtime::stream::Part::whole),
+                "price" => part.object(&mut self.price),
+                "formula" => part.whole(&mut self.formula),
+                "level" => part.whole(&mut self.level),
+                "dice" => part.whole(&mut self.dice),
+                "agreed" => part.whole(&mut self.agreed),
+                "mood" => part.whole(&mut self.mood),
+                "id" => part.whole(&mut self.id),
+                "step" => part.whole(&mut self.step),
+                "tags" => part.list(&mut self.tags, ::dspipe_runtime::stream::Part::text),
+                "chain" => part.object(&mut self.chain),
+                _ => false,
+            }
+        }
+    }
+
+    impl Serialize for PartialOutput {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut object = serializer.serialize_struct("PartialOutput", 12)?;
+            object.serialize_field("outline", &self.outline)?;
+            object.serialize_field("shapes", &self.shapes)?;
+            object.serialize_field("price", &self.price)?;
+            object.serialize_field("formula", &self.formula)?;
+            object.serialize_field("level", &self.level)?;
+            object.serialize_field("dice", &self.dice)?;
+            object.serialize_field("agreed", &self.agreed)?;
+            object.serialize_field("mood", &self.mood)?;
+            object.serialize_field("id", &self.id)?;
+            object.serialize_field("step", &self.step)?;
+            object.serialize_field("tags", &self.tags)?;
+            object.serialize_field("chain", &self.chain)?;
+            object.end()
+        }
+    }
+
+    /// What has come so far.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct PartialSection {
+        /// `title`.
+        pub title: Option<String>,
+        /// Parts of the part
+        pub parts: Option<Vec<PartialSection>>,
+        /// `by_name`.
+        pub by_name: Option<BTreeMap<String, PartialSection>>,
+    }
+
+    impl ::dspipe_runtime::stream::Partial for PartialSection {
+        fn field(&mut self, key: &str, part: ::dspipe_runtime::stream::Part<'_>) -> bool {
+            match key {
+                "title" => part.text(&mut self.title),
+                "parts" => part.list(&mut self.parts, ::dspipe_runtime::stream::Part::object),
+                "by_name" => part.map(&mut self.by_name, ::dspipe_runtime::stream::Part::object),
+                _ => false,
+            }
+        }
+    }
+
+    impl Serialize for PartialSection {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut object = serializer.serialize_struct("PartialSection", 3)?;
+            object.serialize_field("title", &self.title)?;
+            object.serialize_field("parts", &self.parts)?;
+            object.serialize_field("by_name", &self.by_name)?;
+            object.end()
+        }
+    }
+
+    /// What has come so far.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct PartialMoney {
+        /// In cents
+        pub amount: Option<i64>,
+        /// `currency`.
+        pub currency: Option<super::Currency>,
+    }
+
+    impl ::dspipe_runtime::stream::Partial for PartialMoney {
+        fn field(&mut self, key: &str, part: ::dspipe_runtime::stream::Part<'_>) -> bool {
+            match key {
+                "amount" => part.whole(&mut self.amount),
+                "currency" => part.whole(&mut self.currency),
+                _ => false,
+            }
+        }
+    }
+
+    impl Serialize for PartialMoney {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut object = serializer.serialize_struct("PartialMoney", 2)?;
+            object.serialize_field("amount", &self.amount)?;
+            object.serialize_field("currency", &self.currency)?;
+            object.end()
+        }
+    }
+
+    /// What has come so far.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct PartialChain {
+        /// `value`.
+        pub value: Option<i64>,
+        /// `next`.
+        pub next: Option<Box<PartialChain>>,
+        /// `inner`.
+        pub inner: Option<super::Formula>,
+    }
+
+    impl ::dspipe_runtime::stream::Partial for PartialChain {
+        fn field(&mut self, key: &str, part: ::dspipe_runtime::stream::Part<'_>) -> bool {
+            match key {
+                "value" => part.whole(&mut self.value),
+                "next" => part.boxed(&mut self.next, ::dspipe_runtime::stream::Part::object),
+                "inner" => part.whole(&mut self.inner),
+                _ => false,
+            }
+        }
+    }
+
+    impl Serialize for PartialChain {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut object = serializer.serialize_struct("PartialChain", 3)?;
+            object.serialize_field("value", &self.value)?;
+            object.serialize_field("next", &self.next)?;
+            object.serialize_field("inner", &self.inner)?;
+            object.end()
+        }
+    }
 }
 
 /// Runs step `answer`.
 ///
-/// Defined at `types.yaml:46`.
+/// Defined at `types.yaml:47`.
 ///
 /// # Errors
 ///
@@ -1181,7 +1354,7 @@ pub mod answer {
     pub const SIGNATURE: SignatureDef = SignatureDef {
         workflow: "types",
         step: "answer",
-        source: "types.yaml:46",
+        source: "types.yaml:47",
         description: "",
         instructions: "Answer it.",
         inputs: &[

@@ -28,7 +28,7 @@ mod types;
 mod values;
 
 pub(crate) use lm::is_name as is_lm_name;
-pub(crate) use names::module_name;
+pub(crate) use names::{another, module_name};
 
 use crate::artifact::Artifact;
 use crate::data::{DataFile, DataFiles};
@@ -90,6 +90,7 @@ pub(crate) fn check(
             lm: lm_name,
             temperature: lm.temperature.map(|t| t.value),
             max_tokens: lm.max_tokens.map(|t| t.value),
+            streams: step.streams,
             demos,
             optimized: Vec::new(),
             guard,

@@ -226,7 +226,7 @@ fn tell_apart(
 }
 
 /// An identifier like this one that is not taken.
-pub(super) fn another(ident: &str, taken: impl Fn(&str) -> bool) -> String {
+pub(crate) fn another(ident: &str, taken: impl Fn(&str) -> bool) -> String {
     let base = ident.trim_start_matches("r#");
     let mut number = 2;
     loop {

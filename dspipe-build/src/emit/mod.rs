@@ -4,6 +4,7 @@ mod doc;
 mod expr;
 mod metadata;
 mod one_step;
+mod partial;
 mod printer;
 mod run;
 mod schema;
@@ -143,6 +144,9 @@ impl Emitter<'_> {
             types::json_schema(self, &gives.name, &schema, out);
         }
         self.definitions(scope, out);
+        if step.streams {
+            partial::stream(self, index, step, out);
+        }
         out.close("}");
     }
 

@@ -74,6 +74,9 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
         if emitter.calls_helpers.get() {
             out.line(format_args!("use {runtime}::generated::expr;"));
         }
+        out.line(format_args!(
+            "let runner = &{runtime}::generated::in_run(runner, &WORKFLOW);"
+        ));
         if workflow.inputs.is_empty() {
             out.line(format_args!("let {inputs} {{}} = inputs;"));
         }

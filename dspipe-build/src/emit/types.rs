@@ -151,6 +151,13 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
 
     read(members, name, out);
 
+    let names: Vec<&Name> = members.iter().map(|member| member.name).collect();
+    serialize(name, &names, out);
+    deserialize(emitter, name, out);
+}
+
+/// `Serialize` of a struct of these fields.
+pub(super) fn serialize(name: &str, members: &[&Name], out: &mut Printer) {
     out.blank();
     out.open(format_args!("impl Serialize for {name} {{"));
     out.open(SERIALIZE);
@@ -160,8 +167,8 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
     out.line(format_args!(
         "let {mutable}object = serializer.serialize_struct({text}, {count})?;"
     ));
-    for Member { name, .. } in members {
-        let (ident, key) = (&name.ident, string(&name.text));
+    for Name { text, ident } in members {
+        let key = string(text);
         out.flow(format_args!(
             "object.serialize_field({key}, &self.{ident})?;"
         ));
@@ -169,7 +176,6 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
     out.line("object.end()");
     out.close("}");
     out.close("}");
-    deserialize(emitter, name, out);
 }
 
 const SERIALIZE: &str =

@@ -15,6 +15,8 @@ pub(crate) struct Step {
     pub(crate) lm: Lm,
     /// `module: chain_of_thought`.
     pub(crate) reasons: bool,
+    /// `stream: true`.
+    pub(crate) streams: bool,
     pub(crate) condition: Option<Condition>,
     pub(crate) depends_on: Vec<Spanned<String>>,
     /// `None`: missing or unreadable, and reported.
@@ -146,6 +148,10 @@ impl Step {
             .and_then(|node| yaml::text(node, "`module`", diagnostics))
             .and_then(|name| one_of(&name, "a module", &MODULES, diagnostics))
             .unwrap_or(false);
+        let streams = map
+            .optional("stream")
+            .and_then(|node| yaml::boolean(node, "`stream`", diagnostics))
+            .is_some_and(|streams| streams.value);
         let condition = map
             .optional("condition")
             .and_then(|node| Condition::read(node, diagnostics));
@@ -163,6 +169,7 @@ impl Step {
             description,
             lm,
             reasons,
+            streams,
             condition,
             depends_on,
             signature,

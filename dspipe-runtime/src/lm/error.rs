@@ -317,6 +317,48 @@ impl fmt::Display for TimeLimit {
 }
 
 impl LmError {
+    /// For a stream that stops without an [`End`](super::End).
+    pub(crate) fn no_end() -> Self {
+        Self::Interrupted {
+            endpoint: "the LM".to_owned(),
+            reason: "its stream has no end".to_owned(),
+        }
+    }
+
+    /// What kind of error it is, in a word for logs and figures.
+    pub fn class(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "cassettes")]
+            Self::Cassette(_) => "cassette",
+            Self::Name(_) => "name",
+            Self::MissingKey { .. } => "missing_key",
+            Self::UnknownProvider { .. } => "unknown_provider",
+            Self::NotBuilt { .. } => "not_built",
+            Self::Setting { .. } => "setting",
+            Self::Auth { .. } => "auth",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
+            Self::Overloaded { .. } => "overloaded",
+            Self::ContextLength { .. } => "context_length",
+            Self::Refused { .. } => "refused",
+            Self::ContentFilter { .. } => "content_filter",
+            Self::BadRequest { .. } => "bad_request",
+            Self::Truncated { .. } => "truncated",
+            Self::Timeout { .. } => "timeout",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Deadline { .. } => "deadline",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::Budget { .. } => "budget",
+            Self::NoPrice { .. } => "no_price",
+            Self::AllFailed { .. } => "all_failed",
+            Self::Server { .. } => "server",
+            Self::Protocol { .. } => "protocol",
+            #[cfg(feature = "local")]
+            Self::Local(_) => "local",
+        }
+    }
+
     /// Whether the same request may succeed if it is sent again. A reply that took too long is not
     /// asked for again: it would be paid for twice, and most likely take as long.
     pub fn is_transient(&self) -> bool {

@@ -245,10 +245,7 @@ impl Reply {
                 });
             }
         }
-        Err(LmError::Interrupted {
-            endpoint: "the LM".to_owned(),
-            reason: "its stream has no end".to_owned(),
-        })
+        Err(LmError::no_end())
     }
 }
 

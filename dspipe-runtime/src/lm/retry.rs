@@ -6,7 +6,10 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
 
+use tracing::{Instrument, Span};
+
 use super::{BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, Reply, Request};
+use crate::telemetry;
 
 /// When and how often a request is sent again.
 ///
@@ -64,7 +67,11 @@ impl Retry {
     pub async fn complete(&self, lm: &dyn Lm, request: &Request) -> Result<Reply, LmError> {
         let mut tries = Tries::new(*self, lm);
         loop {
-            match tries.within(lm.complete(request)).await {
+            let span = telemetry::attempt(&tries.lm, tries.attempt);
+            let reply = tries.within(lm.complete(request));
+            let reply = reply.instrument(span.clone()).await;
+            telemetry::attempt_ended(&span, reply.as_ref().err());
+            match reply {
                 Ok(reply) => return Ok(reply),
                 Err(error) => tries.pause(error).await?,
             }
@@ -82,6 +89,7 @@ impl Retry {
             request,
             tries: Tries::new(self, lm),
             chunks: None,
+            span: Span::none(),
             begun: false,
             ended: false,
         };
@@ -223,6 +231,8 @@ struct Streaming<'a> {
     request: &'a Request,
     tries: Tries,
     chunks: Option<BoxStream<'a, Result<Chunk, LmError>>>,
+    /// That of the try.
+    span: Span,
     begun: bool,
     ended: bool,
 }
@@ -233,17 +243,20 @@ impl Streaming<'_> {
             return None;
         }
         let chunk = loop {
-            let chunks = self
-                .chunks
-                .get_or_insert_with(|| self.lm.stream(self.request));
+            let chunks = self.chunks.get_or_insert_with(|| {
+                self.span = telemetry::attempt(&self.tries.lm, self.tries.attempt);
+                self.lm.stream(self.request)
+            });
+            let span = self.span.clone();
             if self.begun {
-                let next = self.tries.rest(chunks.next()).await;
+                let next = self.tries.rest(chunks.next()).instrument(span).await;
                 break next.unwrap_or_else(|error| Some(Err(error)));
             }
             let first = async { chunks.next().await.transpose() };
-            match self.tries.within(first).await {
+            match self.tries.within(first).instrument(span).await {
                 Ok(chunk) => break chunk.map(Ok),
                 Err(error) => {
+                    telemetry::attempt_ended(&self.span, Some(&error));
                     // Closes the connection before the pause.
                     self.chunks = None;
                     if let Err(error) = self.tries.pause(error).await {
@@ -254,6 +267,11 @@ impl Streaming<'_> {
         };
         self.begun = true;
         self.ended = !matches!(&chunk, Some(Ok(Chunk { end: None, .. })));
+        if self.ended {
+            let error = chunk.as_ref().and_then(|chunk| chunk.as_ref().err());
+            telemetry::attempt_ended(&self.span, error);
+            self.span = Span::none();
+        }
         chunk
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct Reply<'t> {
 }
 
 /// Tags of reasoning.
-const THINKING: [&str; 8] = [
+pub(crate) const THINKING: [&str; 8] = [
     "think",
     "thinking",
     "thought",

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub(crate) use candidates::THINKING;
 pub use checks::{Checks, Number};
 #[cfg(feature = "structs")]
 pub(crate) use deserialize::deserialize;
