@@ -443,7 +443,8 @@ impl Call<'_> {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
         };
-        tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
+        let errors = error.lines().len();
+        tracing::info!(lm = %lm.name(), errors, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
         match self.ask(&*lm, &request, with, read, replies).await? {
@@ -521,7 +522,8 @@ impl Call<'_> {
         Ok(match read {
             Ok((output, repairs)) => {
                 if !repairs.is_empty() {
-                    tracing::info!(lm = %lm.name(), ?repairs, "the reply was repaired");
+                    let kinds: Vec<RepairKind> = repairs.iter().map(|repair| repair.kind).collect();
+                    tracing::info!(lm = %lm.name(), ?kinds, "the reply was repaired");
                 }
                 self.repairs = repairs;
                 Ok(output)

@@ -1,8 +1,8 @@
 //! Spans of `tracing`: a `run` has `step`s, a step asks its LM in an `lm_call`, and that takes one `attempt`
 //! or more.
 //!
-//! What is said here has no content: neither prompts nor replies, nor messages of errors, which may quote
-//! them. With the feature `otel`, an `lm_call` also has the attributes of OpenTelemetry's conventions for
+//! What is said here, and in events, has no content: neither prompts nor replies, nor messages of errors,
+//! which may quote them. With the feature `otel`, an `lm_call` also has the attributes of OpenTelemetry's conventions for
 //! generative AI, and content if that is asked for.
 
 #[cfg(feature = "otel")]

@@ -40,6 +40,10 @@ fn both_ways_make_the_same_types() {
 #[dspy_signature(workflow = "workflows/everything.yaml", step = "left")]
 pub mod left_only {}
 
+/// One that can be streamed.
+#[dspy_signature(workflow = "workflows/types.yaml", step = "read")]
+pub mod read_only {}
+
 #[tokio::test]
 async fn a_step_runs_without_its_workflow() {
     let server = Server::start(|_, request| {
@@ -66,4 +70,16 @@ async fn a_step_runs_without_its_workflow() {
         left_only::SIGNATURE,
         *workflows::every_thing::WORKFLOW.steps[1]
     );
+}
+
+#[test]
+fn a_step_without_its_workflow_can_be_streamed() {
+    let input = read_only::Input {
+        letter: String::new(),
+        tone: read_only::Tone::Plain,
+        sender: None,
+    };
+    let stream = read_only::stream(&LocalRunner::new(), &input);
+    assert_eq!(format!("{stream:?}"), "OutputStream { step: \"read\", .. }");
+    assert_eq!(read_only::PartialOutput::default().level, None);
 }

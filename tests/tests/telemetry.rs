@@ -94,9 +94,12 @@ struct Seen {
     ended: bool,
 }
 
-/// Collects spans, and the texts of events.
+/// Collects spans and events.
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<BTreeMap<u64, Seen>>>);
+struct Spans {
+    spans: Arc<Mutex<BTreeMap<u64, Seen>>>,
+    events: Arc<Mutex<Vec<String>>>,
+}
 
 struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
 
@@ -122,20 +125,27 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             ..Seen::default()
         };
         attributes.record(&mut Fields(&mut seen.fields));
-        self.0.lock().unwrap().insert(id.into_u64(), seen);
+        self.spans.lock().unwrap().insert(id.into_u64(), seen);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let mut all = self.0.lock().unwrap();
+        let mut all = self.spans.lock().unwrap();
         values.record(&mut Fields(
             &mut all.get_mut(&id.into_u64()).unwrap().fields,
         ));
     }
 
-    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {}
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        // Those of other crates are not ours.
+        if event.metadata().target().starts_with("dspipe") {
+            let mut fields = BTreeMap::new();
+            event.record(&mut Fields(&mut fields));
+            self.events.lock().unwrap().push(format!("{fields:?}"));
+        }
+    }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        self.0
+        self.spans
             .lock()
             .unwrap()
             .get_mut(&id.into_u64())
@@ -153,7 +163,7 @@ impl Spans {
     }
 
     fn all(&self) -> Vec<Seen> {
-        let all: Vec<Seen> = self.0.lock().unwrap().values().cloned().collect();
+        let all: Vec<Seen> = self.spans.lock().unwrap().values().cloned().collect();
         assert!(all.iter().all(|span| span.ended), "{all:?}");
         all
     }
@@ -161,7 +171,7 @@ impl Spans {
     /// The spans as a tree, each with these of its fields.
     fn tree(&self, fields: &[&str]) -> String {
         self.all();
-        let all = self.0.lock().unwrap().clone();
+        let all = self.spans.lock().unwrap().clone();
         let mut tree = String::new();
         branch(&all, None, 0, fields, &mut tree);
         tree
@@ -277,6 +287,8 @@ struct Private {
     address: String,
     #[output]
     answer: String,
+    #[output]
+    mark: Option<u8>,
 }
 
 fn private() -> PrivateInput {
@@ -288,26 +300,34 @@ fn private() -> PrivateInput {
 
 #[tokio::test]
 async fn spans_have_no_content_unless_it_is_asked_for() {
-    let server = Server::start(|index, _| match index % 2 {
-        0 => Answer::reply(r#"{"answers": []}"#),
-        _ => Answer::reply(r#"{"answer": "the reply"}"#),
+    let server = Server::start(|index, _| match index % 3 {
+        0 => Answer::failure(503, "a server's words"),
+        1 => Answer::reply(r#"{"answer": "no", "mark": "Quoted Lane"}"#),
+        _ => Answer::reply(r#"{'answer': "fine words"}"#),
     });
     let server = server.await.unwrap();
     let content = async |runner: LocalRunner| {
         let (spans, _guard) = Spans::collect();
         runner.step::<Private>(&private()).await.unwrap();
         let fields = spans.all().into_iter().flat_map(|span| span.fields);
-        fields
-            .map(|(_, value)| value)
-            .collect::<Vec<_>>()
-            .join("\n")
+        let mut values: Vec<String> = fields.map(|(_, value)| value).collect();
+        values.append(&mut spans.events.lock().unwrap());
+        values.join("\n")
     };
     let without = content(runner(&server)).await;
-    for text in ["plain text", "Hidden Road", "the reply", KEY] {
+    assert!(without.contains("asking once more"), "{without}");
+    for text in [
+        "plain text",
+        "Hidden Road",
+        "Quoted Lane",
+        "fine words",
+        "server's words",
+        KEY,
+    ] {
         assert!(!without.contains(text), "{text}: {without}");
     }
     let with = content(runner(&server).with_otel_content(true)).await;
-    for text in ["plain text", "the reply"] {
+    for text in ["plain text", "fine words"] {
         assert!(with.contains(text), "{text}: {with}");
     }
     for text in ["Hidden Road", KEY] {

@@ -67,7 +67,7 @@ fn failed(tried: &mut Vec<(LmName, LmError)>, lm: &Member, error: LmError) -> Re
         Ok(lm) => lm.name(),
         Err(missing) => &missing.0,
     };
-    tracing::info!(lm = %name, %error, "no reply; the next LM is asked");
+    tracing::info!(lm = %name, error = error.class(), "no reply; the next LM is asked");
     tried.push((name.clone(), error));
     Ok(())
 }

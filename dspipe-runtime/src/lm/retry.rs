@@ -218,7 +218,7 @@ impl Tries {
         if self.elapsed().saturating_add(pause) > deadline {
             return Err(error);
         }
-        tracing::debug!(lm = %self.lm, attempt = self.attempt, ?pause, %error, "trying again");
+        tracing::debug!(lm = %self.lm, attempt = self.attempt, ?pause, error = error.class(), "trying again");
         sleep(pause).await;
         self.attempt += 1;
         Ok(())
