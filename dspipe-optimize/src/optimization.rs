@@ -318,10 +318,12 @@ impl Optimization {
         let train = whole(training.records)?;
         let mut data = match &self.held_out {
             Some(files) => {
-                let validation = if self.validation.is_empty() {
-                    Vec::new()
-                } else {
-                    whole(read(&self.validation)?.records)?
+                let mut train = train;
+                let validation = match settings.validation_size {
+                    _ if !self.validation.is_empty() => whole(read(&self.validation)?.records)?,
+                    // The last ones of the file, so that those before them train.
+                    Some(size) if size < train.len() => train.split_off(train.len() - size),
+                    _ => Vec::new(),
                 };
                 Data::given(train, validation, whole(read(files)?.records)?)
             }
