@@ -280,6 +280,13 @@ struct Call<'a> {
     repairs: Vec<Repair>,
 }
 
+/// A reply that the step cannot use.
+struct Unusable {
+    raw: String,
+    error: ReadError,
+    request_id: Option<String>,
+}
+
 impl Call<'_> {
     async fn run<S: Signature>(&mut self, input: &Value) -> Result<S::Output, Error> {
         let prices = self.runner.prices.clone();
@@ -293,7 +300,7 @@ impl Call<'_> {
             step: self.def.step,
             reason,
         })?;
-        let (raw, error) = match self.ask::<S>(&*lm, &request, &prices).await? {
+        let Unusable { raw, error, .. } = match self.ask::<S>(&*lm, &request, &prices).await? {
             Ok(output) => return Ok(output),
             Err(unread) => unread,
         };
@@ -302,12 +309,17 @@ impl Call<'_> {
         request.messages.push(prompt::render_errors(&error));
         match self.ask::<S>(&*lm, &request, &prices).await? {
             Ok(output) => Ok(output),
-            Err((raw, source)) => Err(Error::Reply {
+            Err(Unusable {
+                raw,
+                error,
+                request_id,
+            }) => Err(Error::Reply {
                 workflow: self.def.workflow,
                 step: self.def.step,
                 lm: lm.name().clone(),
-                source,
+                source: error,
                 raw,
+                request_id,
             }),
         }
     }
@@ -318,7 +330,7 @@ impl Call<'_> {
         lm: &dyn Lm,
         request: &Request,
         prices: &Prices,
-    ) -> Result<Result<S::Output, (String, ReadError)>, Error> {
+    ) -> Result<Result<S::Output, Unusable>, Error> {
         let started = Instant::now();
         let reply = self.runner.retry.complete(lm, request).await;
         for observer in &self.runner.observers {
@@ -353,6 +365,7 @@ impl Call<'_> {
                 lm: lm.name().clone(),
                 output_tokens: reply.usage.output_tokens,
                 max_tokens: request.params.max_tokens,
+                request_id: reply.request_id,
             }));
         }
         Ok(match read {
@@ -363,7 +376,11 @@ impl Call<'_> {
                 self.repairs = repairs;
                 Ok(output)
             }
-            Err(error) => Err((reply.text, error)),
+            Err(error) => Err(Unusable {
+                raw: reply.text,
+                error,
+                request_id: reply.request_id,
+            }),
         })
     }
 
