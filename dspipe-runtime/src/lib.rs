@@ -42,6 +42,7 @@
 pub mod adapter;
 #[cfg(feature = "cassettes")]
 pub mod cassette;
+mod check;
 mod error;
 #[doc(hidden)]
 pub mod expr;
@@ -65,6 +66,7 @@ mod trace;
 pub use dspipe_macros::dspy_signature;
 pub use serde_json::{Map, Value};
 
+pub use check::{CheckDef, CheckFailed};
 pub use error::Error;
 pub use lm::{LmError, LmName, Lms};
 pub use read::{Read, ReadError, Reader};

@@ -10,10 +10,11 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use crate::adapter::Adapter;
+use crate::check::{CheckDef, CheckFailed};
 use crate::error::Error;
 use crate::lm::{
-    Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params, Prices,
-    Reply, Request, Retry, Usage,
+    Finish, Lm, LmDef, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params,
+    Prices, Reply, Request, Retry, Usage,
 };
 use crate::prompt;
 use crate::read::{Read, ReadError, Repair, RepairKind, read_reply, read_value};
@@ -146,6 +147,14 @@ impl LocalRunner {
         self
     }
 
+    /// The LMs of a step as its workflow file describes them, unless another one was chosen.
+    fn described(&self, def: &SignatureDef) -> &'static [LmDef] {
+        match self.lm {
+            Ok(None) => def.lms,
+            _ => &[],
+        }
+    }
+
     fn lm_of(&self, def: &SignatureDef) -> Result<Arc<dyn Lm>, LmError> {
         let name = match (&self.lm, def.lm) {
             (Err(error), _) => return Err(error.clone().into()),
@@ -153,12 +162,17 @@ impl LocalRunner {
             (Ok(None), Some(name)) => name.parse()?,
             (Ok(None), None) => LmName::embedded(),
         };
+        let described = self.described(def);
+        let get = move |lms: &Lms, name: &LmName| match described {
+            [] => lms.get(name),
+            described => lms.described(described),
+        };
         #[cfg(feature = "cassettes")]
         if let Some(cassettes) = &self.cassettes {
             let (lms, inner) = (self.lms.clone(), name.clone());
-            return Ok(cassettes.wrap(name, move || lms.get(&inner)));
+            return Ok(cassettes.wrap(name, move || get(&lms, &inner)));
         }
-        self.lms.get(&name)
+        get(&self.lms, &name)
     }
 
     /// The LM of a step as reports name it, also where it cannot be had.
@@ -181,12 +195,13 @@ impl LocalRunner {
             usage: Usage::default(),
             cost: Some(Money::default()),
             repairs: Vec::new(),
+            checks: Vec::new(),
         };
         let mut sent = Value::Null;
         let result = match serde_json::to_value(input) {
-            Ok(input) => {
-                sent = input;
-                call.run::<S>(&sent).await
+            Ok(value) => {
+                sent = value;
+                call.run::<S>(input, &sent).await
             }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
@@ -203,6 +218,7 @@ impl LocalRunner {
             usage: call.usage,
             cost: call.cost,
             repairs: call.repairs,
+            checks: call.checks,
             succeeded: result.is_ok(),
         };
         tracing::debug!(
@@ -278,6 +294,7 @@ struct Call<'a> {
     usage: Usage,
     cost: Option<Money>,
     repairs: Vec<Repair>,
+    checks: Vec<CheckFailed>,
 }
 
 /// A reply that the step cannot use.
@@ -288,26 +305,32 @@ struct Unusable {
 }
 
 impl Call<'_> {
-    async fn run<S: Signature>(&mut self, input: &Value) -> Result<S::Output, Error> {
+    async fn run<S: Signature>(
+        &mut self,
+        typed: &S::Input,
+        input: &Value,
+    ) -> Result<S::Output, Error> {
         let prices = self.runner.prices.clone();
         let prices = prices.map_err(|error| self.failed(error))?;
         let lm = self
             .runner
             .lm_of(self.def)
             .map_err(|error| self.failed(error))?;
-        let mut request = request(self.def, lm.name(), input).map_err(|reason| Error::Input {
-            workflow: self.def.workflow,
-            step: self.def.step,
-            reason,
-        })?;
-        let Unusable { raw, error, .. } = match self.ask::<S>(&*lm, &request, &prices).await? {
-            Ok(output) => return Ok(output),
-            Err(unread) => unread,
-        };
+        let mut request =
+            request(self.def, lm.name(), self.params(), input).map_err(|reason| Error::Input {
+                workflow: self.def.workflow,
+                step: self.def.step,
+                reason,
+            })?;
+        let Unusable { raw, error, .. } =
+            match self.ask::<S>(typed, &*lm, &request, &prices).await? {
+                Ok(output) => return Ok(output),
+                Err(unread) => unread,
+            };
         tracing::info!(lm = %lm.name(), %error, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
-        match self.ask::<S>(&*lm, &request, &prices).await? {
+        match self.ask::<S>(typed, &*lm, &request, &prices).await? {
             Ok(output) => Ok(output),
             Err(Unusable {
                 raw,
@@ -324,9 +347,10 @@ impl Call<'_> {
         }
     }
 
-    /// Asks and reads; the inner error is a reply that cannot be read.
+    /// Asks and reads; the inner error is a reply that cannot be used.
     async fn ask<S: Signature>(
         &mut self,
+        input: &S::Input,
         lm: &dyn Lm,
         request: &Request,
         prices: &Prices,
@@ -353,7 +377,7 @@ impl Call<'_> {
         self.replies += 1;
         self.usage += reply.usage;
         let by = reply.lm.as_ref().unwrap_or(lm.name());
-        self.cost = match (self.cost, prices.cost(by, &reply.usage)) {
+        self.cost = match (self.cost, self.price(prices, by, &reply.usage)) {
             (Some(sum), Some(cost)) => Some(sum + cost),
             _ => None,
         };
@@ -368,6 +392,10 @@ impl Call<'_> {
                 request_id: reply.request_id,
             }));
         }
+        let read = read.and_then(|(output, repairs)| {
+            self.checks = check::<S>(input, &output)?;
+            Ok((output, repairs))
+        });
         Ok(match read {
             Ok((output, repairs)) => {
                 if !repairs.is_empty() {
@@ -384,6 +412,28 @@ impl Call<'_> {
         })
     }
 
+    /// How the first LM is to sample.
+    fn params(&self) -> Params {
+        match self.runner.described(self.def) {
+            [first, ..] => first.params(),
+            [] => Params {
+                temperature: self.def.temperature,
+                max_tokens: self.def.max_tokens,
+                seed: None,
+                repetition: 0,
+            },
+        }
+    }
+
+    /// What a reply cost, if the price of its LM is known.
+    fn price(&self, prices: &Prices, by: &LmName, usage: &Usage) -> Option<Money> {
+        let name = by.to_string();
+        let mut described = self.runner.described(self.def).iter();
+        let described = described.find(|def| def.lm == name);
+        let price = prices.get_or(by, described.and_then(|def| def.price.as_ref()))?;
+        Some(price.cost(usage))
+    }
+
     fn failed(&self, source: LmError) -> Error {
         Error::Lm {
             workflow: self.def.workflow,
@@ -395,7 +445,12 @@ impl Call<'_> {
 }
 
 /// What a step asks; an error says why DSPy's adapter cannot ask it.
-fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Result<Request, String> {
+fn request(
+    def: &'static SignatureDef,
+    lm: &LmName,
+    params: Params,
+    input: &Value,
+) -> Result<Request, String> {
     let prompt = def.prompt_for(lm);
     let messages = match def.adapter {
         None => prompt::render(def, &prompt, input),
@@ -418,12 +473,7 @@ fn request(def: &'static SignatureDef, lm: &LmName, input: &Value) -> Result<Req
             name: schema_name(def.step),
             json: def.output_schema.into(),
         }),
-        params: Params {
-            temperature: def.temperature,
-            max_tokens: def.max_tokens,
-            seed: None,
-            repetition: 0,
-        },
+        params,
     })
 }
 
@@ -436,6 +486,31 @@ fn read<T: Read>(def: &SignatureDef, text: &str) -> Result<(T, Vec<Repair>), Rea
         .read(def, text)
         .map_err(|error| ReadError::Adapter(error.to_string()))?;
     Ok((read_value(value)?, Vec::new()))
+}
+
+/// The checks that do not hold.
+///
+/// # Errors
+/// If asserts do not hold: those.
+fn check<S: Signature>(
+    input: &S::Input,
+    output: &S::Output,
+) -> Result<Vec<CheckFailed>, ReadError> {
+    let held = S::checks(input, output);
+    let all = S::DEF.checks.iter().zip(held);
+    let failed: Vec<&CheckDef> = all
+        .filter_map(|(def, held)| (!held).then_some(def))
+        .collect();
+    let of = |is_assert| {
+        let failed = failed.iter().filter(move |def| def.is_assert == is_assert);
+        failed
+            .map(|def| CheckFailed::from(*def))
+            .collect::<Vec<_>>()
+    };
+    match of(true) {
+        asserts if asserts.is_empty() => Ok(of(false)),
+        asserts => Err(ReadError::Asserts(asserts)),
+    }
 }
 
 fn schema_name(step: &str) -> String {

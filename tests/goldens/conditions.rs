@@ -375,6 +375,8 @@ pub mod read {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `read` as a type.
@@ -661,6 +663,8 @@ pub mod answer {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `answer` as a type.
@@ -798,6 +802,8 @@ pub mod check {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `check` as a type.
@@ -974,6 +980,8 @@ pub mod polish {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `polish` as a type.
@@ -1123,6 +1131,8 @@ pub mod escalate {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `escalate` as a type.
@@ -1272,6 +1282,8 @@ pub mod report {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `report` as a type.

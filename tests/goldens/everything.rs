@@ -370,6 +370,8 @@ pub mod r#match {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `match` as a type.
@@ -799,6 +801,8 @@ pub mod left {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `left` as a type.
@@ -930,6 +934,8 @@ pub mod right {
         lm: Some("openai/gpt-5-mini"),
         temperature: Some(0.25),
         max_tokens: Some(900),
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `right` as a type.
@@ -1059,6 +1065,8 @@ pub mod r#async {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `async` as a type.
@@ -1192,6 +1200,8 @@ pub mod both {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `both` as a type.
@@ -1331,6 +1341,8 @@ pub mod late {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `late` as a type.

@@ -921,6 +921,8 @@ pub mod read {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `read` as a type.
@@ -1244,6 +1246,8 @@ pub mod answer {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `answer` as a type.

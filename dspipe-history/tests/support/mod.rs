@@ -141,6 +141,8 @@ macro_rules! step {
                 request_id: None,
                 temperature: None,
                 max_tokens: None,
+                lms: &[],
+                checks: &[],
             };
         }
     };

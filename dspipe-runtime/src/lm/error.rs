@@ -439,6 +439,7 @@ impl LmError {
     }
 
     /// The error of an answer with this id, unless it has one already.
+    #[cfg(feature = "http")]
     pub(crate) fn with_request_id(mut self, id: Option<&str>) -> Self {
         match &mut self {
             Self::Auth { request_id, .. }

@@ -39,6 +39,7 @@
 mod api;
 mod breaker;
 mod budget;
+mod def;
 mod error;
 mod fallback;
 mod gate;
@@ -72,6 +73,7 @@ pub use futures_util::Stream;
 pub use api::Api;
 pub use breaker::{Breaker, BreakerSettings};
 pub use budget::{Budget, BudgetLimits, Spent};
+pub use def::{LmDef, ServerDef};
 pub(crate) use error::request_text;
 pub use error::{BudgetKind, LmError, TimeLimit};
 pub use fallback::Fallback;
