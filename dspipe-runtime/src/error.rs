@@ -31,7 +31,7 @@ pub enum Error {
     /// The LM's reply is not what the step asks for, also after it was told what is wrong.
     #[error(
         "step `{step}` of `{workflow}` cannot use the reply of {lm}{}: {source}\nthe reply was: {}",
-        request_text(.request_id), shown(.raw)
+        request_text(.request_id.as_deref()), shown(.raw)
     )]
     Reply {
         /// The workflow.

@@ -32,15 +32,14 @@ pub(super) fn function(emitter: &Emitter<'_>, checks: &[Check], out: &mut Printe
     if checks.is_empty() || emitter.options.skeleton {
         return;
     }
-    let (mut given, mut gives) = (false, false);
+    let mut roots = Vec::new();
     for check in checks {
-        expr::each_root(&check.test, &mut |root| {
-            given |= root == Root::Given;
-            gives |= root == Root::Gives;
-        });
+        expr::each_root(&check.test, &mut |root| roots.push(root));
     }
-    let named = |used, name| if used { name } else { "_" };
-    let (input, output) = (named(given, "input"), named(gives, "output"));
+    // What no check looks at has no name.
+    let named = |root, name| if roots.contains(&root) { name } else { "_" };
+    let input = named(Root::Given, "input");
+    let output = named(Root::Gives, "output");
     let (takes, gives) = (emitter.type_name("Input"), emitter.type_name("Output"));
     out.blank();
     out.open(format_args!(

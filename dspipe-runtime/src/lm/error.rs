@@ -69,7 +69,7 @@ pub enum LmError {
     /// The key was refused.
     #[error(
         "{endpoint} refused the key ({status}): {message}{}; check {variable}",
-        request_text(.request_id)
+        request_text(.request_id.as_deref())
     )]
     Auth {
         /// The URL.
@@ -87,7 +87,7 @@ pub enum LmError {
     /// Too many requests.
     #[error(
         "{endpoint} limits the rate: {message}{}; ask less often, or raise the limit there",
-        request_text(.request_id)
+        request_text(.request_id.as_deref())
     )]
     RateLimited {
         /// The URL.
@@ -103,7 +103,7 @@ pub enum LmError {
     /// There is no credit left.
     #[error(
         "{endpoint} has no credit left for this key: {message}{}; top it up there, or use another LM",
-        request_text(.request_id)
+        request_text(.request_id.as_deref())
     )]
     QuotaExceeded {
         /// The URL.
@@ -117,7 +117,7 @@ pub enum LmError {
     /// The server has too much to do.
     #[error(
         "{endpoint} is overloaded ({status}): {message}{}; try again later, or use another LM",
-        request_text(.request_id)
+        request_text(.request_id.as_deref())
     )]
     Overloaded {
         /// The URL.
@@ -136,7 +136,7 @@ pub enum LmError {
     #[error(
         "the request is longer than the context of the LM at {endpoint}: {message}{}; shorten the inputs, show \
          fewer demos, or use an LM with a larger context",
-        request_text(.request_id)
+        request_text(.request_id.as_deref())
     )]
     ContextLength {
         /// The URL.
@@ -148,7 +148,7 @@ pub enum LmError {
     },
 
     /// The LM declined to answer.
-    #[error("the LM at {endpoint} declined to answer: {message}{}", request_text(.request_id))]
+    #[error("the LM at {endpoint} declined to answer: {message}{}", request_text(.request_id.as_deref()))]
     Refused {
         /// The URL.
         endpoint: String,
@@ -159,7 +159,7 @@ pub enum LmError {
     },
 
     /// The provider's filter held the answer back.
-    #[error("a content filter at {endpoint} held the answer back: {message}{}", request_text(.request_id))]
+    #[error("a content filter at {endpoint} held the answer back: {message}{}", request_text(.request_id.as_deref()))]
     ContentFilter {
         /// The URL.
         endpoint: String,
@@ -170,7 +170,7 @@ pub enum LmError {
     },
 
     /// The server finds the request wrong.
-    #[error("{endpoint} does not accept the request ({status}): {message}{}", request_text(.request_id))]
+    #[error("{endpoint} does not accept the request ({status}): {message}{}", request_text(.request_id.as_deref()))]
     BadRequest {
         /// The URL.
         endpoint: String,
@@ -183,7 +183,7 @@ pub enum LmError {
     },
 
     /// The reply was cut off before the answer was whole.
-    #[error("the reply of {lm} was cut off after {output_tokens} tokens{}{}; raise `max_tokens` of the step", limit_text(*.max_tokens), request_text(.request_id))]
+    #[error("the reply of {lm} was cut off after {output_tokens} tokens{}{}; raise `max_tokens` of the step", limit_text(*.max_tokens), request_text(.request_id.as_deref()))]
     Truncated {
         /// The LM.
         lm: LmName,
@@ -220,7 +220,7 @@ pub enum LmError {
     },
 
     /// A stream ended before the reply was whole.
-    #[error("the reply of {endpoint} broke off: {reason}{}; try again", request_text(.request_id))]
+    #[error("the reply of {endpoint} broke off: {reason}{}; try again", request_text(.request_id.as_deref()))]
     Interrupted {
         /// The URL.
         endpoint: String,
@@ -287,7 +287,7 @@ pub enum LmError {
     },
 
     /// The server failed.
-    #[error("{endpoint} failed ({status}): {message}{}; try again later", request_text(.request_id))]
+    #[error("{endpoint} failed ({status}): {message}{}; try again later", request_text(.request_id.as_deref()))]
     Server {
         /// The URL.
         endpoint: String,
@@ -302,7 +302,7 @@ pub enum LmError {
     /// The server's answer is not what its API promises.
     #[error(
         "{endpoint} did not answer as the {api} API does: {reason}{}; is it the right URL?",
-        request_text(.request_id)
+        request_text(.request_id.as_deref())
     )]
     Protocol {
         /// The URL.
@@ -453,10 +453,10 @@ impl LmError {
             | Self::Truncated { request_id, .. }
             | Self::Interrupted { request_id, .. }
             | Self::Server { request_id, .. }
-            | Self::Protocol { request_id, .. } => {
-                if request_id.is_none() {
-                    *request_id = id.map(str::to_owned);
-                }
+            | Self::Protocol { request_id, .. }
+                if request_id.is_none() =>
+            {
+                *request_id = id.map(str::to_owned);
             }
             _ => {}
         }
@@ -465,9 +465,8 @@ impl LmError {
 }
 
 /// The id of a request as messages show it, after what they quote.
-pub(crate) fn request_text(id: &Option<String>) -> String {
-    id.as_ref()
-        .map_or_else(String::new, |id| format!(" (request {id})"))
+pub(crate) fn request_text(id: Option<&str>) -> String {
+    id.map_or_else(String::new, |id| format!(" (request {id})"))
 }
 
 fn limit_text(max_tokens: Option<u32>) -> String {
