@@ -97,7 +97,7 @@ async fn a_step_is_asked_with_its_own_parameters_then_those_of_the_lm_then_of_th
     assert_eq!(
         sent,
         [
-            [json!("model-a"), json!(0.1), json!(50), json!(7)],
+            [json!("model-a"), json!(0.1), json!(50), json!(1_234_567)],
             [json!("model-a"), json!(0.5), json!(50), json!(11)],
             [json!("model-c"), json!(0.9), Value::Null, json!(3)],
         ]

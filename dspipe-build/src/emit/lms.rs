@@ -21,9 +21,9 @@ pub(super) fn list(emitter: &Emitter<'_>, lms: &[Lm], out: &mut Printer) {
             "temperature: {},",
             optional(lm.temperature.map(float))
         ));
-        let max_tokens = lm.max_tokens.map(|limit| limit.to_string());
+        let max_tokens = lm.max_tokens.map(|limit| grouped(&limit.to_string()));
         out.line(format_args!("max_tokens: {},", optional(max_tokens)));
-        let seed = lm.seed.map(|seed| seed.to_string());
+        let seed = lm.seed.map(|seed| grouped(&seed.to_string()));
         out.line(format_args!("seed: {},", optional(seed)));
         price(runtime, lm, out);
         let name = string(&lm.name);
@@ -37,7 +37,7 @@ pub(super) fn list(emitter: &Emitter<'_>, lms: &[Lm], out: &mut Printer) {
 fn server(runtime: &str, lm: &Lm, out: &mut Printer) {
     let seconds = |time: Option<f64>| {
         time.map(|seconds| {
-            let millis = (seconds * 1000.0).round();
+            let millis = grouped(&(seconds * 1000.0).round().to_string());
             format!("::core::time::Duration::from_millis({millis})")
         })
     };
@@ -66,7 +66,7 @@ fn server(runtime: &str, lm: &Lm, out: &mut Printer) {
     }
     out.open(format_args!("limits: {runtime}::lm::Limits {{"));
     for (name, limit) in limits {
-        let limit = optional(limit.map(|limit| limit.to_string()));
+        let limit = optional(limit.map(|limit| grouped(&limit.to_string())));
         out.line(format_args!("{name}: {limit},"));
     }
     out.close("},");
@@ -84,4 +84,16 @@ fn price(runtime: &str, lm: &Lm, out: &mut Printer) {
     out.line(format_args!("output: {},", float(price.output)));
     out.line("long: None,");
     out.close("}),");
+}
+
+/// The digits of a whole number in threes, as clippy wants them where there are many.
+fn grouped(digits: &str) -> String {
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push('_');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }

@@ -51,6 +51,10 @@ const SECRETS: [&str; 10] = [
     "headers",
 ];
 
+/// More of them are not written by people; fallbacks are followed from one to the next.
+const MAX_LMS: usize = 200;
+const MAX_FALLBACKS: usize = 20;
+
 /// Reads `lms` of the workflow.
 pub(super) fn read(parent: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Vec<LmEntry> {
     let Some(node) = parent.optional("lms") else {
@@ -61,7 +65,16 @@ pub(super) fn read(parent: &mut MapReader<'_>, diagnostics: &mut Diagnostics) ->
         MapReader::new(node, "`lms`", diagnostics);
         return Vec::new();
     };
-    let read = entries.iter().filter_map(|(key, node)| {
+    if let Some((key, _)) = entries.get(MAX_LMS) {
+        diagnostics
+            .error(
+                Code::TooLarge,
+                key.span,
+                format!("more than {MAX_LMS} LMs under `lms`"),
+            )
+            .label("this and what follows is not read");
+    }
+    let read = entries.iter().take(MAX_LMS).filter_map(|(key, node)| {
         LmEntry::read(Spanned::new(key.text.clone(), key.span), node, diagnostics)
     });
     read.collect()
@@ -142,10 +155,20 @@ impl Price {
 fn fallbacks(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
     let items = map
         .optional("fallbacks")
-        .and_then(|node| yaml::list(node, "`fallbacks`", diagnostics));
+        .and_then(|node| yaml::list(node, "`fallbacks`", diagnostics))
+        .unwrap_or_default();
+    if let Some(node) = items.get(MAX_FALLBACKS) {
+        diagnostics
+            .error(
+                Code::TooLarge,
+                node.span,
+                format!("more than {MAX_FALLBACKS} fallbacks"),
+            )
+            .label("this and what follows is not read");
+    }
     items
-        .unwrap_or_default()
         .iter()
+        .take(MAX_FALLBACKS)
         .filter_map(|node| yaml::text(node, "an item of `fallbacks`", diagnostics))
         .collect()
 }
