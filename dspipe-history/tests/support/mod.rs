@@ -138,7 +138,6 @@ macro_rules! step {
                 optimized: &[],
                 adapter: None,
                 lm: None,
-                request_id: None,
                 temperature: None,
                 max_tokens: None,
                 lms: &[],
