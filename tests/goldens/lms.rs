@@ -188,9 +188,9 @@ pub mod plain {
                     base_url: Some("http://127.0.0.1:9/v1"),
                     api: None,
                     api_key_env: None,
-                    connect_timeout: Some(::core::time::Duration::from_millis(5_000)),
+                    connect_timeout: Some(::core::time::Duration::new(5, 0)),
                     read_timeout: None,
-                    timeout: Some(::core::time::Duration::from_millis(60_500)),
+                    timeout: Some(::core::time::Duration::new(60, 500_000_000)),
                     limits: ::dspipe_runtime::lm::Limits {
                         concurrency: Some(3),
                         requests_per_minute: Some(6_000),
@@ -366,9 +366,9 @@ pub mod tuned {
                     base_url: Some("http://127.0.0.1:9/v1"),
                     api: None,
                     api_key_env: None,
-                    connect_timeout: Some(::core::time::Duration::from_millis(5_000)),
+                    connect_timeout: Some(::core::time::Duration::new(5, 0)),
                     read_timeout: None,
-                    timeout: Some(::core::time::Duration::from_millis(60_500)),
+                    timeout: Some(::core::time::Duration::new(60, 500_000_000)),
                     limits: ::dspipe_runtime::lm::Limits {
                         concurrency: Some(3),
                         requests_per_minute: Some(6_000),

@@ -1,5 +1,7 @@
 //! The LMs of a step, as constants.
 
+use std::time::Duration;
+
 use super::Emitter;
 use super::metadata::optional;
 use super::printer::{Printer, float, string};
@@ -37,8 +39,12 @@ pub(super) fn list(emitter: &Emitter<'_>, lms: &[Lm], out: &mut Printer) {
 fn server(runtime: &str, lm: &Lm, out: &mut Printer) {
     let seconds = |time: Option<f64>| {
         time.map(|seconds| {
-            let millis = grouped(&(seconds * 1000.0).round().to_string());
-            format!("::core::time::Duration::from_millis({millis})")
+            // Whole milliseconds; clippy has a word on the unit of every other way to write it.
+            let time = Duration::try_from_secs_f64((seconds * 1000.0).round() / 1000.0)
+                .unwrap_or_default();
+            let nanos = grouped(&time.subsec_nanos().to_string());
+            let seconds = grouped(&time.as_secs().to_string());
+            format!("::core::time::Duration::new({seconds}, {nanos})")
         })
     };
     let text = |text: &Option<String>| text.as_deref().map(string);
