@@ -52,15 +52,51 @@ pub(crate) struct Step {
     pub(crate) max_tokens: Option<u32>,
     /// Its output can be had while it comes.
     pub(crate) streams: bool,
+    /// The LM and its fallbacks, with the parameters of this step; empty where the name says all.
+    pub(crate) lms: Vec<Lm>,
     /// The step runs only if this holds; its output is then an `Option`.
     pub(crate) guard: Option<Guard>,
     /// Steps that must have ended before this one starts, for whatever reason.
     pub(crate) after: Vec<usize>,
     pub(crate) inputs: Vec<BoundField>,
     pub(crate) outputs: Vec<Field>,
+    pub(crate) checks: Vec<Check>,
     pub(crate) demos: Vec<Demo>,
     /// What optimizers found, one for each LM.
     pub(crate) optimized: Vec<Prompt>,
+}
+
+/// An LM as a step asks it.
+#[derive(Debug, Default)]
+pub(crate) struct Lm {
+    /// Its name under `lms`; empty for one that is not there.
+    pub(crate) alias: String,
+    /// `provider/model`.
+    pub(crate) name: String,
+    pub(crate) base_url: Option<String>,
+    /// The runtime's name of the wire format.
+    pub(crate) api: Option<&'static str>,
+    pub(crate) api_key_env: Option<String>,
+    /// In seconds, as the two others.
+    pub(crate) timeout: Option<f64>,
+    pub(crate) connect_timeout: Option<f64>,
+    pub(crate) read_timeout: Option<f64>,
+    pub(crate) max_concurrency: Option<u32>,
+    pub(crate) requests_per_minute: Option<u32>,
+    pub(crate) tokens_per_minute: Option<u32>,
+    pub(crate) temperature: Option<f64>,
+    pub(crate) max_tokens: Option<u32>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) price: Option<LmPrice>,
+}
+
+/// US dollars per million tokens.
+#[derive(Debug)]
+pub(crate) struct LmPrice {
+    pub(crate) input: f64,
+    pub(crate) cached_input: Option<f64>,
+    pub(crate) cache_write: Option<f64>,
+    pub(crate) output: f64,
 }
 
 /// Whose prompts are rendered; those of DSPy are named as in the runtime.
@@ -81,6 +117,19 @@ pub(crate) struct Guard {
     pub(crate) tests: Vec<Expr>,
     /// The condition as it is written, on one line.
     pub(crate) text: String,
+}
+
+/// What should hold for the output of a step.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// The expression, where it has no name.
+    pub(crate) name: String,
+    /// As it is written, on one line.
+    pub(crate) expression: String,
+    pub(crate) message: String,
+    pub(crate) is_assert: bool,
+    /// A boolean over the step's own fields.
+    pub(crate) test: Expr,
 }
 
 /// An input field and where its value comes from.
@@ -249,6 +298,10 @@ pub(crate) enum Root {
     Input(usize),
     /// A step's output, by index of the step.
     Step(usize),
+    /// What the step itself was given; in checks only.
+    Given,
+    /// What the step itself gives; in checks only.
+    Gives,
 }
 
 /// A type and the limits that replies are held to.

@@ -37,8 +37,10 @@ struct Workflow {
     version: Option<Value>,
     /// Yours; nothing reads it.
     metadata: Option<Value>,
-    /// The LM of steps of type `dspy`, as `provider/model`.
-    lm: Option<String>,
+    /// The LM of steps of type `dspy`.
+    lm: Option<Lm>,
+    /// LMs by names that steps refer to.
+    lms: Option<BTreeMap<String, LmEntry>>,
     /// The sampling temperature of all steps that set none, from 0 to 2.
     temperature: Option<f64>,
     /// The longest reply of all steps that set none, in tokens.
@@ -53,6 +55,92 @@ struct Workflow {
     types: Option<BTreeMap<String, Schema>>,
     /// The steps. Their order does not matter: a step starts when all that it refers to is there.
     steps: Vec<Step>,
+}
+
+/// An LM: `provider/model` or a name under `lms`, with parameters or without.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Lm {
+    Name(String),
+    Use(LmUse),
+}
+
+/// An LM with parameters.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LmUse {
+    /// `provider/model`, or a name under `lms`.
+    r#use: String,
+    /// The sampling temperature, from 0 to 2.
+    temperature: Option<f64>,
+    /// The longest reply, in tokens.
+    max_tokens: Option<u32>,
+    /// The seed of the sampler, for providers that have one.
+    seed: Option<u64>,
+}
+
+/// An LM, and how it is reached.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LmEntry {
+    /// `provider/model`.
+    model: String,
+    /// Where its server is, as in `http://127.0.0.1:8000/v1`.
+    base_url: Option<String>,
+    /// The wire format, where it is not that of the provider.
+    wire: Option<Wire>,
+    /// The environment variable that holds the key. Keys themselves are refused.
+    api_key_env: Option<String>,
+    /// The sampling temperature, from 0 to 2.
+    temperature: Option<f64>,
+    /// The longest reply, in tokens.
+    max_tokens: Option<u32>,
+    /// The seed of the sampler, for providers that have one.
+    seed: Option<u64>,
+    /// Seconds until the reply must be whole.
+    timeout: Option<f64>,
+    /// Seconds until there must be a connection.
+    connect_timeout: Option<f64>,
+    /// Seconds until the next bytes must come.
+    read_timeout: Option<f64>,
+    /// Calls at the same time.
+    max_concurrency: Option<u32>,
+    /// Calls per minute.
+    requests_per_minute: Option<u32>,
+    /// Tokens per minute, those in and those out.
+    tokens_per_minute: Option<u32>,
+    /// What it costs.
+    price: Option<Price>,
+    /// LMs that are asked in turn where it fails: names under `lms`, or `provider/model`.
+    fallbacks: Option<Vec<String>>,
+}
+
+/// A wire format.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Wire {
+    /// `OpenAI` chat completions.
+    OpenaiChat,
+    /// `OpenAI` responses.
+    OpenaiResponses,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Google Gemini `generateContent`.
+    Gemini,
+}
+
+/// US dollars per million tokens.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Price {
+    /// Of the messages.
+    input: f64,
+    /// Of what comes from the provider's cache; as other input, if absent.
+    cached_input: Option<f64>,
+    /// Of what goes into the provider's cache; as other input, if absent.
+    cache_write: Option<f64>,
+    /// Of the replies.
+    output: f64,
 }
 
 /// A text, a number or a boolean.
@@ -74,8 +162,8 @@ struct Step {
     r#type: StepType,
     /// Becomes a doc comment.
     description: Option<String>,
-    /// The LM, as `provider/model`.
-    lm: Option<String>,
+    /// The LM.
+    lm: Option<Lm>,
     /// The sampling temperature, from 0 to 2.
     temperature: Option<f64>,
     /// The longest reply, in tokens.
@@ -90,6 +178,8 @@ struct Step {
     condition: Option<Condition>,
     /// Steps that must have ended before this one starts.
     depends_on: Option<OneOrMore>,
+    /// What should hold for the output.
+    checks: Option<Vec<Check>>,
     /// What goes in, what comes out, what to do.
     signature: Option<Signature>,
     /// Another name for `signature`.
@@ -98,6 +188,21 @@ struct Step {
     dspy_config: Option<DspyConfig>,
     /// Examples, checked against the signature.
     examples: Option<Examples>,
+}
+
+/// What should hold for an output: one of `check` and `assert`.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Check {
+    /// An expression over `inputs.…` and `outputs.…`. Where it does not hold, that is reported.
+    check: Option<String>,
+    /// An expression over `inputs.…` and `outputs.…`. Where it does not hold, the LM is asked once more, and
+    /// then the step fails.
+    assert: Option<String>,
+    /// How reports and errors call it.
+    name: Option<String>,
+    /// What is meant by it; the LM is told.
+    message: Option<String>,
 }
 
 /// Examples in place, in a file, or both.

@@ -42,6 +42,9 @@ workflow:
   name: x
   zzzzzzzz: 1
   dspy_config: {zzzzzzzz: 1}
+  lm: {use: a, zzzzzzzz: 1}
+  lms:
+    a: {model: openai/a, zzzzzzzz: 1, price: {input: 1, output: 1, zzzzzzzz: 1}}
   steps:
     - name: s
       type: dspy
@@ -53,12 +56,13 @@ workflow:
           - {name: a, type: string, zzzzzzzz: 1}
         output_fields:
           - {name: b, schema: {type: string, zzzzzzzz: 1}}
+      checks: [{check: \"true\", zzzzzzzz: 1}]
       examples:
         - {input: {a: x}, output: {b: y}, zzzzzzzz: 1}
 ";
 
 /// How the reader calls a mapping in that workflow, and the schema's name of it.
-const MAPPINGS: [(&str, &str); 8] = [
+const MAPPINGS: [(&str, &str); 12] = [
     ("in the workflow", "Workflow"),
     ("in `dspy_config` of the workflow", "DspyConfig"),
     ("in step `s`", "Step"),
@@ -67,6 +71,10 @@ const MAPPINGS: [(&str, &str); 8] = [
     ("in field `a`", "Field"),
     ("in the schema of field `b`", "Schema"),
     ("in an example", "Example"),
+    ("in `lm` of the workflow", "LmUse"),
+    ("in the LM `a`", "LmEntry"),
+    ("in the price of `a`", "Price"),
+    ("in a check", "Check"),
 ];
 
 #[test]

@@ -85,6 +85,21 @@ fn nesting_ten_thousand_deep() {
 }
 
 #[test]
+fn thousands_of_lms_that_fall_back_to_each_other() {
+    let mut text = String::from("workflow:\n  name: w\n  lm: a0\n  lms:\n");
+    for index in 0..20_000 {
+        let next = index + 1;
+        let line = format!("    a{index}: {{model: openai/m, fallbacks: [a{next}]}}\n");
+        text.push_str(&line);
+    }
+    text.push_str(
+        "  steps:\n  - name: s\n    type: dspy\n    signature: {input_fields: [{name: a, type: string}], \
+         output_fields: [{name: b, type: string}]}\n",
+    );
+    refused(&text, "more than 200 LMs under `lms`");
+}
+
+#[test]
 fn alias_bombs() {
     let mut text = String::from("workflow:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..30 {

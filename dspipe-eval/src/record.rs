@@ -135,6 +135,8 @@ mod tests {
             lm: Some("openai/big"),
             temperature: None,
             max_tokens: None,
+            lms: &[],
+            checks: &[],
         };
     }
 

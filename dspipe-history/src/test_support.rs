@@ -28,6 +28,8 @@ pub(crate) const DEF: SignatureDef = SignatureDef {
     lm: None,
     temperature: None,
     max_tokens: None,
+    lms: &[],
+    checks: &[],
 };
 
 pub(crate) fn object(value: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {

@@ -239,6 +239,8 @@ mod tests {
             lm: None,
             temperature: None,
             max_tokens: None,
+            lms: &[],
+            checks: &[],
         }],
     };
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::lm::{LmError, LmName};
+use crate::lm::{LmError, LmName, request_text};
 use crate::read::ReadError;
 
 /// Characters of a reply that a message shows; the error holds all of it.
@@ -30,8 +30,8 @@ pub enum Error {
 
     /// The LM's reply is not what the step asks for, also after it was told what is wrong.
     #[error(
-        "step `{step}` of `{workflow}` cannot use the reply of {lm}: {source}\nthe reply was: {}",
-        shown(.raw)
+        "step `{step}` of `{workflow}` cannot use the reply of {lm}{}: {source}\nthe reply was: {}",
+        request_text(.request_id.as_deref()), shown(.raw)
     )]
     Reply {
         /// The workflow.
@@ -44,6 +44,8 @@ pub enum Error {
         source: ReadError,
         /// The last reply, as it came.
         raw: String,
+        /// What the provider calls the request of the last reply, if it said so.
+        request_id: Option<String>,
     },
 
     /// The input could not be serialized. Inputs of compiled workflows always can.
@@ -77,6 +79,15 @@ impl Error {
             | Self::Input { workflow, step, .. } => (workflow, step),
         }
     }
+
+    /// What the provider calls the request that failed, if it said so: what its support asks for.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Lm { source, .. } => source.request_id(),
+            Self::Reply { request_id, .. } => request_id.as_deref(),
+            Self::Input { .. } => None,
+        }
+    }
 }
 
 impl fmt::Debug for Error {
@@ -91,11 +102,15 @@ impl fmt::Debug for Error {
                 fields
             }
             Self::Reply {
-                lm, source, raw, ..
+                lm,
+                source,
+                raw,
+                request_id,
+                ..
             } => {
                 let mut fields = f.debug_struct("Reply");
                 fields.field("lm", lm).field("source", source);
-                fields.field("raw", raw);
+                fields.field("raw", raw).field("request_id", request_id);
                 fields
             }
             Self::Input { reason, .. } => {

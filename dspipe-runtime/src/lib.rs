@@ -47,9 +47,11 @@
 
 pub mod adapter;
 mod artifacts;
+mod call;
 #[cfg(feature = "cassettes")]
 pub mod cassette;
 mod changes;
+mod check;
 mod error;
 #[doc(hidden)]
 pub mod expr;
@@ -79,6 +81,7 @@ pub use serde_json::{Map, Value};
 
 pub use artifacts::Artifacts;
 pub use changes::{Change, Changes, DemoText, PromptText};
+pub use check::{CheckDef, CheckFailed};
 pub use error::Error;
 pub use lm::{LmError, LmName, Lms};
 pub use prompt_log::PromptLog;

@@ -214,6 +214,8 @@ mod tests {
         lm: None,
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     fn shown(messages: &[Message]) -> String {

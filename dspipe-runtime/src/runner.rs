@@ -10,32 +10,25 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::{Instrument, Span};
 
-use crate::adapter::Adapter;
 use crate::artifacts::Artifacts;
-use crate::changes::{Change, Changes, Chosen};
+use crate::call::{Call, Reading, Typed, Untyped};
+use crate::changes::{Changes, Chosen};
 use crate::error::Error;
 use crate::lm::{
-    Budget, Finish, Lm, LmError, LmName, Lms, Message, Money, NameError, OutputSchema, Params,
-    Prices, Reply, Request, Retry, Usage,
+    Budget, Lm, LmDef, LmError, LmName, Lms, Money, NameError, Prices, Reply, Request, Retry, Usage,
 };
-use crate::prompt;
 use crate::prompt_log;
-use crate::read::{
-    Read, ReadError, Repair, RepairKind, Strictness, parse, read_reply, read_value, schema_of,
-};
+use crate::read::read_value;
 use crate::signature::{Signature, SignatureDef};
 use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
 use crate::telemetry;
-use crate::trace::{Exchange, Observer, StepRecord, StepReport};
+use crate::trace::{Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
 const LM_VARIABLE: &str = "DSPIPE_LM";
 
 /// The environment variable that names optimized prompts to be read while the program runs.
 const ARTIFACTS_VARIABLE: &str = "DSPIPE_ARTIFACTS";
-
-/// The longest name of a schema that providers take.
-const SCHEMA_NAME: usize = 64;
 
 /// What generated control flow asks of its host.
 ///
@@ -71,15 +64,15 @@ pub trait Runner: Sync {
 pub struct LocalRunner {
     lms: Lms,
     lm: Result<Option<LmName>, NameError>,
-    retry: Retry,
-    prices: Result<Prices, LmError>,
-    observers: Vec<Arc<dyn Observer>>,
-    changes: Changes,
+    pub(crate) retry: Retry,
+    pub(crate) prices: Result<Prices, LmError>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) changes: Changes,
     artifacts: Option<Artifacts>,
     /// What `DSPIPE_LOG` asks for.
-    log: Result<Option<Arc<dyn Observer>>, LmError>,
+    pub(crate) log: Result<Option<Arc<dyn Observer>>, LmError>,
     #[cfg(feature = "otel")]
-    otel_content: bool,
+    pub(crate) otel_content: bool,
     #[cfg(feature = "cassettes")]
     cassettes: Option<crate::cassette::Cassettes>,
 }
@@ -220,21 +213,43 @@ impl LocalRunner {
     /// # Errors
     /// [`LmError`] tells why there is no reply.
     pub async fn complete(&self, lm: LmName, request: &Request) -> Result<Reply, LmError> {
-        let lm = self.lm(lm)?;
+        let lm = self.lm(lm, &[])?;
         self.retry.complete(&*lm, request).await
     }
 
-    fn lm(&self, name: LmName) -> Result<Arc<dyn Lm>, LmError> {
+    /// The LMs of a step as its workflow file describes them, unless another one was chosen.
+    pub(crate) fn described(&self, def: &SignatureDef) -> &'static [LmDef] {
+        let changed = self
+            .changes
+            .of(def)
+            .is_some_and(|change| change.lm.is_some());
+        match self.lm {
+            Ok(None) if !changed => def.lms,
+            _ => &[],
+        }
+    }
+
+    /// An LM by its name, or as it is described.
+    pub(crate) fn lm(
+        &self,
+        name: LmName,
+        described: &'static [LmDef],
+    ) -> Result<Arc<dyn Lm>, LmError> {
+        let get = move |lms: &Lms, name: &LmName| match described {
+            [] => lms.get(name),
+            described => lms.described(described),
+        };
         #[cfg(feature = "cassettes")]
         if let Some(cassettes) = &self.cassettes {
             let (lms, inner) = (self.lms.clone(), name.clone());
-            return Ok(cassettes.wrap(name, move || lms.get(&inner)));
+            return Ok(cassettes.wrap(name, move || get(&lms, &inner)));
         }
-        self.lms.get(&name)
+        get(&self.lms, &name)
     }
 
     /// The prompt of a step: that of a change, of a file that is read while the program runs, or the compiled one.
-    fn prompt(&self, def: &SignatureDef, change: Option<&Change>, lm: &LmName) -> Chosen {
+    pub(crate) fn prompt(&self, def: &SignatureDef, lm: &LmName) -> Chosen {
+        let change = self.changes.of(def);
         if let Some(prompt) = change.and_then(|change| change.prompt.as_ref()) {
             return Chosen::Given(Arc::clone(prompt));
         }
@@ -246,7 +261,7 @@ impl LocalRunner {
     }
 
     /// The LM of a step as reports name it, also where it cannot be had.
-    fn lm_shown(&self, def: &SignatureDef) -> String {
+    pub(crate) fn lm_shown(&self, def: &SignatureDef) -> String {
         let changed = self.changes.of(def).and_then(|change| change.lm.as_ref());
         match (changed, &self.lm, def.lm) {
             (Some(name), _, _) | (None, Ok(Some(name)), _) => name.to_string(),
@@ -256,7 +271,8 @@ impl LocalRunner {
         }
     }
 
-    /// Runs a step on values that no type has read. The output is held to the step's schema.
+    /// Runs a step on values that no type has read. The output is held to the step's schema; checks of the
+    /// workflow file are for types, and are left out.
     ///
     /// # Errors
     /// As a run of the step.
@@ -267,7 +283,7 @@ impl LocalRunner {
     ) -> Result<Value, Error> {
         let span = telemetry::step(def, &self.lm_shown(def));
         let mut replies = AtOnce;
-        let run = self.observed(def, Ok(input.clone()), read_untyped, &mut replies, &span);
+        let run = self.observed(def, Ok(input.clone()), &Untyped, &mut replies, &span);
         Box::pin(run.instrument(span.clone())).await
     }
 
@@ -281,7 +297,15 @@ impl LocalRunner {
             Box::pin(async move {
                 let replies = &mut InParts::<S>::new(giver);
                 let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
-                let output = runner.observed(S::def(), input, read::<S::Output>, replies, &span);
+                let typed = input.as_ref().ok().cloned().map(read_value);
+                let typed: Result<S::Input, Error> = match typed {
+                    Some(Ok(typed)) => Ok(typed),
+                    Some(Err(error)) => Err(unread_input(S::DEF, &error)),
+                    None => Err(unread_input(S::DEF, &"it does not serialize")),
+                };
+                let typed = typed?;
+                let reading = Typed::<S>(&typed);
+                let output = runner.observed(S::def(), input, &reading, replies, &span);
                 let output = output.instrument(span.clone()).await;
                 output.map(Streamed::Done)
             })
@@ -292,7 +316,7 @@ impl LocalRunner {
         &self,
         def: &'static SignatureDef,
         input: serde_json::Result<Value>,
-        read: ReadReply<T>,
+        reading: &impl Reading<T>,
         replies: &mut impl Replies,
         span: &Span,
     ) -> Result<T, Error> {
@@ -304,12 +328,13 @@ impl LocalRunner {
             usage: Usage::default(),
             cost: Some(Money::default()),
             repairs: Vec::new(),
+            checks: Vec::new(),
         };
         let mut sent = Value::Null;
         let result = match input {
             Ok(input) => {
                 sent = input;
-                call.run(&sent, read, replies).await
+                call.run(&sent, reading, replies).await
             }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
@@ -326,6 +351,7 @@ impl LocalRunner {
             usage: call.usage,
             cost: call.cost,
             repairs: call.repairs,
+            checks: call.checks,
             succeeded: result.is_ok(),
         };
         tracing::debug!(
@@ -384,12 +410,13 @@ impl Runner for LocalRunner {
         &self,
         input: &S::Input,
     ) -> impl Future<Output = Result<S::Output, Error>> + Send {
-        let (runner, input) = (self, serde_json::to_value(input));
+        let (runner, typed) = (self, input);
         // On the heap, so that the future of a whole workflow stays small.
         Box::pin(async move {
             let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
-            let replies = &mut AtOnce;
-            let output = runner.observed(S::def(), input, read::<S::Output>, replies, &span);
+            let (replies, reading) = (&mut AtOnce, Typed::<S>(typed));
+            let input = serde_json::to_value(typed);
+            let output = runner.observed(S::def(), input, &reading, replies, &span);
             output.instrument(span.clone()).await
         })
     }
@@ -404,217 +431,12 @@ impl Runner for LocalRunner {
     }
 }
 
-/// One run of a step.
-struct Call<'a> {
-    runner: &'a LocalRunner,
-    def: &'static SignatureDef,
-    replies: u32,
-    usage: Usage,
-    cost: Option<Money>,
-    repairs: Vec<Repair>,
-}
-
-impl Call<'_> {
-    async fn run<T>(
-        &mut self,
-        input: &Value,
-        read: ReadReply<T>,
-        replies: &mut impl Replies,
-    ) -> Result<T, Error> {
-        let log = self.runner.log.clone();
-        let log = log.map_err(|error| self.failed(error))?;
-        let prices = self.runner.prices.clone();
-        let prices = prices.map_err(|error| self.failed(error))?;
-        let lm = self
-            .runner
-            .lm_name(self.def)
-            .and_then(|name| self.runner.lm(name))
-            .map_err(|error| self.failed(error))?;
-        let change = self.runner.changes.of(self.def);
-        let prompt = self.runner.prompt(self.def, change, lm.name());
-        let mut request =
-            request(self.def, change, &prompt, input).map_err(|reason| Error::Input {
-                workflow: self.def.workflow,
-                step: self.def.step,
-                reason,
-            })?;
-        let with = (input, &prompt, &prices, log.as_ref());
-        let (raw, error) = match self.ask(&*lm, &request, with, read, replies).await? {
-            Ok(output) => return Ok(output),
-            Err(unread) => unread,
-        };
-        let errors = error.lines().len();
-        tracing::info!(lm = %lm.name(), errors, "the reply cannot be used; asking once more");
-        request.messages.push(Message::assistant(raw));
-        request.messages.push(prompt::render_errors(&error));
-        match self.ask(&*lm, &request, with, read, replies).await? {
-            Ok(output) => Ok(output),
-            Err((raw, source)) => Err(Error::Reply {
-                workflow: self.def.workflow,
-                step: self.def.step,
-                lm: lm.name().clone(),
-                source,
-                raw,
-            }),
-        }
+fn unread_input(def: &SignatureDef, reason: &dyn fmt::Display) -> Error {
+    Error::Input {
+        workflow: def.workflow,
+        step: def.step,
+        reason: reason.to_string(),
     }
-
-    /// Asks and reads; the inner error is a reply that cannot be read.
-    async fn ask<T>(
-        &mut self,
-        lm: &dyn Lm,
-        request: &Request,
-        (input, prompt, prices, log): (&Value, &Chosen, &Prices, Option<&Arc<dyn Observer>>),
-        read: ReadReply<T>,
-        replies: &mut impl Replies,
-    ) -> Result<Result<T, (String, ReadError)>, Error> {
-        let started = Instant::now();
-        let span = telemetry::call(lm.name(), request);
-        let reply = replies.reply(&self.runner.retry, lm, request);
-        let reply = reply.instrument(span.clone()).await;
-        let cost = |reply: &Reply| {
-            let by = reply.lm.as_ref().unwrap_or(lm.name());
-            prices.cost(by, &reply.usage)
-        };
-        telemetry::call_ended(&span, reply.as_ref(), cost);
-        let exchange = Exchange {
-            workflow: self.def.workflow,
-            step: self.def.step,
-            def: self.def,
-            input,
-            prompt,
-            lm: lm.name(),
-            request,
-            reply: reply.as_ref(),
-            latency: started.elapsed(),
-        };
-        #[cfg(feature = "otel")]
-        if self.runner.otel_content {
-            telemetry::content(&span, &exchange);
-        }
-        for observer in self.runner.observers.iter().chain(log) {
-            observer.asked(&exchange);
-        }
-        drop(span);
-        let reply: Reply = reply.map_err(|error| {
-            if !error.is_free() {
-                // Nobody knows what the LM did.
-                self.cost = None;
-            }
-            self.failed(error)
-        })?;
-        self.replies += 1;
-        self.usage += reply.usage;
-        self.cost = match (self.cost, cost(&reply)) {
-            (Some(sum), Some(cost)) => Some(sum + cost),
-            _ => None,
-        };
-        let read = read(self.def, &reply.text);
-        let is_whole = matches!(&read, Ok((_, repairs)) if !is_cut(repairs));
-        if reply.finish == Finish::Length && !is_whole {
-            // Asking again would be cut off again.
-            return Err(self.failed(LmError::Truncated {
-                lm: lm.name().clone(),
-                output_tokens: reply.usage.output_tokens,
-                max_tokens: request.params.max_tokens,
-            }));
-        }
-        Ok(match read {
-            Ok((output, repairs)) => {
-                if !repairs.is_empty() {
-                    let kinds: Vec<RepairKind> = repairs.iter().map(|repair| repair.kind).collect();
-                    tracing::info!(lm = %lm.name(), ?kinds, "the reply was repaired");
-                }
-                self.repairs = repairs;
-                Ok(output)
-            }
-            Err(error) => Err((reply.text, error)),
-        })
-    }
-
-    fn failed(&self, source: LmError) -> Error {
-        Error::Lm {
-            workflow: self.def.workflow,
-            step: self.def.step,
-            lm: self.runner.lm_shown(self.def),
-            source,
-        }
-    }
-}
-
-/// What a step asks; an error says why DSPy's adapter cannot ask it.
-pub(crate) fn request(
-    def: &'static SignatureDef,
-    change: Option<&Change>,
-    prompt: &Chosen,
-    input: &Value,
-) -> Result<Request, String> {
-    let unchanged = Change::default();
-    let change = change.unwrap_or(&unchanged);
-    let messages = match def.adapter {
-        None => prompt::render(def, prompt, input),
-        Some(adapter) => adapter
-            .messages_for(def, prompt, input)
-            .map_err(|error| error.to_string())?,
-    };
-    // A reply with DSPy's field marks is no JSON.
-    let is_json = def.adapter != Some(Adapter::DspyChat);
-    Ok(Request {
-        messages,
-        schema: is_json.then(|| OutputSchema {
-            name: schema_name(def.step),
-            json: def.output_schema.into(),
-        }),
-        params: Params {
-            temperature: change.temperature.or(def.temperature),
-            max_tokens: change.max_tokens.or(def.max_tokens),
-            // Servers that repeat themselves give another sample, and the same one when it is asked for again.
-            seed: (change.repetition != 0).then_some(u64::from(change.repetition)),
-            repetition: change.repetition,
-        },
-    })
-}
-
-/// What makes an output of a reply.
-type ReadReply<T> = fn(&SignatureDef, &str) -> Result<(T, Vec<Repair>), ReadError>;
-
-/// Reads a reply by the adapter that asked for it.
-fn read<T: Read>(def: &SignatureDef, text: &str) -> Result<(T, Vec<Repair>), ReadError> {
-    match def.adapter {
-        None => read_reply(def.output_schema, text),
-        Some(adapter) => Ok((read_value(read_dspy(adapter, def, text)?)?, Vec::new())),
-    }
-}
-
-/// The same by the schema alone.
-fn read_untyped(def: &SignatureDef, text: &str) -> Result<(Value, Vec<Repair>), ReadError> {
-    let text = match def.adapter {
-        None => text.to_owned(),
-        Some(adapter) => read_dspy(adapter, def, text)?.to_string(),
-    };
-    let schema =
-        schema_of(def.output_schema).map_err(|error| ReadError::Adapter(error.to_string()))?;
-    let parsed = parse(&schema, &text, Strictness::Lenient)?;
-    Ok((parsed.value, parsed.repairs))
-}
-
-fn read_dspy(adapter: Adapter, def: &SignatureDef, text: &str) -> Result<Value, ReadError> {
-    adapter
-        .read(def, text)
-        .map_err(|error| ReadError::Adapter(error.to_string()))
-}
-
-fn schema_name(step: &str) -> String {
-    step.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .take(SCHEMA_NAME)
-        .collect()
 }
 
 /// The runner of `run` in compiled workflows: one for the process, with the settings of the environment
@@ -622,10 +444,4 @@ fn schema_name(step: &str) -> String {
 pub fn default_runner() -> &'static LocalRunner {
     static RUNNER: LazyLock<LocalRunner> = LazyLock::new(LocalRunner::from_env);
     &RUNNER
-}
-
-fn is_cut(repairs: &[Repair]) -> bool {
-    repairs
-        .iter()
-        .any(|repair| repair.kind == RepairKind::Unfinished)
 }

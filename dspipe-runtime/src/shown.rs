@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::lm::{Message, Reply};
-use crate::runner::request;
+use crate::call::request;
+use crate::lm::{Message, Params, Reply};
 use crate::secret::scrub_all;
 use crate::signature::FieldDef;
 use crate::trace::Exchange;
@@ -23,7 +23,7 @@ pub(crate) fn messages(exchange: &Exchange<'_>) -> Vec<Message> {
                 *value = Value::from(HIDDEN);
             }
         }
-        let first = request(def, None, exchange.prompt, &input);
+        let first = request(def, exchange.prompt, Params::default(), &input);
         let first = first.map(|request| request.messages).unwrap_or_default();
         for (at, message) in messages.iter_mut().enumerate() {
             match first.get(at) {

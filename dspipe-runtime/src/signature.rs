@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::adapter::Adapter;
+use crate::check::CheckDef;
 use crate::error::Error;
-use crate::lm::LmName;
+use crate::lm::{LmDef, LmName};
 use crate::read::Read;
 use crate::runner::Runner;
 
@@ -24,6 +25,12 @@ pub trait Signature {
     /// [`DEF`](Self::DEF) with what their schemas say, which only a running program can tell.
     fn def() -> &'static SignatureDef {
         Self::DEF
+    }
+
+    /// Whether each of the [`checks`](SignatureDef::checks) holds, in their order.
+    fn checks(input: &Self::Input, output: &Self::Output) -> Vec<bool> {
+        let _ = (input, output);
+        Vec::new()
     }
 }
 
@@ -81,6 +88,12 @@ pub struct SignatureDef {
     pub temperature: Option<f64>,
     /// The longest reply, in tokens; `None` is the provider's default.
     pub max_tokens: Option<u32>,
+    /// The LM as the workflow file describes it, with the parameters for this step, and after it those that
+    /// are asked where it fails. Empty where the file says no more than `lm`. Not for an LM that the
+    /// environment or the program has chosen.
+    pub lms: &'static [LmDef],
+    /// What should hold for its output, in the order of the workflow file.
+    pub checks: &'static [CheckDef],
 }
 
 impl SignatureDef {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::changes::Chosen;
+use crate::check::CheckFailed;
 use crate::error::Error;
 use crate::lm::{LmError, LmName, Money, Reply, Request, Usage};
 use crate::read::Repair;
@@ -90,6 +91,8 @@ pub struct StepReport {
     pub cost: Option<Money>,
     /// What had to be repaired in the last reply.
     pub repairs: Vec<Repair>,
+    /// The checks that do not hold for the output, asserts not among them.
+    pub checks: Vec<CheckFailed>,
     /// Whether the step gave its output.
     pub succeeded: bool,
 }
@@ -201,6 +204,10 @@ fn note(report: &StepReport) -> String {
         let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
         notes.push(format!("repaired: {}", kinds.join(", ")));
     }
+    if !report.checks.is_empty() {
+        let names: Vec<&str> = report.checks.iter().map(|check| check.name).collect();
+        notes.push(format!("checks failed: {}", names.join(", ")));
+    }
     notes.join("; ")
 }
 
@@ -235,6 +242,15 @@ mod tests {
             } else {
                 Vec::new()
             },
+            checks: if step == "note" {
+                vec![CheckFailed {
+                    name: "short",
+                    expression: "length(outputs.note) < 100",
+                    message: "",
+                }]
+            } else {
+                Vec::new()
+            },
             succeeded,
         }
     }
@@ -248,7 +264,7 @@ mod tests {
         insta::assert_snapshot!(trace.table(), @"
         step         LM                           latency  tokens in  tokens out
         read_ticket  local/smollm2-135m-instruct   1.23 s        120          33
-        note         local/smollm2-135m-instruct  20.40 s        120          33  2 replies; repaired: missing or doubled commas
+        note         local/smollm2-135m-instruct  20.40 s        120          33  2 replies; repaired: missing or doubled commas; checks failed: short
         send         local/smollm2-135m-instruct   0.01 s        120          33  failed
         total                                                    360          99
         ");
@@ -267,7 +283,7 @@ mod tests {
         insta::assert_snapshot!(trace.table(), @"
         step         LM                           latency  tokens in  tokens out     cost
         read_ticket  openai/gpt-5                  1.00 s        120          33  $0.0123
-        note         local/smollm2-135m-instruct   1.00 s        120          33    $0.00
+        note         local/smollm2-135m-instruct   1.00 s        120          33    $0.00  checks failed: short
         total                                                    240          66  $0.0123
         ");
         trace.step_ended(&priced("send", None), None);

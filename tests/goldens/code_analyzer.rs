@@ -195,6 +195,8 @@ pub mod analyze_code_structure {
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `analyze_code_structure` as a type.

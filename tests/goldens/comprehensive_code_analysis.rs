@@ -199,6 +199,8 @@ pub mod extract_functions {
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `extract_functions` as a type.
@@ -320,6 +322,8 @@ pub mod analyze_complexity {
         lm: Some("gemini/gemini-2.5-flash"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `analyze_complexity` as a type.
@@ -441,6 +445,8 @@ pub mod generate_recommendations {
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `generate_recommendations` as a type.

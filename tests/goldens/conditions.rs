@@ -376,6 +376,8 @@ pub mod read {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `read` as a type.
@@ -662,6 +664,8 @@ pub mod answer {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `answer` as a type.
@@ -799,6 +803,8 @@ pub mod check {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `check` as a type.
@@ -975,6 +981,8 @@ pub mod polish {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `polish` as a type.
@@ -1124,6 +1132,8 @@ pub mod escalate {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `escalate` as a type.
@@ -1273,6 +1283,8 @@ pub mod report {
         lm: Some("local/smollm2-135m-instruct"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `report` as a type.

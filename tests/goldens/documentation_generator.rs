@@ -171,6 +171,8 @@ pub mod analyze_code {
         lm: Some("anthropic/claude-sonnet-4-5"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `analyze_code` as a type.

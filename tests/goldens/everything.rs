@@ -371,6 +371,8 @@ pub mod r#match {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `match` as a type.
@@ -800,6 +802,8 @@ pub mod left {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `left` as a type.
@@ -931,6 +935,8 @@ pub mod right {
         lm: Some("openai/gpt-5-mini"),
         temperature: Some(0.25),
         max_tokens: Some(900),
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `right` as a type.
@@ -1060,6 +1066,8 @@ pub mod r#async {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `async` as a type.
@@ -1193,6 +1201,8 @@ pub mod both {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `both` as a type.
@@ -1332,6 +1342,8 @@ pub mod late {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `late` as a type.

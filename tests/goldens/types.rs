@@ -922,6 +922,8 @@ pub mod read {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `read` as a type.
@@ -1417,6 +1419,8 @@ pub mod answer {
         lm: Some("openai/gpt-5-mini"),
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     /// Step `answer` as a type.

@@ -16,6 +16,14 @@ pub mod seed {
     pub mod conditions {
         include!("../goldens/conditions.rs");
     }
+    /// LMs by names, with all that can be said of them, from `workflows/`.
+    pub mod lms {
+        include!("../goldens/lms.rs");
+    }
+    /// Checks and asserts, from `workflows/`.
+    pub mod checks {
+        include!("../goldens/checks.rs");
+    }
     /// Named types, alternatives and defaults, from `workflows/`.
     pub mod types {
         include!("../goldens/types.rs");

@@ -56,6 +56,16 @@ fn a_workflow_with_everything_in_it() {
 }
 
 #[test]
+fn lms_by_name() {
+    compare(&here().join("workflows"), "lms");
+}
+
+#[test]
+fn checks_and_asserts() {
+    compare(&here().join("workflows"), "checks");
+}
+
+#[test]
 fn named_types() {
     compare(&here().join("workflows"), "types");
 }

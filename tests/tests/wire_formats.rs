@@ -310,6 +310,7 @@ async fn replies_are_read() {
         usage,
         model: model.to_owned(),
         lm: None,
+        request_id: None,
     };
     let cases = [
         (

@@ -81,6 +81,7 @@ async fn read(api: Api, answer: Answer) -> (Vec<String>, Result<Reply, LmError>)
                         usage: end.usage,
                         model: end.model,
                         lm: end.lm,
+                        request_id: end.request_id,
                     });
                 }
             }

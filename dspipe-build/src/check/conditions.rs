@@ -80,7 +80,7 @@ impl<'w> Facts<'w> {
 }
 
 /// A condition's text without the braces that may stand around all of it.
-fn bare(text: &Spanned<String>) -> &str {
+pub(super) fn bare(text: &Spanned<String>) -> &str {
     let text = text.value.trim();
     text.strip_prefix("{{")
         .and_then(|rest| rest.strip_suffix("}}"))
@@ -178,6 +178,9 @@ impl<'w> Binder<'w> {
         let Kind::Path(parts) = &node.kind else {
             return None;
         };
+        if self.seen.is_some() {
+            return None;
+        }
         let [name] = without_steps(parts) else {
             return None;
         };

@@ -137,14 +137,14 @@ impl Binder<'_> {
                     .condition
                     .as_ref()
                     .map(|condition| (condition.span(), "the step runs only if this holds")),
-                crate::ir::Root::Input(_) => None,
+                _ => None,
             },
             _ => None,
         };
         let step = match (&because, &value.kind) {
             (Some(_), ExprKind::Path(path)) => match path.root {
                 crate::ir::Root::Step(step) => Some(self.workflow.steps[step].name.value.clone()),
-                crate::ir::Root::Input(_) => None,
+                _ => None,
             },
             _ => None,
         };

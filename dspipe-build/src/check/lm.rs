@@ -1,7 +1,10 @@
 //! Which LM a step calls.
 
 use crate::diag::{Code, Diagnostics};
+use crate::source::Spanned;
 use crate::spec::{Lm, Step, StepType, Workflow};
+
+use super::lms::Lms;
 
 /// The LM of a step type when no `lm` is written.
 fn default_name(step_type: StepType) -> Option<&'static str> {
@@ -26,17 +29,19 @@ fn provider(step_type: StepType) -> Option<&'static str> {
 }
 
 /// The LM of a step: its own `lm`, then the workflow's where the type allows it,
-/// then the type's default. `None` leaves the choice to the runtime.
+/// then the type's default; a name under `lms` as it is written. `None` leaves the choice to the runtime.
 pub(super) fn name(
     step: &Step,
     workflow: &Workflow,
+    lms: &Lms<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<String> {
     let step_type = step.step_type.as_ref()?;
     let own = step.lm.name.as_ref();
     // A workflow-wide `lm` is for the steps that do not name a provider in their type.
     let inherited = workflow.lm.name.as_ref().filter(|lm| {
-        provider(step_type.value).is_none_or(|p| split(&lm.value).is_some_and(|s| s.0 == p))
+        let model = lms.model(&lm.value).unwrap_or(&lm.value);
+        provider(step_type.value).is_none_or(|p| split(model).is_some_and(|s| s.0 == p))
     });
     let written = own.or(inherited);
     let Some(lm) = written else {
@@ -51,15 +56,14 @@ pub(super) fn name(
         }
         return default_name(step_type.value).map(str::to_owned);
     };
-    let Some((found, _)) = split(&lm.value) else {
-        diagnostics
-            .error(
-                Code::InvalidLm,
-                lm.span,
-                format!("`{lm}` does not name an LM"),
-            )
-            .label("expected `provider/model`")
-            .help("for example `openai/gpt-5-mini` or `local/smollm2-135m-instruct`");
+    let Some((found, _)) = split(lms.model(&lm.value).unwrap_or(&lm.value)) else {
+        if lms.has(&lm.value) {
+            // What is wrong with it was said there.
+        } else if lms.is_empty() || lm.value.contains('/') {
+            report_no_name(lm, diagnostics);
+        } else {
+            lms.report_unknown(lm, diagnostics);
+        }
         return None;
     };
     match provider(step_type.value) {
@@ -82,8 +86,20 @@ pub(super) fn name(
     }
 }
 
+/// Reports a text that is not `provider/model`.
+pub(super) fn report_no_name(lm: &Spanned<String>, diagnostics: &mut Diagnostics) {
+    diagnostics
+        .error(
+            Code::InvalidLm,
+            lm.span,
+            format!("`{lm}` does not name an LM"),
+        )
+        .label("expected `provider/model`")
+        .help("for example `openai/gpt-5-mini` or `local/smollm2-135m-instruct`");
+}
+
 /// Provider and model, by the rule that the runtime has for names of LMs.
-fn split(lm: &str) -> Option<(&str, &str)> {
+pub(super) fn split(lm: &str) -> Option<(&str, &str)> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     lm.split_once('/').filter(|(provider, model)| {
         !provider.is_empty()
@@ -100,11 +116,22 @@ pub(crate) fn is_name(lm: &str) -> bool {
 
 /// The values that no LM takes.
 pub(super) fn settings(lm: &Lm, diagnostics: &mut Diagnostics) {
-    if let Some(temperature) = lm
-        .temperature
-        .as_ref()
-        .filter(|t| !(0.0..=2.0).contains(&t.value))
-    {
+    sampling(
+        lm.temperature.as_ref(),
+        lm.max_tokens.as_ref(),
+        lm.seed.as_ref(),
+        diagnostics,
+    );
+}
+
+/// As [`settings`].
+pub(super) fn sampling(
+    temperature: Option<&Spanned<f64>>,
+    max_tokens: Option<&Spanned<u32>>,
+    seed: Option<&Spanned<i64>>,
+    diagnostics: &mut Diagnostics,
+) {
+    if let Some(temperature) = temperature.filter(|t| !(0.0..=2.0).contains(&t.value)) {
         diagnostics
             .error(
                 Code::InvalidSetting,
@@ -113,9 +140,14 @@ pub(super) fn settings(lm: &Lm, diagnostics: &mut Diagnostics) {
             )
             .label("expected 0 to 2");
     }
-    if let Some(tokens) = lm.max_tokens.as_ref().filter(|tokens| tokens.value == 0) {
+    if let Some(tokens) = max_tokens.filter(|tokens| tokens.value == 0) {
         diagnostics
             .error(Code::InvalidSetting, tokens.span, "a reply of no tokens")
             .label("expected 1 or more");
+    }
+    if let Some(seed) = seed.filter(|seed| seed.value < 0) {
+        diagnostics
+            .error(Code::InvalidSetting, seed.span, format!("a seed of {seed}"))
+            .label("expected 0 or more");
     }
 }

@@ -4,6 +4,7 @@
 
 mod alternatives;
 mod cells;
+mod checks;
 mod choices;
 mod conditions;
 mod constant;
@@ -14,6 +15,7 @@ mod functions;
 mod graph;
 mod limits;
 mod lm;
+mod lms;
 mod named;
 mod names;
 mod objects;
@@ -62,11 +64,12 @@ pub(crate) fn check(
     let file_demos = data::check(workflow, &steps, &types, sources, data, diagnostics);
     let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
+    let mut lms = lms::Lms::new(workflow, diagnostics);
     let declared = artifact.map(|_| steps.clone()).unwrap_or_default();
     let mut checked_steps = Vec::with_capacity(steps.len());
     let bindings = bound.step_inputs.into_iter().zip(bound.guards);
-    let bindings = bindings.zip(bound.dependencies);
-    for ((((step, fields), ((inputs, guard), after)), name), file_demos) in workflow
+    let bindings = bindings.zip(bound.dependencies).zip(bound.checks);
+    for ((((step, fields), (((inputs, guard), after), checks)), name), file_demos) in workflow
         .steps
         .iter()
         .zip(steps)
@@ -76,7 +79,15 @@ pub(crate) fn check(
     {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
         let lm = step.lm.clone().over(&workflow.lm);
-        let lm_name = lm::name(step, workflow, diagnostics);
+        let lm_name = lm::name(step, workflow, &lms, diagnostics);
+        let chain = lm_name
+            .as_deref()
+            .map(|name| lms.chain(name, &step.lm, &workflow.lm))
+            .unwrap_or_default();
+        let lm_name = lm_name.map(|name| match lms.model(&name) {
+            Some(model) => model.to_owned(),
+            None => name,
+        });
         lm::settings(&lm, diagnostics);
         let signature = step.signature.as_ref();
         let mut demos = demos::check(step, &config, &fields, &types, diagnostics);
@@ -91,14 +102,17 @@ pub(crate) fn check(
             temperature: lm.temperature.map(|t| t.value),
             max_tokens: lm.max_tokens.map(|t| t.value),
             streams: step.streams,
+            lms: chain,
             demos,
             optimized: Vec::new(),
             guard,
             after: after.into_iter().collect(),
             inputs,
             outputs: fields.outputs,
+            checks,
         });
     }
+    lms.report_unused(diagnostics);
     let mut checked = ir::Workflow {
         name,
         description: text(workflow.description.as_ref()),

@@ -10,6 +10,9 @@ impl Binder<'_> {
     /// The value of a path, as step number `step` sees it.
     pub(super) fn path(&mut self, step: usize, parts: &[&str], span: Span) -> Option<Expr> {
         let whole = parts.join(".");
+        if self.seen.is_some() && parts.first() != Some(&"global_vars") {
+            return self.seen_path(parts, &whole, span);
+        }
         match parts {
             ["inputs", name, rest @ ..] => self.input_path(name, rest, &whole, span),
             ["global_vars", name, rest @ ..] => self.constant(name, rest, &whole, span),
@@ -113,7 +116,7 @@ impl Binder<'_> {
 
     /// Follows properties down into a value.
     #[expect(clippy::too_many_arguments, reason = "the parts of one path")]
-    fn descend(
+    pub(super) fn descend(
         &mut self,
         root: Root,
         root_optional: bool,

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::checks::Seen;
 use super::conditions;
 use super::exprs::Here;
 use super::paths;
 use super::types::StepTypes;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{
-    Binding, BoundField, Expr, ExprKind, Field, Guard, Hop, Input, Path, Piece, Root, Type,
+    Binding, BoundField, Check, Expr, ExprKind, Field, Guard, Hop, Input, Path, Piece, Root, Type,
     TypeDef, TypeDefKind, TypeKind,
 };
 use crate::source::{Sources, Span, Spanned};
@@ -23,6 +24,8 @@ pub(super) struct Bound {
     pub(super) step_inputs: Vec<Vec<BoundField>>,
     /// Per step, when it runs.
     pub(super) guards: Vec<Option<Guard>>,
+    /// Per step, what should hold for its output.
+    pub(super) checks: Vec<Vec<Check>>,
     /// Per step, the steps it needs.
     pub(super) dependencies: Vec<BTreeSet<usize>>,
     /// Where step `.0` refers to step `.1`.
@@ -48,6 +51,7 @@ pub(super) fn bind(
         dependencies: vec![BTreeSet::new(); workflow.steps.len()],
         places: HashMap::new(),
         present: Vec::new(),
+        seen: None,
     };
     binder.collect_inputs();
     binder.check_constants();
@@ -55,9 +59,12 @@ pub(super) fn bind(
     binder.present = binder.presence(&facts);
     let mut step_inputs = Vec::with_capacity(workflow.steps.len());
     let mut guards = Vec::with_capacity(workflow.steps.len());
+    let mut checks = Vec::with_capacity(workflow.steps.len());
     for (index, facts) in facts.iter().enumerate() {
         binder.depends_on(index);
-        step_inputs.push(binder.step(index));
+        let inputs = binder.step(index);
+        checks.push(binder.checks(index, &inputs));
+        step_inputs.push(inputs);
         // Last: it names those of the present steps that the step uses.
         guards.push(binder.guard(index, facts));
     }
@@ -65,6 +72,7 @@ pub(super) fn bind(
         workflow_inputs: binder.inputs,
         step_inputs,
         guards,
+        checks,
         dependencies: binder.dependencies,
         places: binder.places,
     }
@@ -83,6 +91,8 @@ pub(super) struct Binder<'a> {
     places: HashMap<(usize, usize), Span>,
     /// Per step, the conditional steps that have run whenever it runs.
     pub(super) present: Vec<BTreeSet<usize>>,
+    /// While the checks of a step are read: what they see.
+    pub(super) seen: Option<Seen>,
 }
 
 /// The steps with readable signatures, and their written input fields.

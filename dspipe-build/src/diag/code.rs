@@ -99,6 +99,14 @@ codes! {
     StaleArtifact = "E029",
     /// A file of optimized prompts that cannot be used.
     InvalidArtifact = "E030",
+    /// The name of an LM that `lms` does not have.
+    UnknownAlias = "E031",
+    /// LMs that fall back to each other.
+    FallbackCycle = "E032",
+    /// An LM under `lms` that no step runs on.
+    UnusedAlias = "E033",
+    /// The key of a provider, or something else that is secret, in a workflow file.
+    SecretInFile = "E034",
     /// A file of training data whose text cannot be read as its format, or that holds nothing.
     InvalidData = "E035",
     /// A record of training data that belongs to no step.

@@ -2,7 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
-use super::{Diagnostic, Label, Severity};
+use super::{Code, Diagnostic, Label, Severity};
 use crate::source::{FileId, Sources, Span};
 
 /// One diagnostic as rustc would print it, without colours.
@@ -18,6 +18,13 @@ pub(crate) fn render(sources: &Sources, diagnostic: &Diagnostic) -> String {
     );
     for part in parts(sources, diagnostic) {
         let source = sources.file(part.file);
+        if diagnostic.code == Code::SecretInFile {
+            // The line has the secret in it.
+            let (line, column) = source.line_column(part.labels[0].0.span.start);
+            let origin = Origin::path(source.path.as_str());
+            group = group.element(origin.line(line).char_column(column));
+            continue;
+        }
         let window = window(sources, &part);
         let mut snippet = Snippet::source(window.text).line_start(window.line);
         if window.cut {

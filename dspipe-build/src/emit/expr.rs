@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::printer::{float, string};
-use super::{Emitter, Scope, run};
+use super::{Emitter, run};
 use crate::ir::{
     Arithmetic, Binding, Comparison, Expr, ExprKind, Function, Path, Piece, Root, Step, Type,
     TypeDefKind, TypeKind, TypeRef,
@@ -27,7 +27,7 @@ pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> String {
                 Root::Input(input) => {
                     path.hops.len() == 1 && emitter.workflow.inputs[input].uses == 1
                 }
-                Root::Step(_) => false,
+                Root::Step(_) | Root::Given | Root::Gives => false,
             };
             if only_use || is_copy {
                 place
@@ -401,12 +401,14 @@ fn root(emitter: &Emitter<'_>, path: &Path) -> String {
     match path.root {
         Root::Input(_) => "inputs".to_owned(),
         Root::Step(step) => run::output(emitter, step).to_owned(),
+        Root::Given => "input".to_owned(),
+        Root::Gives => "output".to_owned(),
     }
 }
 
 fn variant(emitter: &Emitter<'_>, reference: TypeRef, index: usize) -> String {
     let ty = Type::new(TypeKind::Enum(reference));
-    let name = emitter.ty(&ty, Scope::Workflow);
+    let name = emitter.ty(&ty, emitter.scope.get());
     let TypeDefKind::Enum(values) = &emitter.workflow.type_def(reference).kind else {
         return name;
     };
@@ -445,12 +447,17 @@ pub(super) fn used_steps(step: &Step) -> BTreeSet<usize> {
 }
 
 fn collect(expr: &Expr, used: &mut BTreeSet<usize>) {
-    match &expr.kind {
-        ExprKind::Path(path) => {
-            if let Root::Step(step) = path.root {
-                used.insert(step);
-            }
+    each_root(expr, &mut |root| {
+        if let Root::Step(step) = root {
+            used.insert(step);
         }
+    });
+}
+
+/// Calls `found` with the root of every path in an expression.
+pub(super) fn each_root(expr: &Expr, found: &mut dyn FnMut(Root)) {
+    match &expr.kind {
+        ExprKind::Path(path) => found(path.root),
         ExprKind::Text(_)
         | ExprKind::Integer(_)
         | ExprKind::Number(_)
@@ -460,21 +467,21 @@ fn collect(expr: &Expr, used: &mut BTreeSet<usize>) {
         | ExprKind::Not(inner)
         | ExprKind::Negate(inner)
         | ExprKind::Absent(inner)
-        | ExprKind::Matches(inner, _) => collect(inner, used),
+        | ExprKind::Matches(inner, _) => each_root(inner, found),
         ExprKind::And(parts) | ExprKind::Or(parts) | ExprKind::Call(_, parts) => {
             for part in parts {
-                collect(part, used);
+                each_root(part, found);
             }
         }
         ExprKind::OneOf(one, several) => {
-            collect(one, used);
+            each_root(one, found);
             for part in several {
-                collect(part, used);
+                each_root(part, found);
             }
         }
         ExprKind::Compare(_, a, b) | ExprKind::Arithmetic(_, a, b) => {
-            collect(a, used);
-            collect(b, used);
+            each_root(a, found);
+            each_root(b, found);
         }
     }
 }

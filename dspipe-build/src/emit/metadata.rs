@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::printer::{Printer, float, string};
-use super::{Emitter, schema};
+use super::{Emitter, checks, lms, schema};
 use crate::ir::{Adapter, Demo, Field, Prompt, Step};
 use crate::words;
 
@@ -94,6 +94,8 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     out.line(format_args!("temperature: {},", optional(temperature)));
     let max_tokens = step.max_tokens.map(|limit| limit.to_string());
     out.line(format_args!("max_tokens: {},", optional(max_tokens)));
+    lms::list(emitter, &step.lms, out);
+    checks::list(emitter, &step.checks, out);
     out.close("};");
 
     out.blank();
@@ -108,6 +110,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
         emitter.type_name("Output")
     ));
     out.line("const DEF: &'static SignatureDef = &SIGNATURE;");
+    checks::function(emitter, &step.checks, out);
     out.close("}");
 }
 
@@ -176,7 +179,7 @@ fn demos(demos: &[Demo], out: &mut Printer) {
     out.close("],");
 }
 
-fn optional(literal: Option<String>) -> String {
+pub(super) fn optional(literal: Option<String>) -> String {
     match literal {
         Some(literal) => format!("Some({literal})"),
         None => "None".to_owned(),

@@ -1,7 +1,9 @@
 //! The checked workflow as Rust. Cannot fail.
 
+mod checks;
 mod doc;
 mod expr;
+mod lms;
 mod metadata;
 mod one_step;
 mod partial;
@@ -99,6 +101,8 @@ struct Emitter<'a> {
     types: HashMap<Home, Vec<&'a TypeDef>>,
     /// Whether `run` needs the functions of expressions.
     calls_helpers: Cell<bool>,
+    /// The module that expressions are written in.
+    scope: Cell<Scope>,
 }
 
 impl<'a> Emitter<'a> {
@@ -108,6 +112,7 @@ impl<'a> Emitter<'a> {
             options,
             types: by_home(workflow),
             calls_helpers: Cell::new(false),
+            scope: Cell::new(Scope::Workflow),
         }
     }
 }
@@ -127,8 +132,10 @@ impl Emitter<'_> {
         out.doc(format_args!("The types of step `{name}`."));
         out.open(format_args!("pub mod {} {{", step.name.ident));
         self.prelude(out);
-        metadata::signature(self, step, out);
         let scope = Scope::Step(index);
+        self.scope.set(scope);
+        metadata::signature(self, step, out);
+        self.scope.set(Scope::Workflow);
         let head = |ident: &str, text: String| types::Head {
             scope,
             name: self.type_name(ident),

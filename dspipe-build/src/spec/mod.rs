@@ -3,8 +3,10 @@
 //! Decoding is lenient on purpose: what can't be read is reported and left out,
 //! so that the rest of the file is still checked and generated.
 
+mod checks;
 mod condition;
 mod example;
+mod lms;
 mod optimizer;
 mod optimizer_settings;
 mod schema;
@@ -13,8 +15,10 @@ mod signature;
 mod step;
 mod types;
 
+pub(crate) use checks::Check;
 pub(crate) use condition::Condition;
 pub(crate) use example::Example;
+pub(crate) use lms::LmEntry;
 pub(crate) use optimizer::Stage;
 pub(crate) use schema::{Additional, Bounds, Choice, Property, Schema};
 pub(crate) use settings::DspyConfig;
@@ -32,6 +36,8 @@ pub(crate) struct Workflow {
     pub(crate) name: Spanned<String>,
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) lm: Lm,
+    /// LMs by names of this workflow.
+    pub(crate) lms: Vec<LmEntry>,
     pub(crate) dspy_config: DspyConfig,
     /// Constants that templates and conditions name.
     pub(crate) global_vars: Vec<(Spanned<String>, Node)>,
@@ -73,6 +79,7 @@ impl Workflow {
         map.optional("version");
         map.optional("metadata");
         let lm = Lm::read(&mut map, diagnostics);
+        let lms = lms::read(&mut map, diagnostics);
         let dspy_config = DspyConfig::read(&mut map, diagnostics);
         let global_vars = map
             .optional("global_vars")
@@ -99,6 +106,7 @@ impl Workflow {
             name: name?,
             description,
             lm,
+            lms,
             dspy_config,
             global_vars,
             types,

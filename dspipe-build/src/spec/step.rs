@@ -1,6 +1,6 @@
 //! One step of a workflow.
 
-use super::{Condition, DspyConfig, Example, Signature, optional_text};
+use super::{Check, Condition, DspyConfig, Example, Signature, lms, optional_text};
 use crate::diag::{Code, Diagnostics};
 use crate::ir::Adapter;
 use crate::source::{Span, Spanned};
@@ -19,6 +19,7 @@ pub(crate) struct Step {
     pub(crate) streams: bool,
     pub(crate) condition: Option<Condition>,
     pub(crate) depends_on: Vec<Spanned<String>>,
+    pub(crate) checks: Vec<Check>,
     /// `None`: missing or unreadable, and reported.
     pub(crate) signature: Option<Signature>,
     pub(crate) dspy_config: DspyConfig,
@@ -62,10 +63,11 @@ fn one_of<T: Copy>(
 /// Which LM to call and how; set on the workflow, overridden on a step.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Lm {
-    /// `provider/model`.
+    /// `provider/model`, or a name under `lms`.
     pub(crate) name: Option<Spanned<String>>,
     pub(crate) temperature: Option<Spanned<f64>>,
     pub(crate) max_tokens: Option<Spanned<u32>>,
+    pub(crate) seed: Option<Spanned<i64>>,
     pub(crate) adapter: Option<Adapter>,
 }
 
@@ -159,6 +161,7 @@ impl Step {
             .optional("depends_on")
             .map(|node| names(node, diagnostics))
             .unwrap_or_default();
+        let checks = Check::read_all(&mut map, diagnostics);
         let signature = signature(&mut map, diagnostics);
         let dspy_config = DspyConfig::read(&mut map, diagnostics);
         let (examples, example_files) = Example::read_all(map.optional("examples"), diagnostics);
@@ -172,6 +175,7 @@ impl Step {
             streams,
             condition,
             depends_on,
+            checks,
             signature,
             dspy_config,
             examples,
@@ -247,10 +251,38 @@ fn signature(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Option<S
     Signature::read(node, map.what(), diagnostics)
 }
 
+/// A parameter that may stand in `lm` or beside it, but not in both.
+fn once<T>(
+    key: &str,
+    inner: Option<Spanned<T>>,
+    beside: Option<Spanned<T>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Spanned<T>> {
+    if let (Some(inner), Some(beside)) = (&inner, &beside) {
+        diagnostics
+            .error(
+                Code::Duplicate,
+                beside.span,
+                format!("`{key}` is there twice: in `lm` and beside it"),
+            )
+            .also(inner.span, "the other one");
+    }
+    inner.or(beside)
+}
+
 impl Lm {
     /// Reads `lm`, `temperature` and `max_tokens` of a workflow or a step.
     pub(crate) fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
-        let name = optional_text(map, "lm", diagnostics);
+        let used = match map.optional("lm") {
+            Some(node) if matches!(node.kind, yaml::Kind::Map(_)) => {
+                Self::used(node, map.what(), diagnostics)
+            }
+            Some(node) => Self {
+                name: yaml::text(node, format_args!("`lm` of {}", map.what()), diagnostics),
+                ..Self::default()
+            },
+            None => Self::default(),
+        };
         let temperature = map
             .optional("temperature")
             .and_then(|node| yaml::number(node, "`temperature`", diagnostics));
@@ -262,11 +294,34 @@ impl Lm {
             .and_then(|node| yaml::text(node, "`adapter`", diagnostics))
             .and_then(|name| one_of(&name, "an adapter", &ADAPTERS, diagnostics));
         Self {
-            name,
-            temperature,
-            max_tokens,
+            name: used.name,
+            temperature: once("temperature", used.temperature, temperature, diagnostics),
+            max_tokens: once("max_tokens", used.max_tokens, max_tokens, diagnostics),
+            seed: used.seed,
             adapter,
         }
+    }
+
+    /// `lm: {use: …, temperature: …}`.
+    fn used(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Self {
+        let Some(mut map) = MapReader::new(node, format!("`lm` of {what}"), diagnostics) else {
+            return Self::default();
+        };
+        let lm = Self {
+            name: map
+                .required("use", diagnostics)
+                .and_then(|node| yaml::text(node, "`use`", diagnostics)),
+            temperature: map
+                .optional("temperature")
+                .and_then(|node| yaml::number(node, "`temperature`", diagnostics)),
+            max_tokens: map
+                .optional("max_tokens")
+                .and_then(|node| yaml::size(node, "`max_tokens`", diagnostics)),
+            seed: lms::seed(&mut map, diagnostics),
+            adapter: None,
+        };
+        map.finish(diagnostics);
+        lm
     }
 
     /// These settings where they are set, `outer` elsewhere.
@@ -275,6 +330,7 @@ impl Lm {
             name: self.name.or_else(|| outer.name.clone()),
             temperature: self.temperature.or_else(|| outer.temperature.clone()),
             max_tokens: self.max_tokens.or_else(|| outer.max_tokens.clone()),
+            seed: self.seed.or_else(|| outer.seed.clone()),
             adapter: self.adapter.or(outer.adapter),
         }
     }

@@ -143,5 +143,7 @@ impl Signature for Step {
         lm: None,
         temperature: Some(0.0),
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 }

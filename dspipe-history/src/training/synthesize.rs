@@ -163,6 +163,8 @@ impl Signature for Synthesize {
         lm: None,
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 }
 

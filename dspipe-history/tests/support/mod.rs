@@ -64,6 +64,7 @@ impl Lm for Scripted {
             let text = reply.ok_or_else(|| LmError::Refused {
                 endpoint: "script".to_owned(),
                 message: "the script is at its end".to_owned(),
+                request_id: None,
             })?;
             Ok(Reply {
                 text,
@@ -75,6 +76,7 @@ impl Lm for Scripted {
                 },
                 model: "scripted".to_owned(),
                 lm: None,
+                request_id: None,
             })
         })
     }
@@ -138,6 +140,8 @@ macro_rules! step {
                 lm: None,
                 temperature: None,
                 max_tokens: None,
+                lms: &[],
+                checks: &[],
             };
         }
     };

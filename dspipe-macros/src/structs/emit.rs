@@ -120,6 +120,8 @@ fn definition(signature: &Signature, settings: &Settings) -> TokenStream {
             lm: #lm,
             temperature: #temperature,
             max_tokens: #max_tokens,
+            lms: &[],
+            checks: &[],
         }
     }
 }

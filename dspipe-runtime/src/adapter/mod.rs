@@ -211,6 +211,8 @@ mod tests {
         lm: None,
         temperature: None,
         max_tokens: None,
+        lms: &[],
+        checks: &[],
     };
 
     #[test]

@@ -197,6 +197,7 @@ mod tests {
             endpoint: String::new(),
             status: 500,
             message: String::new(),
+            request_id: None,
         }
     }
 
@@ -293,6 +294,7 @@ mod tests {
                     endpoint: String::new(),
                     status: 400,
                     message: String::new(),
+                    request_id: None,
                 }
             } else {
                 server_error()

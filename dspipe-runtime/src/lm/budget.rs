@@ -339,6 +339,7 @@ mod tests {
                 endpoint: String::new(),
                 message: String::new(),
                 retry_after: None,
+                request_id: None,
             })
         });
         run(&budget, failing, 3).await;

@@ -67,7 +67,10 @@ pub enum LmError {
     },
 
     /// The key was refused.
-    #[error("{endpoint} refused the key ({status}): {message}; check {variable}")]
+    #[error(
+        "{endpoint} refused the key ({status}): {message}{}; check {variable}",
+        request_text(.request_id.as_deref())
+    )]
     Auth {
         /// The URL.
         endpoint: String,
@@ -77,10 +80,15 @@ pub enum LmError {
         message: String,
         /// Where the key comes from.
         variable: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// Too many requests.
-    #[error("{endpoint} limits the rate: {message}; ask less often, or raise the limit there")]
+    #[error(
+        "{endpoint} limits the rate: {message}{}; ask less often, or raise the limit there",
+        request_text(.request_id.as_deref())
+    )]
     RateLimited {
         /// The URL.
         endpoint: String,
@@ -88,21 +96,29 @@ pub enum LmError {
         message: String,
         /// How long to wait, if the server said so.
         retry_after: Option<Duration>,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// There is no credit left.
     #[error(
-        "{endpoint} has no credit left for this key: {message}; top it up there, or use another LM"
+        "{endpoint} has no credit left for this key: {message}{}; top it up there, or use another LM",
+        request_text(.request_id.as_deref())
     )]
     QuotaExceeded {
         /// The URL.
         endpoint: String,
         /// What the server said.
         message: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The server has too much to do.
-    #[error("{endpoint} is overloaded ({status}): {message}; try again later, or use another LM")]
+    #[error(
+        "{endpoint} is overloaded ({status}): {message}{}; try again later, or use another LM",
+        request_text(.request_id.as_deref())
+    )]
     Overloaded {
         /// The URL.
         endpoint: String,
@@ -112,40 +128,49 @@ pub enum LmError {
         message: String,
         /// How long to wait, if the server said so.
         retry_after: Option<Duration>,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The messages are longer than the LM can take.
     #[error(
-        "the request is longer than the context of the LM at {endpoint}: {message}; shorten the inputs, show \
-         fewer demos, or use an LM with a larger context"
+        "the request is longer than the context of the LM at {endpoint}: {message}{}; shorten the inputs, show \
+         fewer demos, or use an LM with a larger context",
+        request_text(.request_id.as_deref())
     )]
     ContextLength {
         /// The URL.
         endpoint: String,
         /// What the server said.
         message: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The LM declined to answer.
-    #[error("the LM at {endpoint} declined to answer: {message}")]
+    #[error("the LM at {endpoint} declined to answer: {message}{}", request_text(.request_id.as_deref()))]
     Refused {
         /// The URL.
         endpoint: String,
         /// Its words.
         message: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The provider's filter held the answer back.
-    #[error("a content filter at {endpoint} held the answer back: {message}")]
+    #[error("a content filter at {endpoint} held the answer back: {message}{}", request_text(.request_id.as_deref()))]
     ContentFilter {
         /// The URL.
         endpoint: String,
         /// What the server said.
         message: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The server finds the request wrong.
-    #[error("{endpoint} does not accept the request ({status}): {message}")]
+    #[error("{endpoint} does not accept the request ({status}): {message}{}", request_text(.request_id.as_deref()))]
     BadRequest {
         /// The URL.
         endpoint: String,
@@ -153,10 +178,12 @@ pub enum LmError {
         status: u16,
         /// What the server said.
         message: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The reply was cut off before the answer was whole.
-    #[error("the reply of {lm} was cut off after {output_tokens} tokens{}; raise `max_tokens` of the step", limit_text(*.max_tokens))]
+    #[error("the reply of {lm} was cut off after {output_tokens} tokens{}{}; raise `max_tokens` of the step", limit_text(*.max_tokens), request_text(.request_id.as_deref()))]
     Truncated {
         /// The LM.
         lm: LmName,
@@ -164,6 +191,8 @@ pub enum LmError {
         output_tokens: u64,
         /// The limit that the step sets, if any.
         max_tokens: Option<u32>,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// Nothing came in time.
@@ -191,12 +220,14 @@ pub enum LmError {
     },
 
     /// A stream ended before the reply was whole.
-    #[error("the reply of {endpoint} broke off: {reason}; try again")]
+    #[error("the reply of {endpoint} broke off: {reason}{}; try again", request_text(.request_id.as_deref()))]
     Interrupted {
         /// The URL.
         endpoint: String,
         /// What happened.
         reason: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// No try gave a reply in the time that the program allows.
@@ -256,7 +287,7 @@ pub enum LmError {
     },
 
     /// The server failed.
-    #[error("{endpoint} failed ({status}): {message}; try again later")]
+    #[error("{endpoint} failed ({status}): {message}{}; try again later", request_text(.request_id.as_deref()))]
     Server {
         /// The URL.
         endpoint: String,
@@ -264,10 +295,15 @@ pub enum LmError {
         status: u16,
         /// What the server said.
         message: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The server's answer is not what its API promises.
-    #[error("{endpoint} did not answer as the {api} API does: {reason}; is it the right URL?")]
+    #[error(
+        "{endpoint} did not answer as the {api} API does: {reason}{}; is it the right URL?",
+        request_text(.request_id.as_deref())
+    )]
     Protocol {
         /// The URL.
         endpoint: String,
@@ -275,6 +311,8 @@ pub enum LmError {
         api: &'static str,
         /// What is wrong with it.
         reason: String,
+        /// What the provider calls the request, if it said so.
+        request_id: Option<String>,
     },
 
     /// The embedded model is not available.
@@ -322,6 +360,7 @@ impl LmError {
         Self::Interrupted {
             endpoint: "the LM".to_owned(),
             reason: "its stream has no end".to_owned(),
+            request_id: None,
         }
     }
 
@@ -418,6 +457,59 @@ impl LmError {
             _ => true,
         }
     }
+
+    /// What the provider calls the request: what its support asks for. `None` where no server answered, or
+    /// it did not say.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::AllFailed { tried } => {
+                tried.iter().rev().find_map(|(_, error)| error.request_id())
+            }
+            Self::Auth { request_id, .. }
+            | Self::RateLimited { request_id, .. }
+            | Self::QuotaExceeded { request_id, .. }
+            | Self::Overloaded { request_id, .. }
+            | Self::ContextLength { request_id, .. }
+            | Self::Refused { request_id, .. }
+            | Self::ContentFilter { request_id, .. }
+            | Self::BadRequest { request_id, .. }
+            | Self::Truncated { request_id, .. }
+            | Self::Interrupted { request_id, .. }
+            | Self::Server { request_id, .. }
+            | Self::Protocol { request_id, .. } => request_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The error of an answer with this id, unless it has one already.
+    #[cfg(feature = "http")]
+    pub(crate) fn with_request_id(mut self, id: Option<&str>) -> Self {
+        match &mut self {
+            Self::Auth { request_id, .. }
+            | Self::RateLimited { request_id, .. }
+            | Self::QuotaExceeded { request_id, .. }
+            | Self::Overloaded { request_id, .. }
+            | Self::ContextLength { request_id, .. }
+            | Self::Refused { request_id, .. }
+            | Self::ContentFilter { request_id, .. }
+            | Self::BadRequest { request_id, .. }
+            | Self::Truncated { request_id, .. }
+            | Self::Interrupted { request_id, .. }
+            | Self::Server { request_id, .. }
+            | Self::Protocol { request_id, .. }
+                if request_id.is_none() =>
+            {
+                *request_id = id.map(str::to_owned);
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
+/// The id of a request as messages show it, after what they quote.
+pub(crate) fn request_text(id: Option<&str>) -> String {
+    id.map_or_else(String::new, |id| format!(" (request {id})"))
 }
 
 fn limit_text(max_tokens: Option<u32>) -> String {
@@ -451,11 +543,13 @@ mod tests {
         let interrupted = LmError::Interrupted {
             endpoint: String::new(),
             reason: String::new(),
+            request_id: None,
         };
         let limited = LmError::RateLimited {
             endpoint: String::new(),
             message: String::new(),
             retry_after: Some(Duration::from_secs(9)),
+            request_id: None,
         };
         let open = LmError::CircuitOpen {
             endpoint: String::new(),

@@ -172,6 +172,7 @@ mod tests {
             status: 503,
             message: "busy".to_owned(),
             retry_after: None,
+            request_id: None,
         }
     }
 

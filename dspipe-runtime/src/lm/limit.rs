@@ -10,7 +10,7 @@ use super::gate::{Gate, Gated, Pass, most_input_tokens};
 use super::{Lm, LmError, LmName, Request, Usage};
 
 /// Limits of a provider. `None` is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Calls at the same time.
     pub concurrency: Option<u32>,

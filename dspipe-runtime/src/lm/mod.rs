@@ -39,6 +39,7 @@
 mod api;
 mod breaker;
 mod budget;
+mod def;
 mod error;
 mod fallback;
 mod gate;
@@ -72,6 +73,8 @@ pub use futures_util::Stream;
 pub use api::Api;
 pub use breaker::{Breaker, BreakerSettings};
 pub use budget::{Budget, BudgetLimits, Spent};
+pub use def::{LmDef, ServerDef};
+pub(crate) use error::request_text;
 pub use error::{BudgetKind, LmError, TimeLimit};
 pub use fallback::Fallback;
 pub use limit::{Limiter, Limits};
@@ -215,6 +218,9 @@ pub struct Reply {
     /// The LM that replied, if it is not the one that was asked: a [`Fallback`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lm: Option<LmName>,
+    /// What the provider calls the request, if it said so. Recordings do without: it is of one answer only.
+    #[serde(skip)]
+    pub request_id: Option<String>,
 }
 
 impl Reply {
@@ -234,6 +240,7 @@ impl Reply {
                 usage,
                 model,
                 lm,
+                request_id,
             }) = chunk.end
             {
                 return Ok(Self {
@@ -242,6 +249,7 @@ impl Reply {
                     usage,
                     model,
                     lm,
+                    request_id,
                 });
             }
         }
@@ -284,6 +292,7 @@ impl From<Reply> for Chunk {
                 usage: reply.usage,
                 model: reply.model,
                 lm: reply.lm,
+                request_id: reply.request_id,
             }),
         }
     }
@@ -300,6 +309,8 @@ pub struct End {
     pub model: String,
     /// The LM that replied, if it is not the one that was asked.
     pub lm: Option<LmName>,
+    /// What the provider calls the request, if it said so.
+    pub request_id: Option<String>,
 }
 
 /// Why a reply ends.

@@ -202,6 +202,18 @@ impl Prices {
             .filter(|price| price.is_valid())
     }
 
+    /// The price of a model that a workflow file describes: that of the file counts more than a built-in one,
+    /// and less than any other.
+    pub(crate) fn get_or(&self, name: &LmName, described: Option<&Price>) -> Option<Price> {
+        let found = self.get(name).copied();
+        match described {
+            Some(price) if found.is_none() || found.as_ref() == Self::builtin().get(name) => {
+                Some(*price)
+            }
+            _ => found,
+        }
+    }
+
     /// What a reply costs. `None` if the model has no price here.
     pub fn cost(&self, name: &LmName, usage: &Usage) -> Option<Money> {
         Some(self.get(name)?.cost(usage))

@@ -1,6 +1,6 @@
 //! The providers: where they are, which variable holds the key, and how they take a schema.
 
-use super::{Api, Limits, LmError, LmName};
+use super::{Api, Limits, LmError, LmName, ServerDef};
 use crate::Secret;
 
 /// How a server is told the form of the reply.
@@ -150,17 +150,20 @@ pub(super) fn limits(
 }
 
 impl Provider {
-    /// The provider of an LM: what is known about it, and what the environment says.
-    /// `variable` looks up an environment variable.
+    /// The provider of an LM: what is known about it, what a workflow file says, and what the environment
+    /// says. `variable` looks up an environment variable.
     pub(super) fn of(
         name: &LmName,
+        server: &ServerDef,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, LmError> {
         let provider = name.provider();
         let known = KNOWN.iter().find(|known| known.name == provider);
         let prefix = prefix(provider);
         let (key_variable, url_variable, api_variable, schema_variable) = (
-            format!("{prefix}_API_KEY"),
+            server
+                .api_key_env
+                .map_or_else(|| format!("{prefix}_API_KEY"), str::to_owned),
             format!("{prefix}_BASE_URL"),
             format!("{prefix}_API"),
             format!("{prefix}_SCHEMA"),
@@ -168,10 +171,11 @@ impl Provider {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
 
         let own_url = set(&url_variable);
-        let base_url = match (&own_url, known) {
-            (Some(url), _) => checked(url, &url_variable)?,
-            (None, Some(known)) => known.base_url.to_owned(),
-            (None, None) => {
+        let base_url = match (&own_url, server.base_url, known) {
+            (Some(url), _, _) => checked(url, &url_variable)?,
+            (None, Some(url), _) => checked(url, "`base_url`")?,
+            (None, None, Some(known)) => known.base_url.to_owned(),
+            (None, None, None) => {
                 return Err(LmError::UnknownProvider {
                     provider: provider.to_owned(),
                     known: known_names(),
@@ -180,6 +184,7 @@ impl Provider {
             }
         };
         let usual_api = known.map_or(Api::OpenAiChat, |known| known.api);
+        let usual_api = server.api.unwrap_or(usual_api);
         let api = match set(&api_variable) {
             // The name in the code asks for one API of the two.
             Some(_) if provider == "openai-responses" => usual_api,
@@ -188,7 +193,12 @@ impl Provider {
         };
         let key = set(&key_variable).map(|key| Secret::from(key.trim().to_owned()));
         // A server of the user's own may do without.
-        if key.is_none() && own_url.is_none() && known.is_some_and(|known| known.needs_key) {
+        let needs_key = match (server.api_key_env, server.base_url) {
+            (Some(_), _) => true,
+            (None, Some(_)) => false,
+            (None, None) => known.is_some_and(|known| known.needs_key),
+        };
+        if key.is_none() && own_url.is_none() && needs_key {
             return Err(LmError::MissingKey {
                 provider: provider.to_owned(),
                 variable: key_variable,
@@ -251,7 +261,7 @@ mod tests {
     use super::*;
 
     fn provider(name: &str, variables: &[(&str, &str)]) -> Result<Provider, LmError> {
-        Provider::of(&name.parse().unwrap(), |wanted| {
+        Provider::of(&name.parse().unwrap(), &ServerDef::NONE, |wanted| {
             variables
                 .iter()
                 .find(|(name, _)| *name == wanted)

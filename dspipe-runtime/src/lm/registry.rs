@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::def::WithParams;
 #[cfg(feature = "http")]
 use super::wire::http;
 #[cfg(feature = "http")]
-use super::{Breaker, BreakerSettings};
-use super::{Budget, Fallback, Limiter, Lm, LmError, LmName, provider};
+use super::{Breaker, BreakerSettings, Limits, Timeouts};
+use super::{Budget, Fallback, Limiter, Lm, LmDef, LmError, LmName, ServerDef, provider};
 
 /// The LMs of a process, made when they are first asked for.
 ///
@@ -27,7 +28,8 @@ pub struct Lms {
 
 #[derive(Debug, Default)]
 struct Shared {
-    made: Mutex<HashMap<LmName, Arc<dyn Lm>>>,
+    given: Mutex<HashMap<LmName, Arc<dyn Lm>>>,
+    made: Mutex<HashMap<(LmName, ServerDef), Arc<dyn Lm>>>,
     fallbacks: Mutex<HashMap<LmName, Vec<LmName>>>,
     limiters: Mutex<HashMap<String, Limiter>>,
     #[cfg(feature = "http")]
@@ -35,11 +37,12 @@ struct Shared {
 }
 
 /// What everything in the process shares: limiters by the prefix of the provider's variables, breakers by
-/// endpoint.
+/// endpoint. What a workflow file describes has limits of its own.
 #[cfg(feature = "http")]
 #[derive(Default)]
 struct Process {
     limiters: Mutex<HashMap<String, Limiter>>,
+    described: Mutex<HashMap<(LmName, ServerDef), Limiter>>,
     breakers: Mutex<HashMap<String, Breaker>>,
 }
 
@@ -56,7 +59,7 @@ impl Lms {
     /// breakers are for those that are made here.
     #[must_use]
     pub fn with(self, lm: Arc<dyn Lm>) -> Self {
-        lock(&self.shared.made).insert(lm.name().clone(), lm);
+        lock(&self.shared.given).insert(lm.name().clone(), lm);
         self
     }
 
@@ -89,28 +92,68 @@ impl Lms {
     /// [`LmError`] if the provider is unknown, its key is missing, or its part of the runtime is not
     /// built in.
     pub fn get(&self, name: &LmName) -> Result<Arc<dyn Lm>, LmError> {
-        let Some(others) = lock(&self.shared.fallbacks).get(name).cloned() else {
-            return self.one(name);
-        };
-        let lms = std::iter::once(name)
-            .chain(&others)
-            .map(|name| {
-                self.one(name)
-                    .map_err(|error| Box::new((name.clone(), error)))
-            })
-            .collect();
+        self.with_others(name, &ServerDef::NONE, &[])
+    }
+
+    /// The LM that a workflow file describes: the first of `defs`, the others in turn where it fails, each
+    /// with its own parameters; the first one is asked with those of the request.
+    ///
+    /// What the program has put in counts more: an LM of the same name, other fallbacks, other limits. So do
+    /// the variables of the environment for the provider.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); [`LmError::Name`] if there are no `defs`.
+    pub fn described(&self, defs: &[LmDef]) -> Result<Arc<dyn Lm>, LmError> {
+        match defs {
+            [first, others @ ..] => self.with_others(&first.lm.parse()?, &first.server, others),
+            [] => self.get(&"".parse()?),
+        }
+    }
+
+    /// An LM with its fallbacks: those of the program, or else `others`.
+    fn with_others(
+        &self,
+        name: &LmName,
+        server: &ServerDef,
+        others: &[LmDef],
+    ) -> Result<Arc<dyn Lm>, LmError> {
+        let first = self.one(name, server);
+        let ours = lock(&self.shared.fallbacks).get(name).cloned();
+        if ours.is_none() && others.is_empty() {
+            return first;
+        }
+        let missing = |name: LmName| move |error| Box::new((name, error));
+        let mut lms = vec![first.map_err(missing(name.clone()))];
+        match ours {
+            Some(names) => {
+                for name in names {
+                    let lm = self.one(&name, &ServerDef::NONE);
+                    lms.push(lm.map_err(missing(name)));
+                }
+            }
+            None => {
+                for def in others {
+                    let name: LmName = def.lm.parse()?;
+                    let params = def.params();
+                    let lm = self.one(&name, &def.server);
+                    let lm = lm.map(|lm| Arc::new(WithParams { lm, params }) as Arc<dyn Lm>);
+                    lms.push(lm.map_err(missing(name)));
+                }
+            }
+        }
         Ok(Arc::new(Fallback::of(name.clone(), lms)))
     }
 
     /// An LM without its fallbacks.
-    fn one(&self, name: &LmName) -> Result<Arc<dyn Lm>, LmError> {
-        let made = lock(&self.shared.made).get(name).cloned();
-        let lm = match made {
+    fn one(&self, name: &LmName, server: &ServerDef) -> Result<Arc<dyn Lm>, LmError> {
+        let given = lock(&self.shared.given).get(name).cloned();
+        let key = (name.clone(), *server);
+        let lm = match given.or_else(|| lock(&self.shared.made).get(&key).cloned()) {
             Some(lm) => lm,
             None => {
-                let lm = self.make(name)?;
+                let lm = self.make(name, server)?;
                 // Of two that were made at the same time the first one stays.
-                Arc::clone(lock(&self.shared.made).entry(name.clone()).or_insert(lm))
+                Arc::clone(lock(&self.shared.made).entry(key).or_insert(lm))
             }
         };
         Ok(match &self.budget {
@@ -120,7 +163,7 @@ impl Lms {
     }
 
     #[cfg_attr(not(feature = "http"), expect(clippy::unused_self))]
-    fn make(&self, name: &LmName) -> Result<Arc<dyn Lm>, LmError> {
+    fn make(&self, name: &LmName, server: &ServerDef) -> Result<Arc<dyn Lm>, LmError> {
         if name.provider() == "local" {
             #[cfg(feature = "local")]
             return Ok(Arc::new(super::LocalLm::new(name.clone())?));
@@ -131,13 +174,16 @@ impl Lms {
             });
         }
         let variable = |variable: &str| std::env::var(variable).ok();
-        let provider = provider::Provider::of(name, variable)?;
+        let provider = provider::Provider::of(name, server, variable)?;
         #[cfg(feature = "http")]
         {
-            let limiter = self.limiter(name)?;
+            let (limiter, own) = (self.limiter(name)?, self.own_limiter(name, server)?);
             let lm = super::HttpLm::of(name.clone(), provider, self.client()?)?;
+            let lm = lm.with_timeouts(timeouts(server))?;
             let breaker = breaker(lm.endpoint());
-            Ok(limiter.around(breaker.around(Arc::new(lm))))
+            let lm = breaker.around(Arc::new(lm));
+            let lm = own.map_or(Arc::clone(&lm), |own| own.around(lm));
+            Ok(limiter.around(lm))
         }
         #[cfg(not(feature = "http"))]
         {
@@ -166,6 +212,31 @@ impl Lms {
             .clone())
     }
 
+    /// The limiter of one LM that a workflow file describes: for what neither the program nor the
+    /// environment limits.
+    #[cfg(feature = "http")]
+    fn own_limiter(&self, name: &LmName, server: &ServerDef) -> Result<Option<Limiter>, LmError> {
+        let prefix = provider::prefix(name.provider());
+        if lock(&self.shared.limiters).contains_key(&prefix) {
+            return Ok(None);
+        }
+        let outer = provider::limits(&prefix, |variable| std::env::var(variable).ok())?;
+        let said = server.limits;
+        let own = Limits {
+            concurrency: said.concurrency.filter(|_| outer.concurrency.is_none()),
+            requests_per_minute: (said.requests_per_minute)
+                .filter(|_| outer.requests_per_minute.is_none()),
+            tokens_per_minute: (said.tokens_per_minute)
+                .filter(|_| outer.tokens_per_minute.is_none()),
+        };
+        if own == Limits::default() {
+            return Ok(None);
+        }
+        let mut limiters = lock(&PROCESS.described);
+        let limiter = limiters.entry((name.clone(), *server));
+        Ok(Some(limiter.or_insert_with(|| Limiter::new(own)).clone()))
+    }
+
     #[cfg(feature = "http")]
     fn client(&self) -> Result<reqwest::Client, LmError> {
         let mut client = lock(&self.shared.client);
@@ -173,6 +244,18 @@ impl Lms {
             Some(client) => Ok(client.clone()),
             None => Ok(client.insert(http::client(http::CONNECT_TIMEOUT)?).clone()),
         }
+    }
+}
+
+#[cfg(feature = "http")]
+fn timeouts(server: &ServerDef) -> Timeouts {
+    let usual = Timeouts::default();
+    let total = server.timeout.unwrap_or(usual.total);
+    Timeouts {
+        connect: server.connect_timeout.unwrap_or(usual.connect),
+        // Nothing is said of pauses: then the whole time may be one.
+        read: server.read_timeout.unwrap_or(total),
+        total,
     }
 }
 

@@ -288,6 +288,7 @@ mod tests {
             endpoint: "http://x".into(),
             message: String::new(),
             retry_after: retry_after.map(Duration::from_secs),
+            request_id: None,
         }
     }
 
@@ -322,6 +323,7 @@ mod tests {
         let refused = LmError::Refused {
             endpoint: String::new(),
             message: String::new(),
+            request_id: None,
         };
         let (result, left, took) = run(vec![refused, limited(None)]).await;
         assert!(matches!(result, Err(LmError::Refused { .. })));

@@ -74,6 +74,7 @@ pub(super) fn reply(text: &str, input_tokens: u64, output_tokens: u64) -> Reply 
         },
         model: String::new(),
         lm: None,
+        request_id: None,
     }
 }
 

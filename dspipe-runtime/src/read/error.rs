@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::json::Json;
+use crate::check::CheckFailed;
 
 /// Why a text could not be read as the type that was wanted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum ReadError {
     /// Fields are missing, of another type, or out of their limits: all of them.
     #[error("{}", Listed(.0))]
     Fields(Vec<FieldError>),
+    /// It is of the type, but asserts of the workflow file do not hold: all of them.
+    #[error("{}", Listed(.0))]
+    Asserts(Vec<CheckFailed>),
 }
 
 impl ReadError {
@@ -48,14 +52,15 @@ impl ReadError {
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Fields(errors) => errors.iter().map(ToString::to_string).collect(),
+            Self::Asserts(failed) => failed.iter().map(ToString::to_string).collect(),
             other => vec![other.to_string()],
         }
     }
 }
 
-struct Listed<'a>(&'a [FieldError]);
+struct Listed<'a, T>(&'a [T]);
 
-impl fmt::Display for Listed<'_> {
+impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };

@@ -32,7 +32,7 @@ pub(crate) use parts::{AtOnce, InParts, Replies};
 /// A step that can be streamed.
 ///
 /// The compiler implements it for the type `Step` of a step with `stream: true`.
-pub trait Streaming: Signature<Output: 'static> + 'static {
+pub trait Streaming: Signature<Input: crate::Read, Output: 'static> + 'static {
     /// What has come of the output so far.
     type Partial: Partial;
 }

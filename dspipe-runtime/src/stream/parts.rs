@@ -106,6 +106,7 @@ impl<S: Streaming> Replies for InParts<S> {
                 usage,
                 model,
                 lm,
+                request_id,
             }) = chunk.end
             {
                 return Ok(Reply {
@@ -114,6 +115,7 @@ impl<S: Streaming> Replies for InParts<S> {
                     usage,
                     model,
                     lm,
+                    request_id,
                 });
             }
         }

@@ -111,6 +111,7 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
         usage: completion.usage.unwrap_or_default().into(),
         model: completion.model,
         lm: None,
+        request_id: None,
     })
 }
 
@@ -179,6 +180,7 @@ impl Stream {
             usage: self.usage,
             model: std::mem::take(&mut self.model),
             lm: None,
+            request_id: None,
         }
     }
 }

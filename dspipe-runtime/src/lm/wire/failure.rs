@@ -124,10 +124,13 @@ impl Target {
     /// came in place of a reply, or in the middle of it.
     pub(super) fn failure(&self, status: Option<u16>, said: &Said) -> LmError {
         let status = status.unwrap_or_else(|| said.own_status());
-        let mut message = self.shown(&said.message);
-        if let Some(id) = &said.request_id {
-            message = format!("{message} (request {})", self.shown(id));
-        }
+        let message = self.shown(&said.message);
+        let request_id = said.request_id.as_deref().map(|id| self.shown(id));
+        self.refusal(status, message, said)
+            .with_request_id(request_id.as_deref())
+    }
+
+    fn refusal(&self, status: u16, message: String, said: &Said) -> LmError {
         let endpoint = self.endpoint.shown.clone();
         let retry_after = said.retry_after;
         // Anthropic answers 400 to an account without credit, Google to a key that is none.
@@ -135,32 +138,52 @@ impl Target {
         match status {
             401 | 403 => self.bad_key(status, message),
             400 if said.is(&["API_KEY_INVALID"]) => self.bad_key(status, message),
-            402 => LmError::QuotaExceeded { endpoint, message },
+            402 => LmError::QuotaExceeded {
+                endpoint,
+                message,
+                request_id: None,
+            },
             _ if is_unpaid || said.is(&["insufficient_quota", "billing_error"]) => {
-                LmError::QuotaExceeded { endpoint, message }
+                LmError::QuotaExceeded {
+                    endpoint,
+                    message,
+                    request_id: None,
+                }
             }
             429 => LmError::RateLimited {
                 endpoint,
                 message,
                 retry_after,
+                request_id: None,
             },
             503 | 529 => LmError::Overloaded {
                 endpoint,
                 status,
                 message,
                 retry_after,
+                request_id: None,
             },
             500..=599 | 408 => LmError::Server {
                 endpoint,
                 status,
                 message,
+                request_id: None,
             },
-            _ if said.is_filtered() => LmError::ContentFilter { endpoint, message },
-            _ if said.is_context(status) => LmError::ContextLength { endpoint, message },
+            _ if said.is_filtered() => LmError::ContentFilter {
+                endpoint,
+                message,
+                request_id: None,
+            },
+            _ if said.is_context(status) => LmError::ContextLength {
+                endpoint,
+                message,
+                request_id: None,
+            },
             _ => LmError::BadRequest {
                 endpoint,
                 status,
                 message,
+                request_id: None,
             },
         }
     }
@@ -171,6 +194,7 @@ impl Target {
             status,
             message,
             variable: self.key_variable.clone(),
+            request_id: None,
         }
     }
 

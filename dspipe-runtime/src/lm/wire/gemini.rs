@@ -137,6 +137,7 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
         usage: answer.usage_metadata.unwrap_or_default().into(),
         model: answer.model_version,
         lm: None,
+        request_id: answer.response_id,
     })
 }
 
@@ -146,6 +147,7 @@ pub(super) struct Stream {
     finish: Option<Finish>,
     usage: Usage,
     model: String,
+    response_id: Option<String>,
 }
 
 impl Events for Stream {
@@ -162,6 +164,7 @@ impl Events for Stream {
         if let Some(tokens) = answer.usage_metadata {
             self.usage = tokens.into();
         }
+        self.response_id = answer.response_id.or(self.response_id.take());
         if !answer.model_version.is_empty() {
             self.model = answer.model_version;
         }
@@ -178,6 +181,7 @@ impl Events for Stream {
             usage: self.usage,
             model: std::mem::take(&mut self.model),
             lm: None,
+            request_id: self.response_id.take(),
         })
     }
 }
@@ -191,6 +195,9 @@ struct Answer {
     usage_metadata: Option<Tokens>,
     #[serde(default, deserialize_with = "null_as_default")]
     model_version: String,
+    /// Google has no header for it.
+    #[serde(default)]
+    response_id: Option<String>,
 }
 
 impl Answer {

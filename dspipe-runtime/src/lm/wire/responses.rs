@@ -175,6 +175,7 @@ impl Response {
             usage: self.usage.into(),
             model: self.model,
             lm: None,
+            request_id: None,
         })
     }
 }

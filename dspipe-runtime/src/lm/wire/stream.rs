@@ -10,7 +10,7 @@ use super::http;
 use super::sse::{Decoder, Event};
 use super::target::Target;
 use super::{Api, anthropic, chat, gemini, responses};
-use crate::lm::{BoxStream, Chunk, End, LmError};
+use crate::lm::{BoxStream, Chunk, End, LmError, Reply};
 
 /// No event is that long; a server that sends more is not one.
 const MAX_EVENT: usize = 16 * 1024 * 1024;
@@ -67,14 +67,21 @@ async fn next(target: &Target, state: State) -> Result<(Option<Chunk>, State), L
             let started = Instant::now();
             let endpoint = &target.stream_endpoint;
             let mut response = target.send(&client, endpoint, body?, started).await?;
+            let request_id = target.request_id(&response);
             if is_json(&response) {
                 // A server that knows no streams.
-                let body = target.body(&mut response, started).await?;
-                let reply = target.api.reply(target, &body)?;
+                let of_it = |error: LmError| error.with_request_id(request_id.as_deref());
+                let body = target.body(&mut response, started).await.map_err(of_it)?;
+                let reply = target.api.reply(target, &body).map_err(of_it)?;
+                let reply = Reply {
+                    request_id: request_id.or(reply.request_id),
+                    ..reply
+                };
                 return Ok((Some(reply.into()), State::Ended));
             }
             Reading {
                 response,
+                request_id,
                 started,
                 decoder: Decoder::default(),
                 waiting: VecDeque::new(),
@@ -84,7 +91,13 @@ async fn next(target: &Target, state: State) -> Result<(Option<Chunk>, State), L
         State::Reading(reading) => reading,
         State::Ended => return Ok((None, State::Ended)),
     };
-    let chunk = reading.next(target).await?;
+    let mut chunk = reading
+        .next(target)
+        .await
+        .map_err(|error| error.with_request_id(reading.request_id.as_deref()))?;
+    if let Some(end) = &mut chunk.end {
+        end.request_id = reading.request_id.take().or(end.request_id.take());
+    }
     let state = if chunk.end.is_some() {
         State::Ended
     } else {
@@ -100,6 +113,7 @@ fn is_json(response: &Response) -> bool {
 
 struct Reading {
     response: Response,
+    request_id: Option<String>,
     started: Instant,
     decoder: Decoder,
     waiting: VecDeque<Event>,
@@ -131,6 +145,7 @@ impl Reading {
                 None => Err(LmError::Interrupted {
                     endpoint: target.endpoint.shown.clone(),
                     reason,
+                    request_id: None,
                 }),
             };
         }

@@ -15,6 +15,16 @@ use crate::lm::{BoxStream, Chunk, LmError, LmName, Reply, Request, TimeLimit, sc
 /// Characters of a server's message that an error shows.
 const LONGEST_MESSAGE: usize = 400;
 
+/// Where an answer has the id of its request: Anthropic's, `OpenAI`'s and that of servers like it, those of
+/// Azure, and that of AWS.
+const REQUEST_IDS: [&str; 5] = [
+    "request-id",
+    "x-request-id",
+    "apim-request-id",
+    "x-ms-request-id",
+    "x-amzn-requestid",
+];
+
 /// No reply of an LM is that long; a server that sends more is not one.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
@@ -66,8 +76,14 @@ impl Target {
         let started = Instant::now();
         let body = self.request(lm, request, false)?;
         let mut response = self.send(client, &self.endpoint, body, started).await?;
-        let body = self.body(&mut response, started).await?;
-        self.api.reply(self, &body)
+        let id = self.request_id(&response);
+        let of_it = |error: LmError| error.with_request_id(id.as_deref());
+        let body = self.body(&mut response, started).await.map_err(of_it)?;
+        let reply = self.api.reply(self, &body).map_err(of_it)?;
+        Ok(Reply {
+            request_id: id.or(reply.request_id),
+            ..reply
+        })
     }
 
     /// Asks once, for a reply in parts. What it needs, the stream keeps.
@@ -128,12 +144,20 @@ impl Target {
             return Err(self.protocol(format!("it redirects to {}", self.shown(&location))));
         }
         let retry_after = http::retry_after(response.headers());
-        let request_id = header("request-id").or_else(|| header("x-request-id"));
+        let request_id = self.request_id(&response);
         let body = self.body(&mut response, started).await?;
         let mut said = Said::read(&body);
         said.retry_after = retry_after.or(said.retry_after);
         said.request_id = request_id.or(said.request_id);
         Err(self.failure(Some(status.as_u16()), &said))
+    }
+
+    /// What the provider calls the request, by the header that it has for it.
+    pub(super) fn request_id(&self, response: &Response) -> Option<String> {
+        let headers = response.headers();
+        let mut found = REQUEST_IDS.iter().filter_map(|name| headers.get(*name));
+        let id = found.find_map(|id| id.to_str().ok().filter(|id| !id.trim().is_empty()))?;
+        Some(self.shown(id))
     }
 
     /// The whole body, up to a limit.
@@ -202,6 +226,7 @@ impl Target {
             endpoint: self.endpoint.shown.clone(),
             api: self.api.title(),
             reason,
+            request_id: None,
         }
     }
 
@@ -214,6 +239,7 @@ impl Target {
         LmError::Refused {
             endpoint: self.endpoint.shown.clone(),
             message: self.shown(words),
+            request_id: None,
         }
     }
 
@@ -221,6 +247,7 @@ impl Target {
         LmError::ContentFilter {
             endpoint: self.endpoint.shown.clone(),
             message: self.shown(words),
+            request_id: None,
         }
     }
 }

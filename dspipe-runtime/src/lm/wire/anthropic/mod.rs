@@ -223,6 +223,7 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
         usage: answer.usage.into(),
         model: answer.model,
         lm: None,
+        request_id: None,
     })
 }
 

@@ -63,6 +63,7 @@ impl Stream {
             usage: std::mem::take(&mut self.tokens).into(),
             model: std::mem::take(&mut self.model),
             lm: None,
+            request_id: None,
         })
     }
 }
