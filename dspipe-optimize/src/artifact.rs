@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use dspipe_build::StepText;
 use dspipe_runtime::lm::LmName;
 use dspipe_runtime::{FieldDef, Map, SignatureDef, Value, WorkflowDef};
 use serde_json::json;
@@ -66,6 +67,47 @@ fn put(path: &Path, workflow: &str, variant: Value) -> Result<(), OptimizeError>
         Some(known) => *known = variant,
         None => variants.push(variant),
     }
+    save(path, workflow, &variants)
+}
+
+/// Prompts that were found for the instructions of the program are from now on for these, which took their place
+/// in the workflow file.
+///
+/// # Errors
+/// If the file is there and cannot be read, or cannot be written.
+pub(crate) fn follow(
+    path: &Path,
+    def: &WorkflowDef,
+    steps: &[StepText],
+) -> Result<(), OptimizeError> {
+    let mut variants = existing(path)?;
+    let mut changed = false;
+    for variant in &mut variants {
+        for step in steps {
+            let Some(step_def) = def.steps.iter().find(|def| def.step == step.step) else {
+                continue;
+            };
+            let pointer = format!("/steps/{}/signature/instructions", pointer_part(&step.step));
+            if let Some(Value::String(from)) = variant.pointer_mut(&pointer)
+                && from.trim() == step_def.instructions.trim()
+                && *from != step.instructions
+            {
+                from.clone_from(&step.instructions);
+                changed = true;
+            }
+        }
+    }
+    if changed {
+        save(path, def.name, &variants)?;
+    }
+    Ok(())
+}
+
+fn pointer_part(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn save(path: &Path, workflow: &str, variants: &[Value]) -> Result<(), OptimizeError> {
     let artifact = json!({"version": VERSION, "workflow": workflow, "variants": variants});
     let mut text = format!("{artifact:#}");
     text.push('\n');

@@ -1,6 +1,7 @@
 //! Labelled examples: what optimizers learn from, what they compare candidates by, and what they never see.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use dspipe_build::Record;
 use dspipe_history::training::{self, Part, Shares, Split};
@@ -123,6 +124,24 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(digits, "{byte:02x}");
         digits
     })
+}
+
+/// Without the examples in the workflow file that are in a file of data, too: such as demos that were written back,
+/// with more than their labels. So they neither count twice nor change what an optimization is known by.
+pub(crate) fn without_copies(records: Vec<Record>, workflow_file: &Path) -> Vec<Record> {
+    let own = format!("{}:", workflow_file.to_string_lossy().replace('\\', "/"));
+    let (inline, in_files): (Vec<Record>, Vec<Record>) = records
+        .into_iter()
+        .partition(|record| record.source.starts_with(&own));
+    let is_copy = |record: &Record| {
+        let mut others = in_files.iter();
+        others.any(|other| {
+            (other.step.is_none() || other.step == record.step) && other.inputs == record.inputs
+        })
+    };
+    let mut kept: Vec<Record> = inline.into_iter().filter(|it| !is_copy(it)).collect();
+    kept.extend(in_files);
+    kept
 }
 
 /// The records that are examples of the whole workflow; an example of one step is, where the step takes
