@@ -389,7 +389,7 @@ async fn adopted_prompts_are_written_into_the_workflow_file_too() {
     let (report, code) = compiled(package.path());
     assert_eq!(report, "");
     assert!(code.contains(RULE), "{code}");
-    assert_eq!(code.matches("DemoText {").count(), 2, "{code}");
+    assert_eq!(code.matches(" Demo {").count(), 2, "{code}");
 
     // The same optimization is still known, and comes to the same files.
     let again = optimization.run().await.unwrap();
@@ -404,11 +404,8 @@ async fn a_workflow_file_that_cannot_be_written_is_told_and_kept() {
     let file = package.path().join("workflows/colours.yaml");
     let text = fs::read_to_string(&file).unwrap();
     // Two places share one text: with a new one, the other would change as well.
-    let text = text
-        .replace("instructions: Label", "instructions: &text Label")
-        .replace("description: finds the colour\n", "")
-        + "    - name: other\n      type: dspy\n      lm: scripted/small\n      description: *text\n      signature:\n        \
-           input_fields: [{name: text, type: string}]\n        output_fields: [{name: mood, type: string}]\n";
+    let text = text.replace("instructions: Label", "instructions: &text Label")
+        + "  metadata: {about: *text}\n";
     fs::write(&file, &text).unwrap();
     let server = Server::start(|_, request| answer(request)).await.unwrap();
     let outcome = optimization(package.path(), &server.url())
