@@ -314,6 +314,35 @@ mod tests {
     }
 
     #[test]
+    fn prompts_follow_the_instructions_that_they_were_found_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("triage.optimized.json");
+        let (small, large): (LmName, LmName) =
+            ("a/small".parse().unwrap(), "a/large".parse().unwrap());
+        import(&path, &DEF, &prompts("first"), Some(&small)).unwrap();
+        import(&path, &DEF, &prompts("other"), Some(&large)).unwrap();
+        // One of them was stale before.
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("Sort.", "Sort them.", 1)).unwrap();
+        let step = StepText {
+            step: "sort".to_owned(),
+            instructions: "second".to_owned(),
+            examples: Vec::new(),
+        };
+        follow(&path, &DEF, &[step]).unwrap();
+        let artifact: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let told = |at: usize| {
+            let prompt = &artifact["variants"][at]["steps"]["sort"];
+            (
+                &prompt["signature"]["instructions"],
+                &prompt["instructions"],
+            )
+        };
+        assert_eq!(told(0), (&json!("Sort them."), &json!("first")));
+        assert_eq!(told(1), (&json!("second"), &json!("other")));
+    }
+
+    #[test]
     fn a_file_that_is_none_is_not_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("triage.optimized.json");

@@ -245,6 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn demos_that_were_written_back_count_once() {
+        let written = |number: usize, line: usize| Record {
+            source: format!("flows/triage.yaml:{line}"),
+            step: Some("sort".to_owned()),
+            ..record(number)
+        };
+        let kept = |own: Vec<Record>| {
+            let records = own.into_iter().chain([record(1), record(2)]).collect();
+            without_copies(records, Path::new("flows/triage.yaml"))
+        };
+        assert_eq!(kept(vec![written(2, 7), written(1, 9)]), kept(Vec::new()));
+        assert_eq!(kept(vec![written(3, 7)]).len(), 3);
+        // Without a file of data, all are the user's own.
+        let own = vec![written(1, 7), written(1, 9)];
+        assert_eq!(
+            without_copies(own.clone(), Path::new("flows/triage.yaml")),
+            own
+        );
+    }
+
+    #[test]
     fn what_is_held_out_is_not_trained_on() {
         let data = Data::given(
             vec![record(1), record(2)],

@@ -37,14 +37,14 @@ fn package() -> TempDir {
     fs::create_dir(&workflows).unwrap();
     fs::copy("workflows/colours.yaml", workflows.join("colours.yaml")).unwrap();
     for (name, count) in [("train", 16), ("val", 12), ("test", 12)] {
-        let lines: String = (0..count)
+        let lines: Vec<String> = (0..count)
             .map(|number| {
                 let (colour, code) = CODES[number % CODES.len()];
                 let text = format!("Number {name} {number} is {colour}.");
                 format!("{}\n", json!({"text": text, "label": code}))
             })
             .collect();
-        fs::write(data(package.path(), name), lines).unwrap();
+        fs::write(data(package.path(), name), lines.concat()).unwrap();
     }
     package
 }
