@@ -179,6 +179,23 @@ fn brackets_stay_brackets() {
 }
 
 #[test]
+fn empty_lines_that_are_text_stay() {
+    for eol in ["\n", "\r\n"] {
+        for rest in [
+            "",
+            "    - name: other\n      type: dspy_local\n      signature: {input_fields: [{name: text, type: string}], output_fields: [{name: mood, type: string}]}\n",
+        ] {
+            let old = workflow(&format!(
+                "{SIGNATURE}      description: |+\n        Sorts.\n\n\n{rest}"
+            ));
+            let new = written(&old.replace('\n', eol), sort("", &[("a", "b")]));
+            let kept = "|+\n        Sorts.\n\n\n      examples:\n".replace('\n', eol);
+            assert!(new.contains(&kept), "{new}");
+        }
+    }
+}
+
+#[test]
 fn demos_that_lack_a_field_are_left_out() {
     let mut step = sort("Sort.", &[("a", "b")]);
     step.examples
@@ -530,6 +547,14 @@ proptest! {
             let comment = format!("# comment {number} é: [x]");
             prop_assert_eq!(new.matches(&comment).count(), 1, "{}\n----\n{}", text, new);
         }
+        // Lines without what is edited are there as they were.
+        let edited = ["instructions", "Sort", "it.", "it all", "# no comment", "few_shot", "dspy_config",
+            "signature: {", "examples", "more.csv"];
+        let count = |text: &str, line: &str| text.lines().filter(|it| *it == line).count();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let kept = edited.iter().any(|part| line.contains(part)) || count(&new, line) >= count(&text, line);
+            prop_assert!(kept, "{line}\n----\n{text}\n----\n{new}");
+        }
         if text.contains("\r\n") {
             prop_assert_eq!(new.matches('\n').count(), new.matches("\r\n").count());
         }
@@ -563,5 +588,26 @@ proptest! {
 
         // Once it is there, there is nothing left to do.
         prop_assert_eq!(write_back(Path::new(PATH), &new, &[step]).unwrap(), new);
+    }
+
+    #[test]
+    fn no_text_is_too_strange(
+        dice: u64,
+        at in any::<proptest::sample::Index>(),
+        length in 0_usize..12,
+        other in prop_oneof!["[-:#&*|>{}\\[\\]'\" \n\té]{0,4}", Just("&a ".to_owned()), Just("*a".to_owned())],
+    ) {
+        let (text, ..) = Writing::workflow(dice);
+        let mut chars: Vec<char> = text.chars().collect();
+        let at = at.index(chars.len());
+        let end = (at + length).min(chars.len());
+        chars.splice(at..end, other.chars());
+        let text: String = chars.into_iter().collect();
+        let step = sort("Two\nlines", &[("a", "x"), ("new", "y")]);
+        // What is refused is refused with a reason; what is not can be written again.
+        match write_back(Path::new(PATH), &text, std::slice::from_ref(&step)) {
+            Ok(new) => prop_assert_eq!(write_back(Path::new(PATH), &new, &[step]), Ok(new)),
+            Err(error) => prop_assert!(!error.report.is_empty()),
+        }
     }
 }

@@ -102,8 +102,19 @@ impl<'t> Edits<'t> {
     fn value_end(&self, key: &Key, value: &Node) -> usize {
         match self.value_of(key.span.end) {
             Some(place) if self.starts_with(place.start, '*') => self.token_end(place.start),
+            Some(place) if self.keeps_breaks(place.start) => {
+                let last = self.line_start(value.span.end).saturating_sub(1);
+                let end = self.line_end(self.line_start(last));
+                end.max(self.end(value))
+            }
             _ => self.end(value),
         }
+    }
+
+    /// Whether a block scalar with `+` starts here: the empty lines at its end are a part of it.
+    fn keeps_breaks(&self, at: usize) -> bool {
+        (self.starts_with(at, '|') || self.starts_with(at, '>'))
+            && self.text[at..self.token_end(at)].contains('+')
     }
 
     /// Whether a collection is written in brackets.
