@@ -237,6 +237,39 @@ async fn a_dry_run_prints_the_plan_and_asks_nothing() {
     assert_eq!(made.len(), 2, "{made:?}");
 }
 
+#[tokio::test]
+async fn write_back_changes_the_workflow_file_of_prompts_that_are_adopted() {
+    let package = package();
+    // It is right if it is shown how.
+    let server = Server::start(|_, request| {
+        let shown = request.body["messages"].as_array().unwrap().len() > 2;
+        Answer::reply(&json!({"label": if shown { "R1" } else { "B3" }}).to_string())
+    });
+    let server = server.await.unwrap();
+    let (path, url, data) = (package.path().to_owned(), server.url(), data(&package));
+    let file = package.path().join("workflows/colours.yaml");
+    let old = fs::read_to_string(&file).unwrap();
+    let called = tokio::task::spawn_blocking(move || {
+        let mut arguments = vec!["optimize", "colours", "--train", &data];
+        arguments.extend(["--optimizer", "labeled_few_shot", "--set", "k=2"]);
+        let without = call_with(&path, &url, &arguments);
+        let untouched = fs::read_to_string(path.join("workflows/colours.yaml")).unwrap();
+        arguments.push("--write-back");
+        (without, untouched, call_with(&path, &url, &arguments))
+    });
+    let (without, untouched, with) = called.await.unwrap();
+    without.says(0, "adopted: ");
+    assert_eq!(untouched, old);
+    with.says(0, "colours.yaml has the same prompts now");
+    let new = fs::read_to_string(&file).unwrap();
+    let old_text = old.strip_suffix('\n').unwrap();
+    assert!(new.starts_with(old_text), "{new}");
+    assert!(
+        new.ends_with("      dspy_config:\n        few_shot_examples: 2\n"),
+        "{new}"
+    );
+}
+
 /// What DSPy itself says of a program in a file.
 async fn dspy(action: &str, file: &Path) -> Value {
     let settings = local::Settings::from_env().unwrap();
