@@ -48,6 +48,7 @@ mod template;
 mod training;
 mod ty;
 mod words;
+mod write_back;
 mod yaml;
 
 /// What `dspipe-macros` shares with the compiler. Not for use by hand.
@@ -75,6 +76,7 @@ pub use error::Error;
 #[cfg(feature = "schema")]
 pub use schema::format_schema;
 pub use training::{Invalid, Record, Settings, Stage, Training};
+pub use write_back::{StepText, write_back};
 
 /// Compiles every workflow in a directory of the package, with default settings.
 ///

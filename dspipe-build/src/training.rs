@@ -300,7 +300,7 @@ fn open(files: &[PathBuf], sources: &mut Sources, diagnostics: &mut Diagnostics)
 }
 
 /// The warnings, each on a line, and the result; with errors, all that is wrong.
-fn finish<T>(
+pub(crate) fn finish<T>(
     sources: &Sources,
     diagnostics: Diagnostics,
     result: Option<T>,

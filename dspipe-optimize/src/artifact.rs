@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use dspipe_build::StepText;
 use dspipe_runtime::lm::LmName;
 use dspipe_runtime::{FieldDef, Map, SignatureDef, Value, WorkflowDef};
 use serde_json::json;
@@ -66,6 +67,47 @@ fn put(path: &Path, workflow: &str, variant: Value) -> Result<(), OptimizeError>
         Some(known) => *known = variant,
         None => variants.push(variant),
     }
+    save(path, workflow, &variants)
+}
+
+/// Prompts that were found for the instructions of the program are from now on for these, which took their place
+/// in the workflow file.
+///
+/// # Errors
+/// If the file is there and cannot be read, or cannot be written.
+pub(crate) fn follow(
+    path: &Path,
+    def: &WorkflowDef,
+    steps: &[StepText],
+) -> Result<(), OptimizeError> {
+    let mut variants = existing(path)?;
+    let mut changed = false;
+    for variant in &mut variants {
+        for step in steps {
+            let Some(step_def) = def.steps.iter().find(|def| def.step == step.step) else {
+                continue;
+            };
+            let pointer = format!("/steps/{}/signature/instructions", pointer_part(&step.step));
+            if let Some(Value::String(from)) = variant.pointer_mut(&pointer)
+                && from.trim() == step_def.instructions.trim()
+                && *from != step.instructions
+            {
+                from.clone_from(&step.instructions);
+                changed = true;
+            }
+        }
+    }
+    if changed {
+        save(path, def.name, &variants)?;
+    }
+    Ok(())
+}
+
+fn pointer_part(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn save(path: &Path, workflow: &str, variants: &[Value]) -> Result<(), OptimizeError> {
     let artifact = json!({"version": VERSION, "workflow": workflow, "variants": variants});
     let mut text = format!("{artifact:#}");
     text.push('\n');
@@ -271,6 +313,35 @@ mod tests {
         assert_eq!(told(1), (json!("a/large"), prompts("other")));
         assert_eq!(text.matches("\"lm\"").count(), 2);
         assert!(text.ends_with("}\n"));
+    }
+
+    #[test]
+    fn prompts_follow_the_instructions_that_they_were_found_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("triage.optimized.json");
+        let (small, large): (LmName, LmName) =
+            ("a/small".parse().unwrap(), "a/large".parse().unwrap());
+        import(&path, &DEF, &prompts("first"), Some(&small)).unwrap();
+        import(&path, &DEF, &prompts("other"), Some(&large)).unwrap();
+        // One of them was stale before.
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("Sort.", "Sort them.", 1)).unwrap();
+        let step = StepText {
+            step: "sort".to_owned(),
+            instructions: "second".to_owned(),
+            examples: Vec::new(),
+        };
+        follow(&path, &DEF, &[step]).unwrap();
+        let artifact: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let told = |at: usize| {
+            let prompt = &artifact["variants"][at]["steps"]["sort"];
+            (
+                &prompt["signature"]["instructions"],
+                &prompt["instructions"],
+            )
+        };
+        assert_eq!(told(0), (&json!("Sort them."), &json!("first")));
+        assert_eq!(told(1), (&json!("second"), &json!("other")));
     }
 
     #[test]

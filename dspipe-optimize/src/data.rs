@@ -1,6 +1,7 @@
 //! Labelled examples: what optimizers learn from, what they compare candidates by, and what they never see.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use dspipe_build::Record;
 use dspipe_history::training::{self, Part, Shares, Split};
@@ -125,6 +126,24 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Without the examples in the workflow file that are in a file of data, too: such as demos that were written back,
+/// with more than their labels. So they neither count twice nor change what an optimization is known by.
+pub(crate) fn without_copies(records: Vec<Record>, workflow_file: &Path) -> Vec<Record> {
+    let own = format!("{}:", workflow_file.to_string_lossy().replace('\\', "/"));
+    let (inline, in_files): (Vec<Record>, Vec<Record>) = records
+        .into_iter()
+        .partition(|record| record.source.starts_with(&own));
+    let is_copy = |record: &Record| {
+        let mut others = in_files.iter();
+        others.any(|other| {
+            (other.step.is_none() || other.step == record.step) && other.inputs == record.inputs
+        })
+    };
+    let mut kept: Vec<Record> = inline.into_iter().filter(|it| !is_copy(it)).collect();
+    kept.extend(in_files);
+    kept
+}
+
 /// The records that are examples of the whole workflow; an example of one step is, where the step takes
 /// nothing but inputs of the workflow and these are all.
 ///
@@ -223,6 +242,27 @@ mod tests {
             assert!(sources(&many.held_out).contains(&source));
         }
         assert!(!few.held_out.is_empty() && !few.validation.is_empty());
+    }
+
+    #[test]
+    fn demos_that_were_written_back_count_once() {
+        let written = |number: usize, line: usize| Record {
+            source: format!("flows/triage.yaml:{line}"),
+            step: Some("sort".to_owned()),
+            ..record(number)
+        };
+        let kept = |own: Vec<Record>| {
+            let records = own.into_iter().chain([record(1), record(2)]).collect();
+            without_copies(records, Path::new("flows/triage.yaml"))
+        };
+        assert_eq!(kept(vec![written(2, 7), written(1, 9)]), kept(Vec::new()));
+        assert_eq!(kept(vec![written(3, 7)]).len(), 3);
+        // Without a file of data, all are the user's own.
+        let own = vec![written(1, 7), written(1, 9)];
+        assert_eq!(
+            without_copies(own.clone(), Path::new("flows/triage.yaml")),
+            own
+        );
     }
 
     #[test]

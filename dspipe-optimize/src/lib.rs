@@ -26,6 +26,7 @@ mod progress;
 mod record;
 mod request;
 mod validate;
+mod write_back;
 
 pub use artifact::path_of;
 pub use bridge::{Demo, Prompt, Prompts};

@@ -26,6 +26,7 @@ use crate::progress::Reporter;
 use crate::record::{Record, State};
 use crate::request;
 use crate::validate::{Comparison, EvaluatedCase, Evaluation, Rule};
+use crate::write_back::write_back;
 
 /// The seed of the search does not move what is held out: scores stay comparable.
 const SPLIT_SEED: u64 = 0;
@@ -50,6 +51,10 @@ const RESTARTS: u32 = 2;
 /// # }
 /// ```
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Optimization {
     pub(crate) program: Arc<dyn Program>,
     pub(crate) package: PathBuf,
@@ -71,6 +76,7 @@ pub struct Optimization {
     pub(crate) fresh: bool,
     pub(crate) resume: bool,
     pub(crate) shown: bool,
+    pub(crate) written_back: bool,
     pub(crate) records: Option<PathBuf>,
     pub(crate) bridge: Option<BridgeSettings>,
 }
@@ -130,6 +136,7 @@ impl Optimization {
             fresh: false,
             resume: false,
             shown: false,
+            written_back: false,
             records: None,
             bridge: None,
         }
@@ -255,6 +262,14 @@ impl Optimization {
         self
     }
 
+    /// Puts prompts that are adopted into the workflow file, too: instructions, and demos as examples. Its comments
+    /// and all else in it stay. [`Outcome::write_back`] tells whether that could be done.
+    #[must_use]
+    pub fn write_back(mut self, written: bool) -> Self {
+        self.written_back = written;
+        self
+    }
+
     /// Keeps the answers of LMs below this directory, in place of `.dspipe/optimize` of the package.
     #[must_use]
     pub fn records(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -315,7 +330,11 @@ impl Optimization {
             }
         }
         let whole = |records: Vec<LabelledRecord>| data::of_workflow(records, def);
-        let train = whole(training.records)?;
+        let records = match &self.train {
+            Some(_) => training.records,
+            None => data::without_copies(training.records, &workflow_file),
+        };
+        let train = whole(records)?;
         let mut data = match &self.held_out {
             Some(files) => {
                 let mut train = train;
@@ -504,6 +523,7 @@ impl Optimization {
                 before: before.clone(),
                 after: before,
                 search_score: None,
+                write_back: None,
                 cut_short,
                 spending,
             });
@@ -520,6 +540,15 @@ impl Optimization {
         let comparison = Comparison::new(&baseline, &optimized, &self.rule);
         let adoption = self.adopt(prepared, &before, &after, comparison.as_ref())?;
         record.finish()?;
+        // After the end: the file may be a part of what identifies the record, which is not to be begun anew.
+        let write_back =
+            (self.written_back && matches!(adoption, Adoption::Written(_))).then(|| {
+                let file = prepared.workflow_file.clone();
+                match write_back(&file, self.def(), &before, &after) {
+                    Ok(()) => Ok(file),
+                    Err(error) => Err(error.to_string()),
+                }
+            });
         Ok(Outcome {
             workflow: self.def().name,
             adoption,
@@ -529,6 +558,7 @@ impl Optimization {
             before,
             after,
             search_score: score,
+            write_back,
             cut_short,
             spending,
         })

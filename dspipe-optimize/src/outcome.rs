@@ -31,6 +31,9 @@ pub struct Outcome {
     pub after: Prompts,
     /// Their mean score on the examples that the search decided by.
     pub search_score: Option<f64>,
+    /// The workflow file if the prompts were written into it, or why they were not; `None` if that was not asked
+    /// for, or nothing was adopted.
+    pub write_back: Option<Result<PathBuf, String>>,
     /// Why the search ended before its end, if it did.
     pub cut_short: Option<String>,
     /// What was spent; answers from the record cost nothing.
@@ -120,10 +123,15 @@ impl fmt::Display for Outcome {
                 f,
                 "adopted: {} is written; commit it, and the next build compiles it in",
                 shown(path)
-            ),
+            )?,
             Adoption::Refused(reason) => {
-                writeln!(f, "not adopted: {reason}; the prompts stay as they were")
+                writeln!(f, "not adopted: {reason}; the prompts stay as they were")?;
             }
+        }
+        match &self.write_back {
+            Some(Ok(path)) => writeln!(f, "{} has the same prompts now", shown(path)),
+            Some(Err(reason)) => writeln!(f, "the workflow file stays as it was: {reason}"),
+            None => Ok(()),
         }
     }
 }

@@ -41,10 +41,10 @@ fn package() -> TempDir {
             .map(|number| {
                 let (colour, code) = CODES[number % CODES.len()];
                 let text = format!("Number {name} {number} is {colour}.");
-                json!({"text": text, "label": code}).to_string()
+                format!("{}\n", json!({"text": text, "label": code}))
             })
             .collect();
-        fs::write(data(package.path(), name), lines.join("\n")).unwrap();
+        fs::write(data(package.path(), name), lines.concat()).unwrap();
     }
     package
 }
@@ -334,6 +334,93 @@ async fn what_was_answered_is_not_asked_again() {
     assert_eq!(again.spending.calls, 0);
     let error = optimization.clone().resume(true).run().await.unwrap_err();
     assert!(error.to_string().contains("nothing to resume"), "{error}");
+}
+
+/// What the compiler says of the package's workflow, and the code that it makes.
+fn compiled(package: &Path) -> (String, String) {
+    let compilation = dspipe_build::Config::new()
+        .workflow("workflows/colours.yaml")
+        .load(package)
+        .unwrap();
+    let workflow = &compilation.workflows()[0];
+    let code = workflow.items().unwrap_or_default().to_owned();
+    (compilation.report(workflow), code)
+}
+
+#[tokio::test]
+async fn adopted_prompts_are_written_into_the_workflow_file_too() {
+    let package = package();
+    let file = package.path().join("workflows/colours.yaml");
+    let artifact = package.path().join("workflows/colours.optimized.json");
+    let old = fs::read_to_string(&file).unwrap();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let settings = "labeled_few_shot: {k: 2}\ncopro: {breadth: 4, depth: 1}";
+    let optimization = optimization(package.path(), &server.url())
+        .optimizers("[labeled_few_shot, copro]", settings)
+        .unwrap()
+        .write_back(true);
+    let outcome = optimization.run().await.unwrap();
+    assert_eq!(outcome.write_back, Some(Ok(file.clone())));
+    assert!(
+        outcome.to_string().contains("has the same prompts now"),
+        "{outcome}"
+    );
+
+    // The file has the instructions and the demos, and all that it had.
+    let new = fs::read_to_string(&file).unwrap();
+    assert!(new.contains(RULE), "{new}");
+    assert!(new.contains("few_shot_examples: 2"), "{new}");
+    let kept = old.lines().filter(|line| !line.contains("instructions:"));
+    let missing: Vec<&str> = kept.filter(|line| !new.contains(line)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+
+    // The build has nothing to say of the file beside it, and would have without its signature.
+    let (report, _) = compiled(package.path());
+    assert_eq!(report, "");
+    let text = fs::read_to_string(&artifact).unwrap();
+    let mut stale: Value = serde_json::from_str(&text).unwrap();
+    stale["variants"][0]["steps"]["classify"]["signature"]["instructions"] = json!("Label.");
+    fs::write(&artifact, stale.to_string()).unwrap();
+    let (report, _) = compiled(package.path());
+    assert!(report.contains("E029"), "{report}");
+
+    // It stands without the other file.
+    fs::remove_file(&artifact).unwrap();
+    let (report, code) = compiled(package.path());
+    assert_eq!(report, "");
+    assert!(code.contains(RULE), "{code}");
+    assert_eq!(code.matches(" Demo {").count(), 2, "{code}");
+
+    // The same optimization is still known, and comes to the same files.
+    let again = optimization.run().await.unwrap();
+    assert_eq!(again.spending.calls, 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), new);
+    assert_eq!(fs::read_to_string(&artifact).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_workflow_file_that_cannot_be_written_is_told_and_kept() {
+    let package = package();
+    let file = package.path().join("workflows/colours.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    // Two places share one text: with a new one, the other would change as well.
+    let text = text.replace("instructions: Label", "instructions: &text Label")
+        + "  metadata: {about: *text}\n";
+    fs::write(&file, &text).unwrap();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let outcome = optimization(package.path(), &server.url())
+        .optimizers("copro", "{breadth: 4, depth: 1}")
+        .unwrap()
+        .write_back(true)
+        .run()
+        .await
+        .unwrap();
+    assert!(outcome.is_adopted(), "{outcome}");
+    let Some(Err(reason)) = &outcome.write_back else {
+        panic!("{outcome}");
+    };
+    assert!(reason.contains("anchors and aliases"), "{reason}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
 
 #[tokio::test]

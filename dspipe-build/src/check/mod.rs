@@ -168,6 +168,31 @@ pub(crate) fn records(
     records
 }
 
+/// By step, the inputs and the outputs that each of its examples has.
+pub(crate) fn required(
+    workflow: &spec::Workflow,
+    library: &Library,
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(Vec<String>, Vec<String>)> {
+    let names = |fields: &[ir::Field]| {
+        let needed = |field: &&ir::Field| {
+            field.default.is_none() && !matches!(field.ty.kind, ir::TypeKind::Optional(_))
+        };
+        let needed = fields.iter().filter(needed);
+        needed.map(|field| field.name.text.clone()).collect()
+    };
+    let (steps, _) = types::lower(workflow, library, sources, diagnostics);
+    let steps = steps.iter();
+    steps
+        .map(|step| {
+            let reasons = usize::from(step.reasons);
+            let outputs = step.outputs.get(reasons..).unwrap_or_default();
+            (names(&step.inputs), names(outputs))
+        })
+        .collect()
+}
+
 fn text(text: Option<&Spanned<String>>) -> String {
     text.map(|text| text.value.trim_end().to_owned())
         .unwrap_or_default()

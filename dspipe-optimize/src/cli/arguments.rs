@@ -58,6 +58,7 @@ pub(super) struct Common {
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct OptimizeArguments {
     /// The workflow; may be left out where there is only one.
     pub(super) workflow: Option<String>,
@@ -108,6 +109,9 @@ pub(super) struct OptimizeArguments {
     /// Ask everything anew, also what was answered before.
     #[arg(long)]
     fresh: bool,
+    /// Put prompts that are adopted into the workflow file, too; its comments stay.
+    #[arg(long)]
+    write_back: bool,
 }
 
 #[derive(Args)]
@@ -187,7 +191,9 @@ impl OptimizeArguments {
     ) -> Result<Optimization, OptimizeError> {
         let mut optimization = self.common.apply(optimization, metrics)?;
         if let Some(names) = &self.optimizer {
-            optimization = optimization.optimizers(&list(names), &self.settings_text()?)?;
+            optimization = optimization
+                .optimizers(&list(names), &self.settings_text()?)
+                .map_err(|error| OptimizeError::Settings(error.to_string()))?;
         } else if !self.settings.is_empty() {
             let message = "--set without --optimizer: settings of which optimizer?";
             return Err(OptimizeError::Settings(message.to_owned()));
@@ -215,7 +221,8 @@ impl OptimizeArguments {
             .budget(limits)
             .rule(rule)
             .resume(self.resume)
-            .fresh(self.fresh))
+            .fresh(self.fresh)
+            .write_back(self.write_back))
     }
 
     /// `--set` as a block of YAML; keys with a point belong to one optimizer of several.

@@ -139,7 +139,13 @@ impl Commands {
                 }
                 let outcome = optimization.progress(true).run().await?;
                 print!("{outcome}");
-                Ok(())
+                match outcome.write_back {
+                    Some(Err(_)) => Err(Failed::Done(
+                        "the prompts are adopted, but could not be written into the workflow file"
+                            .to_owned(),
+                    )),
+                    _ => Ok(()),
+                }
             }
             Command::Evaluate(arguments) => {
                 let entry = self.entry(arguments.workflow.as_deref())?;
