@@ -4,6 +4,7 @@ mod locate;
 mod node;
 mod parse;
 mod read;
+mod simple;
 
 pub(crate) use locate::{locate_part, locate_placeholder};
 pub(crate) use node::{Key, Kind, Node, core_float, core_integer};
