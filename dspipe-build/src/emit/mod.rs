@@ -116,15 +116,15 @@ impl Emitter<'_> {
     /// are reserved in `check`, so no generated type can hide one.
     fn prelude(&self, out: &mut Printer) {
         out.line("#[allow(unused_imports, clippy::wildcard_imports)]");
-        out.line(format_args!("use {}::generated::*;", self.options.runtime));
+        out.line(["use ", &self.options.runtime, "::generated::*;"]);
     }
 
     fn step(&self, index: usize, step: &Step, out: &mut Printer) {
         run::step_function(self, step, out);
         let name = &step.name.text;
         out.blank();
-        out.doc(format_args!("The types of step `{name}`."));
-        out.open(format_args!("pub mod {} {{", step.name.ident));
+        out.doc(["The types of step `", name, "`."]);
+        out.open(["pub mod ", &step.name.ident, " {"]);
         self.prelude(out);
         metadata::signature(self, step, out);
         let scope = Scope::Step(index);
