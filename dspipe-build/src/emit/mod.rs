@@ -63,7 +63,7 @@ fn by_home(workflow: &Workflow) -> HashMap<Home, Vec<&TypeDef>> {
 /// The paths of all types of a workflow, as overrides name them.
 pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> {
     let path = |scope, name: &str| {
-        let name = format!("{type_prefix}{}", name.trim_start_matches("r#"));
+        let name = [type_prefix, unmarked(name)].concat();
         type_path(workflow, scope, &name)
     };
     let mut paths = vec![
@@ -79,15 +79,20 @@ pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> 
     paths
 }
 
+/// An identifier without the mark of raw ones.
+fn unmarked(ident: &str) -> &str {
+    ident.strip_prefix("r#").unwrap_or(ident)
+}
+
 /// `workflow::step::Type`, without the marks of raw identifiers.
 fn type_path(workflow: &Workflow, scope: Scope, name: &str) -> String {
-    let module = workflow.name.ident.trim_start_matches("r#");
-    let name = name.trim_start_matches("r#");
+    let module = unmarked(&workflow.name.ident);
+    let name = unmarked(name);
     match scope {
-        Scope::Workflow => format!("{module}::{name}"),
+        Scope::Workflow => [module, "::", name].concat(),
         Scope::Step(step) => {
-            let step = workflow.steps[step].name.ident.trim_start_matches("r#");
-            format!("{module}::{step}::{name}")
+            let step = unmarked(&workflow.steps[step].name.ident);
+            [module, "::", step, "::", name].concat()
         }
     }
 }
@@ -194,7 +199,7 @@ impl Emitter<'_> {
     fn type_name(&self, name: &str) -> String {
         match self.options.type_prefix {
             "" => name.to_owned(),
-            prefix => format!("{prefix}{}", name.trim_start_matches("r#")),
+            prefix => format!("{prefix}{}", unmarked(name)),
         }
     }
 

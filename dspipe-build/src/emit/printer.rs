@@ -149,14 +149,13 @@ fn spaces(mut count: usize, into: &mut String) {
 
 /// A string literal, raw where quotes or backslashes would otherwise have to be escaped.
 pub(super) fn string(text: &str) -> String {
-    let mut is_plain = true;
-    let mut can_be_raw = false;
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => can_be_raw = true,
-            _ => is_plain &= is_printable(byte),
-        }
-    }
+    // No branches, so that many bytes are looked at together.
+    let any = |wanted: fn(u8) -> bool| {
+        let found = |found: u8, byte: u8| found | u8::from(wanted(byte));
+        text.bytes().fold(0, found) != 0
+    };
+    let is_plain = !any(|byte| !is_printable(byte));
+    let can_be_raw = any(|byte| (byte == b'"') | (byte == b'\\'));
     if !can_be_raw && is_plain {
         return ["\"", text, "\""].concat();
     }
@@ -164,21 +163,21 @@ pub(super) fn string(text: &str) -> String {
         return escaped(text);
     }
     // More marks than follow any quote in it.
-    let mut most = None;
-    for (at, _) in text.match_indices('"') {
-        let marks = text[at + 1..]
-            .bytes()
-            .take_while(|byte| *byte == b'#')
-            .count();
-        most = most.max(Some(marks + 1));
+    let mut marks = String::new();
+    if any(|byte| byte == b'"') {
+        marks.push('#');
     }
-    let marks = "#".repeat(most.unwrap_or(0));
+    if any(|byte| byte == b'#') {
+        while text.contains(&["\"", &marks].concat()) {
+            marks.push('#');
+        }
+    }
     ["r", &marks, "\"", text, "\"", &marks].concat()
 }
 
 /// ASCII that stands for itself wherever it is.
 fn is_printable(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~')
+    (byte >= b' ') & (byte <= b'~')
 }
 
 fn escaped(text: &str) -> String {
@@ -360,11 +359,12 @@ fn must_break(text: &str, groups: &Groups) -> bool {
 }
 
 fn starts(text: &str, word: &str) -> bool {
-    let text = match text.split_once(" = ") {
-        Some((before, after)) if before.starts_with("let ") => after,
-        _ => text,
+    let value = if text.starts_with("let ") {
+        text.split_once(" = ").map(|(_, value)| value)
+    } else {
+        None
     };
-    text.starts_with(word)
+    value.unwrap_or(text).starts_with(word)
 }
 
 /// Brackets that are in no other ones, with something in them.

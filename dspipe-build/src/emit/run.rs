@@ -161,7 +161,7 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> String {
         .collect();
     let slot = |step: usize| {
         let name = output(emitter, step);
-        format!("{}_slot", name.trim_start_matches("r#"))
+        format!("{}_slot", super::unmarked(name))
     };
     let shared: Vec<usize> = steps
         .iter()

@@ -158,7 +158,7 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
     out.open(["impl Serialize for ", name, " {"]);
     out.open(SERIALIZE);
     let mutable = if members.is_empty() { "" } else { "mut " };
-    let text = string(name.trim_start_matches("r#"));
+    let text = string(super::unmarked(name));
     let count = members.len().to_string();
     out.line([
         "let ",

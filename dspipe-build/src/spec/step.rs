@@ -127,8 +127,9 @@ impl Step {
         let name = map
             .required("name", diagnostics)
             .and_then(|node| yaml::text(node, "a step's `name`", diagnostics));
-        if let Some(name) = &name {
-            map.rename(format!("step `{name}`"));
+        let what = name.as_ref().map(|name| format!("step `{name}`"));
+        if let (Some(name), Some(what)) = (&name, &what) {
+            map.rename(what);
             map.point_at(name.span);
         }
         let kind = map
