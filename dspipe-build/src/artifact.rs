@@ -172,7 +172,7 @@ impl Variant {
 impl StepPrompt {
     fn read(step: Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let what = format!("the prompt of `{step}`");
-        let mut map = MapReader::new(node, what, diagnostics)?;
+        let mut map = MapReader::new(node, &what, diagnostics)?;
         map.point_at(step.span);
         let optimized_from = map
             .optional("signature")

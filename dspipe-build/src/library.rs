@@ -273,7 +273,7 @@ impl Loader<'_, '_> {
         if self.library.types.len() >= MAX_TYPES {
             return None;
         }
-        let schema = Schema::read(node, format!("the type `{name}`"), self.diagnostics)?;
+        let schema = Schema::read(node, format_args!("the type `{name}`"), self.diagnostics)?;
         let named = NamedSchema {
             name: Spanned::new(name.to_owned(), *span),
             schema,
@@ -290,7 +290,7 @@ impl Loader<'_, '_> {
         let path = &self.sources.file(file).path;
         let stem = path.rsplit('/').next().unwrap_or(path);
         let stem = stem.split('.').next().unwrap_or(stem).to_owned();
-        let schema = Schema::read_root(root, format!("`{stem}`"), self.diagnostics)?;
+        let schema = Schema::read_root(root, format_args!("`{stem}`"), self.diagnostics)?;
         let name = match &schema.title {
             Some(title) => title.clone(),
             None => Spanned::new(stem, first(root.span)),

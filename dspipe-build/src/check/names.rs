@@ -251,7 +251,11 @@ fn or_placeholder(ident: String) -> String {
 
 /// The name as a field, function or module; empty if nothing in it can be.
 fn snake(name: &str) -> String {
-    let ident = ascii(name).to_snake_case();
+    let ident = if is_snake(name) {
+        name.to_owned()
+    } else {
+        ascii(name).to_snake_case()
+    };
     if ident.starts_with(|c: char| c.is_ascii_digit()) {
         return format!("_{ident}");
     }
@@ -260,6 +264,17 @@ fn snake(name: &str) -> String {
         word if is_keyword(word) => format!("r#{ident}"),
         _ => ident,
     }
+}
+
+/// Whether a name is written as fields are: most are.
+fn is_snake(name: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase())
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    name.split('_').all(is_part)
 }
 
 /// The name as a type or variant; empty if nothing in it can be.

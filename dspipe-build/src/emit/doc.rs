@@ -82,6 +82,10 @@ fn code(text: &str) -> String {
 /// Foreign text as one paragraph: no links, code blocks or HTML can come of it, so
 /// nothing in it becomes a doctest or a broken link.
 fn escape(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" .,:;!?()'\"-_/".contains(&byte);
+    if text.bytes().all(is_plain) && !text.contains("  ") {
+        return text.trim_matches(' ').to_owned();
+    }
     let mut escaped = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !escaped.is_empty() {

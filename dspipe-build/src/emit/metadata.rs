@@ -13,22 +13,19 @@ pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
     out.blank();
     out.doc("What is known about the workflow.");
     out.open("pub const WORKFLOW: WorkflowDef = WorkflowDef {");
-    out.line(format_args!("name: {},", string(&workflow.name.text)));
-    out.line(format_args!(
-        "description: {},",
-        string(&workflow.description)
-    ));
-    out.line(format_args!("source: {},", string(&workflow.source)));
+    out.line(["name: ", &string(&workflow.name.text), ","]);
+    out.line(["description: ", &string(&workflow.description), ","]);
+    out.line(["source: ", &string(&workflow.source), ","]);
     let inputs = workflow.inputs.iter().map(|input| &input.field);
     fields(emitter, "inputs", inputs.clone(), out);
     let input_schema = schema::of_fields(workflow, inputs);
-    out.line(format_args!("input_schema: {},", string(&input_schema)));
+    out.line(["input_schema: ", &string(&input_schema), ","]);
     let steps: Vec<String> = workflow
         .steps
         .iter()
         .map(|step| format!("&{}::SIGNATURE", step.name.ident))
         .collect();
-    out.flow(format_args!("steps: &[{}],", steps.join(", ")));
+    out.flow(["steps: &[", &steps.join(", "), "],"]);
     out.close("};");
 }
 
@@ -41,17 +38,19 @@ pub(super) fn implementation(emitter: &Emitter<'_>, out: &mut Printer) {
     out.line("#[derive(Clone, Copy, Debug)]");
     out.line("pub struct Workflow;");
     out.blank();
-    out.open(format_args!("impl {runtime}::Workflow for Workflow {{"));
-    out.line(format_args!("type Inputs = {inputs};"));
-    out.line(format_args!("type Outputs = {outputs};"));
+    out.open(["impl ", runtime, "::Workflow for Workflow {"]);
+    out.line(["type Inputs = ", &inputs, ";"]);
+    out.line(["type Outputs = ", &outputs, ";"]);
     out.line("const DEF: &'static WorkflowDef = &WORKFLOW;");
     out.blank();
     out.open("fn run<R: Runner>(");
     out.line("runner: &R,");
-    out.line(format_args!("inputs: {inputs},"));
-    out.close(format_args!(
-        ") -> impl Future<Output = Result<{outputs}, Error>> + Send {{"
-    ));
+    out.line(["inputs: ", &inputs, ","]);
+    out.close([
+        ") -> impl Future<Output = Result<",
+        &outputs,
+        ", Error>> + Send {",
+    ]);
     out.indent();
     out.line("run_with(runner, inputs)");
     out.close("}");
@@ -63,7 +62,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     let workflow = emitter.workflow;
     let name = &step.name.text;
     out.blank();
-    out.doc(format_args!("What is known about step `{name}`."));
+    out.doc(["What is known about step `", name, "`."]);
     out.open("pub const SIGNATURE: SignatureDef = SignatureDef {");
     for (key, text) in [
         ("workflow", &workflow.name.text),
@@ -72,43 +71,40 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
         ("description", &step.description),
         ("instructions", &step.instructions),
     ] {
-        out.line(format_args!("{key}: {},", string(text)));
+        out.line([key, ": ", &string(text), ","]);
     }
     let inputs = step.inputs.iter().map(|input| &input.field);
     fields(emitter, "inputs", inputs.clone(), out);
     fields(emitter, "outputs", step.outputs.iter(), out);
     let input_schema = schema::of_fields(workflow, inputs);
-    out.line(format_args!("input_schema: {},", string(&input_schema)));
+    out.line(["input_schema: ", &string(&input_schema), ","]);
     let output_schema = schema::of_fields(workflow, step.outputs.iter());
-    out.line(format_args!("output_schema: {},", string(&output_schema)));
+    out.line(["output_schema: ", &string(&output_schema), ","]);
     demos(&step.demos, out);
     optimized(&step.optimized, out);
     let adapter = match step.adapter {
         Adapter::Dspipe => None,
         dspy => Some(format!("Adapter::{dspy:?}")),
     };
-    out.line(format_args!("adapter: {},", optional(adapter)));
+    out.line(["adapter: ", &optional(adapter), ","]);
     let lm = step.lm.as_deref().map(string);
-    out.line(format_args!("lm: {},", optional(lm)));
+    out.line(["lm: ", &optional(lm), ","]);
     let temperature = step.temperature.map(float);
-    out.line(format_args!("temperature: {},", optional(temperature)));
+    out.line(["temperature: ", &optional(temperature), ","]);
     let max_tokens = step.max_tokens.map(|limit| limit.to_string());
-    out.line(format_args!("max_tokens: {},", optional(max_tokens)));
+    out.line(["max_tokens: ", &optional(max_tokens), ","]);
     lms::list(emitter, &step.lms, out);
     checks::list(emitter, &step.checks, out);
     out.close("};");
 
     out.blank();
-    out.doc(format_args!("Step `{name}` as a type."));
+    out.doc(["Step `", name, "` as a type."]);
     out.line("#[derive(Clone, Copy, Debug)]");
     out.line("pub struct Step;");
     out.blank();
     out.open("impl Signature for Step {");
-    out.line(format_args!("type Input = {};", emitter.type_name("Input")));
-    out.line(format_args!(
-        "type Output = {};",
-        emitter.type_name("Output")
-    ));
+    out.line(["type Input = ", &emitter.type_name("Input"), ";"]);
+    out.line(["type Output = ", &emitter.type_name("Output"), ";"]);
     out.line("const DEF: &'static SignatureDef = &SIGNATURE;");
     checks::function(emitter, &step.checks, out);
     out.close("}");
@@ -120,14 +116,18 @@ fn fields<'f>(
     fields: impl Iterator<Item = &'f Field>,
     out: &mut Printer,
 ) {
-    out.open(format_args!("{key}: &["));
+    out.open([key, ": &["]);
     for field in fields {
         out.open("FieldDef {");
-        out.line(format_args!("name: {},", string(&field.name.text)));
+        out.line(["name: ", &string(&field.name.text), ","]);
         let ty = words::describe(emitter.workflow, &field.ty);
-        out.line(format_args!("ty: {},", string(&ty)));
-        out.line(format_args!("description: {},", string(&field.description)));
-        out.line(format_args!("sensitive: {},", field.sensitive));
+        out.line(["ty: ", &string(&ty), ","]);
+        out.line(["description: ", &string(&field.description), ","]);
+        out.line(if field.sensitive {
+            "sensitive: true,"
+        } else {
+            "sensitive: false,"
+        });
         out.close("},");
     }
     out.close("],");
@@ -142,11 +142,8 @@ fn optimized(prompts: &[Prompt], out: &mut Printer) {
     for prompt in prompts {
         out.open("Prompt {");
         let lm = prompt.lm.as_deref().map(string);
-        out.line(format_args!("lm: {},", optional(lm)));
-        out.line(format_args!(
-            "instructions: {},",
-            string(&prompt.instructions)
-        ));
+        out.line(["lm: ", &optional(lm), ","]);
+        out.line(["instructions: ", &string(&prompt.instructions), ","]);
         demos(&prompt.demos, out);
         out.close("},");
     }
@@ -167,13 +164,10 @@ fn demos(demos: &[Demo], out: &mut Printer) {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            out.line(format_args!("({}, {}),", string(name), string(&text)));
+            out.line(["(", &string(name), ", ", &string(&text), "),"]);
         }
         out.close("],");
-        out.line(format_args!(
-            "output: {},",
-            string(&demo.output.to_string())
-        ));
+        out.line(["output: ", &string(&demo.output.to_string()), ","]);
         out.close("},");
     }
     out.close("],");

@@ -66,7 +66,7 @@ fn by_home(workflow: &Workflow) -> HashMap<Home, Vec<&TypeDef>> {
 /// The paths of all types of a workflow, as overrides name them.
 pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> {
     let path = |scope, name: &str| {
-        let name = format!("{type_prefix}{}", name.trim_start_matches("r#"));
+        let name = [type_prefix, unmarked(name)].concat();
         type_path(workflow, scope, &name)
     };
     let mut paths = vec![
@@ -82,15 +82,20 @@ pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> 
     paths
 }
 
+/// An identifier without the mark of raw ones.
+fn unmarked(ident: &str) -> &str {
+    ident.strip_prefix("r#").unwrap_or(ident)
+}
+
 /// `workflow::step::Type`, without the marks of raw identifiers.
 fn type_path(workflow: &Workflow, scope: Scope, name: &str) -> String {
-    let module = workflow.name.ident.trim_start_matches("r#");
-    let name = name.trim_start_matches("r#");
+    let module = unmarked(&workflow.name.ident);
+    let name = unmarked(name);
     match scope {
-        Scope::Workflow => format!("{module}::{name}"),
+        Scope::Workflow => [module, "::", name].concat(),
         Scope::Step(step) => {
-            let step = workflow.steps[step].name.ident.trim_start_matches("r#");
-            format!("{module}::{step}::{name}")
+            let step = unmarked(&workflow.steps[step].name.ident);
+            [module, "::", step, "::", name].concat()
         }
     }
 }
@@ -122,15 +127,15 @@ impl Emitter<'_> {
     /// are reserved in `check`, so no generated type can hide one.
     fn prelude(&self, out: &mut Printer) {
         out.line("#[allow(unused_imports, clippy::wildcard_imports)]");
-        out.line(format_args!("use {}::generated::*;", self.options.runtime));
+        out.line(["use ", &self.options.runtime, "::generated::*;"]);
     }
 
     fn step(&self, index: usize, step: &Step, out: &mut Printer) {
         run::step_function(self, step, out);
         let name = &step.name.text;
         out.blank();
-        out.doc(format_args!("The types of step `{name}`."));
-        out.open(format_args!("pub mod {} {{", step.name.ident));
+        out.doc(["The types of step `", name, "`."]);
+        out.open(["pub mod ", &step.name.ident, " {"]);
         self.prelude(out);
         let scope = Scope::Step(index);
         self.scope.set(scope);
@@ -205,7 +210,7 @@ impl Emitter<'_> {
     fn type_name(&self, name: &str) -> String {
         match self.options.type_prefix {
             "" => name.to_owned(),
-            prefix => format!("{prefix}{}", name.trim_start_matches("r#")),
+            prefix => format!("{prefix}{}", unmarked(name)),
         }
     }
 

@@ -18,8 +18,8 @@ pub(crate) fn step(workflow: &Workflow, index: usize, options: Options<'_>) -> S
             Home::Step(step) => {
                 let name = &workflow.steps[step].name;
                 out.blank();
-                out.doc(format_args!("The types of step `{}`.", name.text));
-                out.open(format_args!("pub mod {} {{", name.ident));
+                out.doc(["The types of step `", &name.text, "`."]);
+                out.open(["pub mod ", &name.ident, " {"]);
                 emitter.prelude(&mut out);
                 emitter.definitions(Scope::Step(step), &mut out);
                 out.close("}");

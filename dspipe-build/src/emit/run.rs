@@ -17,15 +17,15 @@ pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step, out: &mut Printe
     if emitter.options.skeleton {
         out.line("#[allow(clippy::unused_async)]");
     }
-    out.open(format_args!("pub async fn {name}<R: Runner>("));
+    out.open(["pub async fn ", name, "<R: Runner>("]);
     out.line("runner: &R,");
-    out.line(format_args!("input: &{name}::{input},"));
-    out.close(format_args!(") -> Result<{name}::{output}, Error> {{"));
+    out.line(["input: &", name, "::", &input, ","]);
+    out.close([") -> Result<", name, "::", &output, ", Error> {"]);
     out.indent();
     if emitter.options.skeleton {
         skeleton("runner, input", out);
     } else {
-        out.line(format_args!("runner.step::<{name}::Step>(input).await"));
+        out.line(["runner.step::<", name, "::Step>(input).await"]);
     }
     out.close("}");
 }
@@ -47,12 +47,8 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
         &workflow.source,
     ));
     out.docs(&errors);
-    out.open(format_args!(
-        "pub async fn run(inputs: {inputs}) -> {result} {{"
-    ));
-    out.line(format_args!(
-        "run_with({runtime}::default_runner(), inputs).await"
-    ));
+    out.open(["pub async fn run(inputs: ", &inputs, ") -> ", &result, " {"]);
+    out.line(["run_with(", runtime, "::default_runner(), inputs).await"]);
     out.close("}");
 
     out.blank();
@@ -64,21 +60,25 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
     if workflow.steps.len() > FEW {
         out.line("#[allow(clippy::too_many_lines)]");
     }
-    out.open(format_args!(
-        "pub async fn run_with<R: Runner>(runner: &R, inputs: {inputs}) -> {result} {{"
-    ));
+    out.open([
+        "pub async fn run_with<R: Runner>(runner: &R, inputs: ",
+        &inputs,
+        ") -> ",
+        &result,
+        " {",
+    ]);
     if emitter.options.skeleton {
         skeleton("runner, inputs", out);
     } else {
         let statements = statements(emitter, &workflow.plan);
         if emitter.calls_helpers.get() {
-            out.line(format_args!("use {runtime}::generated::expr;"));
+            out.line(["use ", runtime, "::generated::expr;"]);
         }
         out.line(format_args!(
             "let runner = &{runtime}::generated::in_run(runner, &WORKFLOW);"
         ));
         if workflow.inputs.is_empty() {
-            out.line(format_args!("let {inputs} {{}} = inputs;"));
+            out.line(["let ", &inputs, " {} = inputs;"]);
         }
         for statement in statements {
             out.flow(statement);
@@ -88,7 +88,7 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
             .iter()
             .map(|step| &*step.name.ident)
             .collect();
-        out.flow(format_args!("Ok({outputs} {{ {} }})", steps.join(", ")));
+        out.flow(["Ok(", &outputs, " { ", &steps.join(", "), " })"]);
     }
     out.close("}");
 }
@@ -96,7 +96,7 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
 /// The body of a function in a workflow that has errors: it type-checks and, behind
 /// the `compile_error!` beside it, is never run.
 fn skeleton(arguments: &str, out: &mut Printer) {
-    out.line(format_args!("let _ = ({arguments});"));
+    out.line(["let _ = (", arguments, ");"]);
     out.line("::core::unreachable!(\"the workflow has errors\")");
 }
 
@@ -164,7 +164,7 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> String {
         .collect();
     let slot = |step: usize| {
         let name = output(emitter, step);
-        format!("{}_slot", name.trim_start_matches("r#"))
+        format!("{}_slot", super::unmarked(name))
     };
     let shared: Vec<usize> = steps
         .iter()

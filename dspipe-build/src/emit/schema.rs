@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
         if !def.recursive {
             return self.definition(def, json);
         }
-        let name = def.ident.trim_start_matches("r#");
+        let name = super::unmarked(&def.ident);
         let known = self.definitions.iter().any(|(known, _)| *known == name);
         if !known && !self.open.contains(&reference) {
             self.open.push(reference);

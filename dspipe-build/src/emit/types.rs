@@ -83,11 +83,14 @@ pub(super) fn definition(emitter: &Emitter<'_>, scope: Scope, def: &TypeDef, out
 /// names that its parts have in JSON.
 pub(super) fn json_schema(emitter: &Emitter<'_>, name: &str, schema: &str, out: &mut Printer) {
     out.blank();
-    out.flow(format_args!(
-        "{}::generated::json_schema!({name}, {});",
-        emitter.options.runtime,
-        string(schema)
-    ));
+    out.flow([
+        &emitter.options.runtime,
+        "::generated::json_schema!(",
+        name,
+        ", ",
+        &string(schema),
+        ");",
+    ]);
 }
 
 /// A struct of fields.
@@ -137,15 +140,15 @@ fn boxed(ty: String, boxed: bool) -> String {
 fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &mut Printer) {
     let name = &head.name;
     declare(emitter, head, STRUCT_DERIVES, out);
-    out.open(format_args!("pub struct {name} {{"));
+    out.open(["pub struct ", name, " {"]);
     for member in members {
         let (ident, ty) = (&member.name.ident, &member.ty);
         out.docs(&member.docs);
-        out.line(&if member.optional {
-            format!("pub {ident}: Option<{ty}>,")
+        if member.optional {
+            out.line(["pub ", ident, ": Option<", ty, ">,"]);
         } else {
-            format!("pub {ident}: {ty},")
-        });
+            out.line(["pub ", ident, ": ", ty, ","]);
+        }
     }
     out.close("}");
 
@@ -159,19 +162,23 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
 /// `Serialize` of a struct of these fields.
 pub(super) fn serialize(name: &str, members: &[&Name], out: &mut Printer) {
     out.blank();
-    out.open(format_args!("impl Serialize for {name} {{"));
+    out.open(["impl Serialize for ", name, " {"]);
     out.open(SERIALIZE);
     let mutable = if members.is_empty() { "" } else { "mut " };
-    let text = string(name.trim_start_matches("r#"));
-    let count = members.len();
-    out.line(format_args!(
-        "let {mutable}object = serializer.serialize_struct({text}, {count})?;"
-    ));
+    let text = string(super::unmarked(name));
+    let count = members.len().to_string();
+    out.line([
+        "let ",
+        mutable,
+        "object = serializer.serialize_struct(",
+        &text,
+        ", ",
+        &count,
+        ")?;",
+    ]);
     for Name { text, ident } in members {
         let key = string(text);
-        out.flow(format_args!(
-            "object.serialize_field({key}, &self.{ident})?;"
-        ));
+        out.flow(["object.serialize_field(", &key, ", &self.", ident, ")?;"]);
     }
     out.line("object.end()");
     out.close("}");
@@ -191,17 +198,29 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
     for member in members {
         let (ident, key) = (&member.name.ident, string(&member.name.text));
         // The checks that follow do not say which type they are for.
-        let ty = match member.checks.as_slice() {
-            [] => String::new(),
-            _ => format!("::<{}>", member.ty),
+        let [open, ty, close] = match member.checks.as_slice() {
+            [] => ["", "", ""],
+            _ => ["::<", &member.ty, ">"],
         };
-        out.flow(&match (&member.default, member.optional) {
-            (Some(default), _) => {
-                format!("let {ident} = __object.or_default{ty}({key}, {default});")
-            }
-            (None, true) => format!("let {ident} = __object.optional{ty}({key});"),
-            (None, false) => format!("let {ident} = __object.required{ty}({key});"),
-        });
+        let (method, comma, default) = match (&member.default, member.optional) {
+            (Some(default), _) => ("or_default", ", ", default.as_str()),
+            (None, true) => ("optional", "", ""),
+            (None, false) => ("required", "", ""),
+        };
+        out.flow([
+            "let ",
+            ident,
+            " = __object.",
+            method,
+            open,
+            ty,
+            close,
+            "(",
+            &key,
+            comma,
+            default,
+            ");",
+        ]);
     }
     for member in members.iter().filter(|member| !member.checks.is_empty()) {
         let (ident, key) = (&member.name.ident, string(&member.name.text));
@@ -211,7 +230,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         } else {
             checks
         };
-        out.flow(format_args!("__object.check({key}, &{ident}, {checks});"));
+        out.flow(["__object.check(", &key, ", &", ident, ", ", &checks, ");"]);
     }
     let built: Vec<String> = members
         .iter()
@@ -219,7 +238,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         .collect();
     match built.as_slice() {
         [] => out.line("Some(Self {})"),
-        _ => out.flow(format_args!("Some(Self {{ {} }})", built.join(", "))),
+        _ => out.flow(["Some(Self { ", &built.join(", "), " })"]),
     }
     out.close("}");
     out.close("}");
@@ -227,7 +246,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
 
 fn open_read(name: &str, out: &mut Printer) {
     out.blank();
-    out.open(format_args!("impl Read for {name} {{"));
+    out.open(["impl Read for ", name, " {"]);
     out.open("fn read(from: Reader<'_>) -> Option<Self> {");
 }
 
@@ -235,7 +254,7 @@ fn open_read(name: &str, out: &mut Printer) {
 fn declare(emitter: &Emitter<'_>, head: &Head, derives: &str, out: &mut Printer) {
     out.blank();
     out.docs(&head.docs);
-    out.line(format_args!("#[derive({derives})]"));
+    out.line(["#[derive(", derives, ")]"]);
     for attribute in emitter.attributes(head.scope, &head.name, derives) {
         out.line(attribute);
     }
@@ -244,43 +263,42 @@ fn declare(emitter: &Emitter<'_>, head: &Head, derives: &str, out: &mut Printer)
 fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut Printer) {
     let name = &head.name;
     declare(emitter, head, ENUM_DERIVES, out);
-    out.open(format_args!("pub enum {name} {{"));
+    out.open(["pub enum ", name, " {"]);
     for Variant { name, description } in values {
         out.docs(&doc::variant(&name.text, description));
-        out.line(format_args!("{},", name.ident));
+        out.line([&name.ident, ","]);
     }
     out.close("}");
 
     out.blank();
-    out.open(format_args!("impl {name} {{"));
+    out.open(["impl ", name, " {"]);
     out.doc("Every value, in the order of the workflow file.");
     let variants = |each: &dyn Fn(&Variant) -> String| -> String {
         let all: Vec<String> = values.iter().map(each).collect();
         all.join(", ")
     };
     let all = variants(&|value| format!("Self::{}", value.name.ident));
-    out.flow(format_args!(
-        "pub const ALL: [Self; {}] = [{all}];",
-        values.len()
-    ));
+    out.flow([
+        "pub const ALL: [Self; ",
+        &values.len().to_string(),
+        "] = [",
+        &all,
+        "];",
+    ]);
     out.blank();
     out.doc("The value as it is written in the workflow file and in JSON.");
     out.line("#[must_use]");
     out.open("pub const fn as_str(self) -> &'static str {");
     out.open("match self {");
     for Variant { name, .. } in values {
-        out.line(format_args!(
-            "Self::{} => {},",
-            name.ident,
-            string(&name.text)
-        ));
+        out.line(["Self::", &name.ident, " => ", &string(&name.text), ","]);
     }
     out.close("}");
     out.close("}");
     out.close("}");
 
     out.blank();
-    out.open(format_args!("impl Display for {name} {{"));
+    out.open(["impl Display for ", name, " {"]);
     out.open("fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {");
     out.line("f.write_str(self.as_str())");
     out.close("}");
@@ -289,12 +307,12 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
     open_read(name, out);
     let pairs =
         variants(&|value| format!("({}, Self::{})", string(&value.name.text), value.name.ident));
-    out.flow(format_args!("from.one_of(&[{pairs}])"));
+    out.flow(["from.one_of(&[", &pairs, "])"]);
     out.close("}");
     out.close("}");
 
     out.blank();
-    out.open(format_args!("impl Serialize for {name} {{"));
+    out.open(["impl Serialize for ", name, " {"]);
     out.open(SERIALIZE);
     out.line("serializer.serialize_str(self.as_str())");
     out.close("}");
@@ -305,7 +323,7 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
 fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Printer) {
     let name = &head.name;
     declare(emitter, head, STRUCT_DERIVES, out);
-    out.open(format_args!("pub enum {name} {{"));
+    out.open(["pub enum ", name, " {"]);
     let types: Vec<String> = all
         .iter()
         .map(|one| boxed(emitter.ty(&one.ty, head.scope), one.boxed))
@@ -315,7 +333,7 @@ fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Prin
             &emitter.ty(&one.ty, head.scope),
             &one.description,
         ));
-        out.line(format_args!("{}({ty}),", one.ident));
+        out.line([&one.ident, "(", ty, "),"]);
     }
     out.close("}");
 
@@ -332,19 +350,20 @@ fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Prin
             format!("({}, |from| {read}.map(Self::{ident}))", string(ident))
         })
         .collect();
-    out.flow(format_args!("from.alternatives(&[{}])", reads.join(", ")));
+    out.flow(["from.alternatives(&[", &reads.join(", "), "])"]);
     out.close("}");
     out.close("}");
 
     out.blank();
-    out.open(format_args!("impl Serialize for {name} {{"));
+    out.open(["impl Serialize for ", name, " {"]);
     out.open(SERIALIZE);
     out.open("match self {");
     for one in all {
-        out.line(format_args!(
-            "Self::{}(value) => value.serialize(serializer),",
-            one.ident
-        ));
+        out.line([
+            "Self::",
+            &one.ident,
+            "(value) => value.serialize(serializer),",
+        ]);
     }
     out.close("}");
     out.close("}");
@@ -356,11 +375,9 @@ fn union(emitter: &Emitter<'_>, head: &Head, all: &[Alternative], out: &mut Prin
 fn deserialize(emitter: &Emitter<'_>, name: &str, out: &mut Printer) {
     let runtime = &emitter.options.runtime;
     out.blank();
-    out.open(format_args!("impl<'de> Deserialize<'de> for {name} {{"));
+    out.open(["impl<'de> Deserialize<'de> for ", name, " {"]);
     out.open("fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {");
-    out.line(format_args!(
-        "{runtime}::generated::deserialize(deserializer)"
-    ));
+    out.line([runtime, "::generated::deserialize(deserializer)"]);
     out.close("}");
     out.close("}");
 }

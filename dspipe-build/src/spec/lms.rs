@@ -82,7 +82,8 @@ pub(super) fn read(parent: &mut MapReader<'_>, diagnostics: &mut Diagnostics) ->
 
 impl LmEntry {
     fn read(alias: Spanned<String>, node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut map = MapReader::new(node, format!("the LM `{alias}`"), diagnostics)?;
+        let what = format!("the LM `{alias}`");
+        let mut map = MapReader::new(node, &what, diagnostics)?;
         map.point_at(alias.span);
         refuse_secrets(&mut map, diagnostics);
         let model = map
@@ -135,7 +136,8 @@ fn refuse_secrets(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) {
 
 impl Price {
     fn read(node: &Node, alias: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut map = MapReader::new(node, format!("the price of `{alias}`"), diagnostics)?;
+        let what = format!("the price of `{alias}`");
+        let mut map = MapReader::new(node, &what, diagnostics)?;
         let mut required = |map: &mut MapReader<'_>, key| {
             let node = map.required(key, diagnostics)?;
             yaml::number(node, format_args!("`{key}`"), diagnostics)

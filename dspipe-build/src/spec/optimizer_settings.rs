@@ -181,7 +181,7 @@ pub(super) fn settings(node: &Node, chain: &mut [Stage], diagnostics: &mut Diagn
 impl Stage {
     fn read_settings(&mut self, node: &Node, diagnostics: &mut Diagnostics) {
         let what = format!("`optimizer_settings` of `{}`", self.optimizer.name());
-        let Some(mut map) = MapReader::new(node, what, diagnostics) else {
+        let Some(mut map) = MapReader::new(node, &what, diagnostics) else {
             return;
         };
         for (key, takes) in self.optimizer.tables().iter().copied().flatten() {

@@ -6,7 +6,7 @@ use super::optional_text;
 use crate::diag::{Code, Diagnostics};
 use crate::source::{Span, Spanned};
 use crate::ty::{self, TypeExpr};
-use crate::yaml::{self, Kind, MapReader, Node};
+use crate::yaml::{self, Kind, MapReader, Node, What};
 
 /// A type with what is known about it.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(crate) struct Bounds {
 impl Schema {
     /// Reads the schema keys of a field: in the field itself, under `schema:`, or both.
     pub(crate) fn read_field(mut field: MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
-        let what = field.what().to_owned();
+        let what = field.what();
         let schema = field.optional("schema");
         // Without a `schema`, the field must say its type itself.
         let says_type = ["$ref", "anyOf", "oneOf", "const"];
@@ -91,15 +91,19 @@ impl Schema {
         let mut own = Self::read_keys(&mut field, ty, diagnostics);
         own.reported |= schema.is_none();
         field.finish(diagnostics);
-        let nested =
-            schema.and_then(|node| Self::read(node, format!("the schema of {what}"), diagnostics));
+        let nested = schema
+            .and_then(|node| Self::read(node, format_args!("the schema of {what}"), diagnostics));
         if let Some(nested) = nested {
             own.fill_from(nested, diagnostics);
         }
         own
     }
 
-    pub(crate) fn read(node: &Node, what: String, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn read<'n>(
+        node: &'n Node,
+        what: impl Into<What<'n>>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         let mut map = MapReader::new(node, what, diagnostics)?;
         let schema = Self::read_map(&mut map, diagnostics);
         map.finish(diagnostics);
@@ -107,9 +111,9 @@ impl Schema {
     }
 
     /// The root of a file that is a JSON Schema. Its definitions are read when they are referred to.
-    pub(crate) fn read_root(
-        node: &Node,
-        what: String,
+    pub(crate) fn read_root<'n>(
+        node: &'n Node,
+        what: impl Into<What<'n>>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let mut map = MapReader::new(node, what, diagnostics)?;
@@ -145,21 +149,21 @@ impl Schema {
         ty: Option<&Node>,
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let what = map.what().to_owned();
+        let what = map.what();
         let reported = ty.is_some();
-        let ty = ty.and_then(|node| type_of(node, &what, diagnostics));
+        let ty = ty.and_then(|node| type_of(node, what, diagnostics));
         let reference = map
             .optional("$ref")
             .and_then(|node| yaml::text(node, format_args!("`$ref` of {what}"), diagnostics));
         let properties = map
             .optional("properties")
-            .and_then(|node| properties(node, &what, diagnostics));
+            .and_then(|node| properties(node, what, diagnostics));
         let additional = map
             .optional("additionalProperties")
-            .and_then(|node| additional(node, &what, diagnostics));
+            .and_then(|node| additional(node, what, diagnostics));
         let items = map
             .optional("items")
-            .and_then(|node| Self::read(node, format!("the items of {what}"), diagnostics))
+            .and_then(|node| Self::read(node, format_args!("the items of {what}"), diagnostics))
             .map(Box::new);
         let mut nullable = map
             .optional("nullable")
@@ -261,14 +265,14 @@ impl Schema {
     }
 }
 
-fn properties(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Option<Vec<Property>> {
+fn properties(node: &Node, what: What<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Property>> {
     let yaml::Kind::Map(entries) = &node.kind else {
-        MapReader::new(node, format!("`properties` of {what}"), diagnostics);
+        MapReader::new(node, format_args!("`properties` of {what}"), diagnostics);
         return None;
     };
     let mut all = Vec::with_capacity(entries.len());
     for (key, value) in entries {
-        let what = format!("property `{}` of {what}", key.text);
+        let what = format_args!("property `{}` of {what}", key.text);
         if let Some(schema) = Schema::read(value, what, diagnostics) {
             all.push(Property {
                 name: Spanned::new(key.text.clone(), key.span),
@@ -299,12 +303,12 @@ fn required_list(
 
 fn additional(
     node: &Node,
-    what: &str,
+    what: What<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<Additional>> {
     let value = match &node.kind {
         yaml::Kind::Map(_) => {
-            let what = format!("`additionalProperties` of {what}");
+            let what = format_args!("`additionalProperties` of {what}");
             Additional::Typed(Box::new(Schema::read(node, what, diagnostics)?))
         }
         _ => Additional::Allowed(yaml::boolean(node, "`additionalProperties`", diagnostics)?.value),
@@ -313,7 +317,11 @@ fn additional(
 }
 
 /// One name, or a list of them as JSON Schema has it, of which one may be `null`.
-fn type_of(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Option<Spanned<TypeExpr>> {
+fn type_of(
+    node: &Node,
+    what: What<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Spanned<TypeExpr>> {
     let Kind::List(items) = &node.kind else {
         if node.is_null() {
             return Some(Spanned::new(TypeExpr::Null, node.span));
@@ -359,10 +367,10 @@ fn choices(
     nullable: &mut bool,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<Vec<Choice>>> {
-    let what = map.what().to_owned();
+    let what = map.what();
     let listed = map
         .optional("enum")
-        .and_then(|node| choice_list(node, &what, nullable, diagnostics));
+        .and_then(|node| choice_list(node, what, nullable, diagnostics));
     let single = map.optional("const").and_then(|node| {
         let choice = choice(node, format_args!("`const` of {what}"), diagnostics)?;
         Some(Spanned::new(vec![choice], node.span))
@@ -382,7 +390,7 @@ fn choices(
 
 fn choice_list(
     node: &Node,
-    what: &str,
+    what: What<'_>,
     nullable: &mut bool,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<Vec<Choice>>> {
@@ -434,7 +442,7 @@ fn alternatives(
     map: &mut MapReader<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<Vec<Schema>>> {
-    let what = map.what().to_owned();
+    let what = map.what();
     let mut found: Option<Spanned<Vec<Schema>>> = None;
     for key in ["anyOf", "oneOf", "allOf"] {
         let Some((span, node)) = map.entry(key) else {
@@ -472,7 +480,7 @@ fn alternatives(
             .iter()
             .enumerate()
             .filter_map(|(index, item)| {
-                let what = format!("alternative {} of {what}", index + 1);
+                let what = format_args!("alternative {} of {what}", index + 1);
                 Schema::read(item, what, diagnostics)
             })
             .collect();
@@ -556,10 +564,10 @@ impl Bounds {
             .optional("uniqueItems")
             .and_then(|node| yaml::boolean(node, "`uniqueItems`", diagnostics))
             .filter(|unique| unique.value);
-        let what = format!("`pattern` of {}", map.what());
+        let what = map.what();
         let pattern = map
             .optional("pattern")
-            .and_then(|node| yaml::text(node, what, diagnostics));
+            .and_then(|node| yaml::text(node, format_args!("`pattern` of {what}"), diagnostics));
         let mut size = |key| {
             let node = map.optional(key)?;
             yaml::size(node, format_args!("`{key}`"), diagnostics)

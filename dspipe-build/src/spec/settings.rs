@@ -34,11 +34,11 @@ const MAX_ROUNDS: u32 = 1_000;
 impl DspyConfig {
     /// Reads the block under `dspy_config` of a workflow or a step, if there is one.
     pub(crate) fn read(parent: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
-        let what = format!("`dspy_config` of {}", parent.what());
         let Some(node) = parent.optional("dspy_config") else {
             return Self::default();
         };
-        let Some(mut map) = MapReader::new(node, what, diagnostics) else {
+        let what = format!("`dspy_config` of {}", parent.what());
+        let Some(mut map) = MapReader::new(node, &what, diagnostics) else {
             return Self::default();
         };
         let config = Self {

@@ -3,7 +3,7 @@
 use super::{Schema, optional_text};
 use crate::diag::{Code, Diagnostics};
 use crate::source::{Span, Spanned};
-use crate::yaml::{self, MapReader, Node};
+use crate::yaml::{self, MapReader, Node, What};
 
 /// What a step takes and gives.
 #[derive(Debug)]
@@ -34,8 +34,9 @@ enum Side {
 }
 
 impl Signature {
-    pub(crate) fn read(node: &Node, step: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut map = MapReader::new(node, format!("the signature of {step}"), diagnostics)?;
+    pub(crate) fn read(node: &Node, step: What<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let what = format!("the signature of {step}");
+        let mut map = MapReader::new(node, &what, diagnostics)?;
         let inputs = fields(&mut map, "input_fields", Side::Input, diagnostics);
         let outputs = fields(&mut map, "output_fields", Side::Output, diagnostics);
         let instructions = optional_text(&mut map, "instructions", diagnostics);
@@ -85,8 +86,11 @@ impl Field {
         let name = map
             .required("name", diagnostics)
             .and_then(|node| yaml::text(node, "a field's `name`", diagnostics));
-        if let Some(name) = &name {
-            map.rename(format!("field `{name}`"));
+        let what = name
+            .as_ref()
+            .map(|name| ["field `", &name.value, "`"].concat());
+        if let (Some(name), Some(what)) = (&name, &what) {
+            map.rename(what);
             map.point_at(name.span);
         }
         let description = optional_text(&mut map, "description", diagnostics);

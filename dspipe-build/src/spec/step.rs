@@ -131,8 +131,9 @@ impl Step {
         let name = map
             .required("name", diagnostics)
             .and_then(|node| yaml::text(node, "a step's `name`", diagnostics));
-        if let Some(name) = &name {
-            map.rename(format!("step `{name}`"));
+        let what = name.as_ref().map(|name| format!("step `{name}`"));
+        if let (Some(name), Some(what)) = (&name, &what) {
+            map.rename(what);
             map.point_at(name.span);
         }
         let kind = map
@@ -303,8 +304,9 @@ impl Lm {
     }
 
     /// `lm: {use: …, temperature: …}`.
-    fn used(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Self {
-        let Some(mut map) = MapReader::new(node, format!("`lm` of {what}"), diagnostics) else {
+    fn used(node: &Node, of: impl std::fmt::Display, diagnostics: &mut Diagnostics) -> Self {
+        let what = format!("`lm` of {of}");
+        let Some(mut map) = MapReader::new(node, &what, diagnostics) else {
             return Self::default();
         };
         let lm = Self {

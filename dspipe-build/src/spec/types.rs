@@ -25,7 +25,7 @@ pub(super) fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Ve
     entries
         .iter()
         .filter_map(|(key, node)| {
-            let what = format!("the type `{}`", key.text);
+            let what = format_args!("the type `{}`", key.text);
             let schema = Schema::read(node, what, diagnostics)?;
             let name = Spanned::new(key.text.clone(), key.span);
             Some(NamedSchema { name, schema })

@@ -4,8 +4,9 @@ mod locate;
 mod node;
 mod parse;
 mod read;
+mod simple;
 
 pub(crate) use locate::{locate_part, locate_placeholder};
 pub(crate) use node::{Key, Kind, Node, core_float, core_integer};
 pub(crate) use parse::parse;
-pub(crate) use read::{MapReader, boolean, integer, list, number, size, text};
+pub(crate) use read::{MapReader, What, boolean, integer, list, number, size, text};

@@ -5,16 +5,27 @@ use std::collections::HashMap;
 use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError};
 
 use super::node::{Key, Kind, Node};
+use super::simple;
 use crate::diag::{Code, Diagnostics};
 use crate::source::{FileId, Sources, Span};
 
 /// Deeper nesting than this is refused, so that later stages may recurse.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 /// Nodes a document may have once its aliases are expanded, over those written out.
 const ALIAS_BUDGET: usize = 100_000;
 
 /// Reads the one document of a file. `None`: it could not be read; the reason is recorded.
 pub(crate) fn parse(
+    sources: &Sources,
+    file: FileId,
+    diagnostics: &mut Diagnostics,
+) -> Option<Node> {
+    simple::parse(&sources.file(file).text, file)
+        .or_else(|| parse_fully(sources, file, diagnostics))
+}
+
+/// All of YAML, every problem reported.
+pub(super) fn parse_fully(
     sources: &Sources,
     file: FileId,
     diagnostics: &mut Diagnostics,

@@ -1,15 +1,48 @@
 //! Reading a tree by hand, with every problem recorded and none fatal.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use super::node::{Key, Kind, Node, core_float, core_integer};
 use crate::diag::{Code, Diagnostics};
 use crate::source::{Span, Spanned};
 
+/// What a mapping is, for messages: ``step `classify` ``. It is put into words when there is something to say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum What<'n> {
+    Text(&'n str),
+    Pieces(fmt::Arguments<'n>),
+}
+
+impl<'n> From<&'n str> for What<'n> {
+    fn from(text: &'n str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'n> From<&'n String> for What<'n> {
+    fn from(text: &'n String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'n> From<fmt::Arguments<'n>> for What<'n> {
+    fn from(pieces: fmt::Arguments<'n>) -> Self {
+        Self::Pieces(pieces)
+    }
+}
+
+impl Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Pieces(pieces) => f.write_fmt(*pieces),
+        }
+    }
+}
+
 /// Reads a mapping key by key and knows in the end which keys nobody asked for.
 pub(crate) struct MapReader<'n> {
-    /// What the mapping is, for messages: ``step `classify` ``.
-    what: String,
+    what: What<'n>,
     /// Where to point when a key is missing.
     span: Span,
     entries: Vec<(&'n Key, &'n Node)>,
@@ -20,12 +53,12 @@ impl<'n> MapReader<'n> {
     /// `None`, and a diagnostic, when the node is not a mapping.
     pub(crate) fn new(
         node: &'n Node,
-        what: impl Into<String>,
+        what: impl Into<What<'n>>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let what = what.into();
         let Kind::Map(entries) = &node.kind else {
-            wrong_kind(node, &what, "a mapping (`key: value`)", diagnostics);
+            wrong_kind(node, what, "a mapping (`key: value`)", diagnostics);
             return None;
         };
         Some(Self {
@@ -37,7 +70,7 @@ impl<'n> MapReader<'n> {
     }
 
     /// From now on, call the mapping this.
-    pub(crate) fn rename(&mut self, what: impl Into<String>) {
+    pub(crate) fn rename(&mut self, what: impl Into<What<'n>>) {
         self.what = what.into();
     }
 
@@ -46,8 +79,8 @@ impl<'n> MapReader<'n> {
         self.span = span;
     }
 
-    pub(crate) fn what(&self) -> &str {
-        &self.what
+    pub(crate) fn what(&self) -> What<'n> {
+        self.what
     }
 
     pub(crate) fn span(&self) -> Span {
@@ -66,6 +99,10 @@ impl<'n> MapReader<'n> {
 
     /// The value of a key with the place of the key itself.
     pub(crate) fn entry(&mut self, key: &'static str) -> Option<(Span, &'n Node)> {
+        if self.entries.is_empty() {
+            // Nothing is left to be found, or to be unknown in the end.
+            return None;
+        }
         self.asked.push(key);
         let at = self.entries.iter().position(|(k, _)| k.text == key)?;
         let (key, node) = self.entries.remove(at);
