@@ -31,6 +31,7 @@ pub(super) fn outputs(emitter: &Emitter<'_>, out: &mut Printer) {
         .iter()
         .map(|step| Member {
             name: &step.name,
+            key: string(&step.name.text),
             docs: doc::output(step),
             ty: format!("{}::{output}", step.name.ident),
             optional: step.guard.is_some(),
@@ -109,6 +110,7 @@ pub(super) fn record<'f>(
             let default = field.default.as_ref();
             Member {
                 name: &field.name,
+                key: string(&field.name.text),
                 docs: doc::field(&field.name.text, &field.description),
                 ty: boxed(emitter.ty(ty, head.scope), field.boxed),
                 optional,
@@ -123,6 +125,8 @@ pub(super) fn record<'f>(
 /// A field of a struct, ready to be written.
 struct Member<'a> {
     name: &'a Name,
+    /// Its name in JSON, as a literal.
+    key: String,
     docs: Vec<String>,
     /// Without the `Option` of an optional field.
     ty: String,
@@ -169,8 +173,8 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
         &count,
         ")?;",
     ]);
-    for Member { name, .. } in members {
-        let (ident, key) = (&name.ident, string(&name.text));
+    for Member { name, key, .. } in members {
+        let ident = &name.ident;
         out.flow(["object.serialize_field(", &key, ", &self.", ident, ")?;"]);
     }
     out.line("object.end()");
@@ -190,7 +194,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         _ => out.line("let mut __object = from.object()?;"),
     }
     for member in members {
-        let (ident, key) = (&member.name.ident, string(&member.name.text));
+        let (ident, key) = (&member.name.ident, &member.key);
         // The checks that follow do not say which type they are for.
         let [open, ty, close] = match member.checks.as_slice() {
             [] => ["", "", ""],
@@ -217,7 +221,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         ]);
     }
     for member in members.iter().filter(|member| !member.checks.is_empty()) {
-        let (ident, key) = (&member.name.ident, string(&member.name.text));
+        let (ident, key) = (&member.name.ident, &member.key);
         let checks = closure(&member.checks);
         let checks = if member.optional && member.default.is_none() {
             format!("|at, value| at.some(value, {checks})")
