@@ -33,7 +33,7 @@ pub(super) fn outputs(emitter: &Emitter<'_>, out: &mut Printer) {
             name: &step.name,
             key: string(&step.name.text),
             docs: doc::output(step),
-            ty: format!("{}::{output}", step.name.ident),
+            ty: [&step.name.ident, "::", &output].concat(),
             optional: step.guard.is_some(),
             default: None,
             checks: Vec::new(),
@@ -232,7 +232,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
     }
     let built: Vec<String> = members
         .iter()
-        .map(|Member { name, .. }| format!("{0}: {0}?", name.ident))
+        .map(|Member { name, .. }| [&name.ident, ": ", &name.ident, "?"].concat())
         .collect();
     match built.as_slice() {
         [] => out.line("Some(Self {})"),
@@ -275,7 +275,7 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
         let all: Vec<String> = values.iter().map(each).collect();
         all.join(", ")
     };
-    let all = variants(&|value| format!("Self::{}", value.name.ident));
+    let all = variants(&|value| ["Self::", &value.name.ident].concat());
     out.flow([
         "pub const ALL: [Self; ",
         &values.len().to_string(),
@@ -303,8 +303,9 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
     out.close("}");
 
     open_read(name, out);
-    let pairs =
-        variants(&|value| format!("({}, Self::{})", string(&value.name.text), value.name.ident));
+    let pairs = variants(&|Variant { name, .. }| {
+        ["(", &string(&name.text), ", Self::", &name.ident, ")"].concat()
+    });
     out.flow(["from.one_of(&[", &pairs, "])"]);
     out.close("}");
     out.close("}");
@@ -383,7 +384,7 @@ fn deserialize(emitter: &Emitter<'_>, name: &str, out: &mut Printer) {
 /// A closure of statements on `at` and `value`.
 fn closure(statements: &[String]) -> String {
     match statements {
-        [only] if !only.starts_with("static ") => format!("|at, value| {only}"),
+        [only] if !only.starts_with("static ") => ["|at, value| ", only].concat(),
         several => format!("|at, value| {{ {}; }}", several.join("; ")),
     }
 }
@@ -424,7 +425,7 @@ fn checks(ty: &Type) -> Vec<String> {
     .filter_map(|(method, limit)| Some((method, (*limit)?.to_string())));
     let mut statements: Vec<String> = numbers
         .chain(sizes)
-        .map(|(method, limit)| format!("at.{method}(value, {limit})"))
+        .map(|(method, limit)| ["at.", method, "(value, ", &limit, ")"].concat())
         .collect();
     if !choices.is_empty() {
         let choices: Vec<String> = choices.iter().map(|number| float(*number)).collect();
