@@ -192,33 +192,43 @@ pub(crate) fn compile(
 ) -> (Sources, Vec<Workflow>) {
     let parts: Vec<(u32, &[(&str, &str)])> = (0..).zip(files.chunks(share(files.len()))).collect();
     let mut sources = Sources::default();
-    let mut fronts = Vec::with_capacity(files.len());
-    for (found, front) in at_once(parts, |(part, files)| {
+    let mut all = Vec::with_capacity(files.len());
+    // Each file to its end before the next one: what is known of it is then still in the processor's cache.
+    for (found, compiled) in at_once(parts, |(part, files)| {
         let mut sources = Sources::of_part(part);
-        let fronts: Vec<Front> = files
+        let compiled: Vec<(Option<Name>, Workflow)> = files
             .iter()
-            .map(|(path, text)| front(&mut sources, path, text, read))
+            .map(|(path, text)| {
+                let front = front(&mut sources, path, text, read);
+                (front.name(), front.emit(config, runtime))
+            })
             .collect();
-        (sources, fronts)
+        (sources, compiled)
     }) {
-        if fronts.is_empty() {
+        if all.is_empty() {
             sources = found;
         } else {
             sources.append(found);
         }
-        fronts.extend(front);
+        all.extend(compiled);
     }
-    report_same_names(&mut fronts);
-    let mut parts = Vec::new();
-    while !fronts.is_empty() {
-        let rest = fronts.split_off(fronts.len().min(share(files.len())));
-        parts.push(std::mem::replace(&mut fronts, rest));
+    let second = same_names(&all);
+    let mut workflows: Vec<Workflow> = all.into_iter().map(|(_, workflow)| workflow).collect();
+    for (index, first) in second {
+        let (path, text) = files[index];
+        let mut front = front(&mut sources, path, text, read);
+        if let Some(name) = front.name() {
+            report_same_name(first, &name.written, &mut front.diagnostics);
+        }
+        workflows[index] = front.emit(config, runtime);
     }
-    let workflows = at_once(parts, |fronts| {
-        let back = |front: Front| front.emit(config, runtime);
-        fronts.into_iter().map(back).collect::<Vec<_>>()
-    });
-    (sources, workflows.into_iter().flatten().collect())
+    (sources, workflows)
+}
+
+/// What a workflow is called, in its file and as a module.
+struct Name {
+    written: Spanned<String>,
+    ident: String,
 }
 
 /// Fewer files than this are compiled before a thread has started.
@@ -292,6 +302,14 @@ fn front(
 }
 
 impl Front {
+    fn name(&self) -> Option<Name> {
+        let (written, workflow) = self.checked.as_ref()?;
+        Some(Name {
+            written: written.clone(),
+            ident: workflow.name.ident.clone(),
+        })
+    }
+
     fn emit(self, config: &Config, runtime: &str) -> Workflow {
         let Self {
             path,
@@ -339,19 +357,18 @@ impl Front {
     }
 }
 
-fn report_same_names(fronts: &mut [Front]) {
-    let mut seen: HashMap<String, Span> = HashMap::new();
-    for front in fronts {
-        let Some((name, workflow)) = &front.checked else {
-            continue;
-        };
-        match seen.get(&workflow.name.ident) {
-            None => {
-                seen.insert(workflow.name.ident.clone(), name.span);
-            }
-            Some(first) => report_same_name(*first, name, &mut front.diagnostics),
+/// The workflows that another one before them is called like, and where its name is.
+fn same_names(all: &[(Option<Name>, Workflow)]) -> Vec<(usize, Span)> {
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    let mut second = Vec::new();
+    for (index, (name, _)) in all.iter().enumerate() {
+        let Some(name) = name else { continue };
+        match seen.get(name.ident.as_str()) {
+            Some(first) => second.push((index, *first)),
+            None => _ = seen.insert(&name.ident, name.written.span),
         }
     }
+    second
 }
 
 fn report_same_name(first: Span, second: &Spanned<String>, diagnostics: &mut Diagnostics) {

@@ -33,7 +33,7 @@ impl Words<'_> {
             TypeKind::Any | TypeKind::Broken => "any JSON value".to_owned(),
             TypeKind::Object => "object".to_owned(),
             TypeKind::List(item) if item.kind == TypeKind::Any => "list".to_owned(),
-            TypeKind::List(item) => format!("list of {}", self.part(item)),
+            TypeKind::List(item) => ["list of ", &self.part(item)].concat(),
             TypeKind::Map(value) => format!("map of names to {}", self.part(value)),
             TypeKind::Optional(inner) => format!("{} or null", self.part(inner)),
             TypeKind::Struct(reference)
@@ -55,16 +55,16 @@ impl Words<'_> {
             TypeDefKind::Struct(fields) => {
                 let fields: Vec<String> = fields
                     .iter()
-                    .map(|field| format!("\"{}\": {}", field.name.text, self.ty(&field.ty)))
+                    .map(|field| ["\"", &field.name.text, "\": ", &self.ty(&field.ty)].concat())
                     .collect();
-                format!("{{{}}}", fields.join(", "))
+                ["{", &fields.join(", "), "}"].concat()
             }
             TypeDefKind::Enum(values) => {
                 let values: Vec<String> = values
                     .iter()
                     .map(|value| match value.description.as_str() {
-                        "" => format!("{:?}", value.name.text),
-                        meaning => format!("{:?} ({meaning})", value.name.text),
+                        "" => quoted(&value.name.text),
+                        meaning => [&quoted(&value.name.text), " (", meaning, ")"].concat(),
                     })
                     .collect();
                 values.join(" | ")
@@ -92,6 +92,17 @@ impl Words<'_> {
             text
         }
     }
+}
+
+/// A text as it stands in Rust; most have nothing to escape.
+fn quoted(text: &str) -> String {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    {
+        return ["\"", text, "\""].concat();
+    }
+    format!("{text:?}")
 }
 
 fn numbers(bounds: &Bounds) -> String {

@@ -1,5 +1,6 @@
 //! Doc comments.
 
+use super::printer::{Printer, Text};
 use crate::ir::Step;
 
 /// Doc lines, empty ones between paragraphs.
@@ -22,24 +23,22 @@ pub(super) fn item(fallback: &str, description: &str, source: &str) -> Vec<Strin
     } else {
         &description
     };
-    lines(&[first, &format!("Defined at `{source}`.")])
+    lines(&[first, &["Defined at `", source, "`."].concat()])
 }
 
 /// The section on what a function fails with, to stand below other docs.
-pub(super) fn errors(text: &str) -> [String; 4] {
-    [
-        String::new(),
-        "# Errors".to_owned(),
-        String::new(),
-        text.to_owned(),
-    ]
+pub(super) fn errors(text: impl Text, out: &mut Printer) {
+    out.doc("");
+    out.doc("# Errors");
+    out.doc("");
+    out.doc(text);
 }
 
 /// The docs of a field: its description, if it has one.
 pub(super) fn field(name: &str, description: &str) -> Vec<String> {
     let description = escape(description);
     if description.is_empty() {
-        vec![format!("`{name}`.")]
+        vec![["`", name, "`."].concat()]
     } else {
         vec![description]
     }
@@ -51,7 +50,7 @@ pub(super) fn variant(text: &str, description: &str) -> Vec<String> {
     vec![if description.is_empty() {
         code(text)
     } else {
-        format!("{}: {description}", code(text))
+        [&code(text), ": ", &description].concat()
     }]
 }
 
@@ -69,6 +68,13 @@ pub(super) fn output(step: &Step) -> Vec<String> {
 
 /// Foreign text as code: in more backticks than it has in a row.
 fn code(text: &str) -> String {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'`')
+        && !text.is_empty()
+    {
+        return ["`", text, "`"].concat();
+    }
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let ticks = "`".repeat(longest + 1);

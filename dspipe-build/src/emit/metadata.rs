@@ -13,13 +13,13 @@ pub(super) fn workflow(emitter: &Emitter<'_>, out: &mut Printer) {
     out.blank();
     out.doc("What is known about the workflow.");
     out.open("pub const WORKFLOW: WorkflowDef = WorkflowDef {");
-    out.line(["name: ", &string(&workflow.name.text), ","]);
-    out.line(["description: ", &string(&workflow.description), ","]);
-    out.line(["source: ", &string(&workflow.source), ","]);
+    out.setting("name", &workflow.name.text);
+    out.setting("description", &workflow.description);
+    out.setting("source", &workflow.source);
     let inputs = workflow.inputs.iter().map(|input| &input.field);
     fields(emitter, "inputs", inputs.clone(), out);
     let input_schema = schema::of_fields(workflow, inputs);
-    out.line(["input_schema: ", &string(&input_schema), ","]);
+    out.setting("input_schema", &input_schema);
     let steps: Vec<String> = workflow
         .steps
         .iter()
@@ -71,15 +71,15 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
         ("description", &step.description),
         ("instructions", &step.instructions),
     ] {
-        out.line([key, ": ", &string(text), ","]);
+        out.setting(key, text);
     }
     let inputs = step.inputs.iter().map(|input| &input.field);
     fields(emitter, "inputs", inputs.clone(), out);
     fields(emitter, "outputs", step.outputs.iter(), out);
     let input_schema = schema::of_fields(workflow, inputs);
-    out.line(["input_schema: ", &string(&input_schema), ","]);
+    out.setting("input_schema", &input_schema);
     let output_schema = schema::of_fields(workflow, step.outputs.iter());
-    out.line(["output_schema: ", &string(&output_schema), ","]);
+    out.setting("output_schema", &output_schema);
     demos(&step.demos, out);
     optimized(&step.optimized, out);
     let adapter = match step.adapter {
@@ -119,10 +119,10 @@ fn fields<'f>(
     out.open([key, ": &["]);
     for field in fields {
         out.open("FieldDef {");
-        out.line(["name: ", &string(&field.name.text), ","]);
+        out.setting("name", &field.name.text);
         let ty = words::describe(emitter.workflow, &field.ty);
-        out.line(["ty: ", &string(&ty), ","]);
-        out.line(["description: ", &string(&field.description), ","]);
+        out.setting("ty", &ty);
+        out.setting("description", &field.description);
         out.line(if field.sensitive {
             "sensitive: true,"
         } else {
@@ -143,7 +143,7 @@ fn optimized(prompts: &[Prompt], out: &mut Printer) {
         out.open("Prompt {");
         let lm = prompt.lm.as_deref().map(string);
         out.line(["lm: ", &optional(lm), ","]);
-        out.line(["instructions: ", &string(&prompt.instructions), ","]);
+        out.setting("instructions", &prompt.instructions);
         demos(&prompt.demos, out);
         out.close("},");
     }

@@ -146,10 +146,10 @@ impl Emitter<'_> {
             name: self.type_name(ident),
             docs: vec![text],
         };
-        let takes = head("Input", format!("What `{name}` takes."));
+        let takes = head("Input", ["What `", name, "` takes."].concat());
         let inputs = step.inputs.iter().map(|input| &input.field);
         types::record(self, &takes, inputs, out);
-        let gives = head("Output", format!("What `{name}` gives."));
+        let gives = head("Output", ["What `", name, "` gives."].concat());
         types::record(self, &gives, step.outputs.iter(), out);
         if self.has_schema(scope, &gives.name) {
             let schema = schema::of_fields(self.workflow, step.outputs.iter());
@@ -177,9 +177,9 @@ impl Emitter<'_> {
             TypeKind::Boolean => "bool".to_owned(),
             TypeKind::Any | TypeKind::Broken => "Value".to_owned(),
             TypeKind::Object => "Map<String, Value>".to_owned(),
-            TypeKind::List(item) => format!("Vec<{}>", self.ty(item, scope)),
+            TypeKind::List(item) => ["Vec<", &self.ty(item, scope), ">"].concat(),
             TypeKind::Map(value) => format!("BTreeMap<String, {}>", self.ty(value, scope)),
-            TypeKind::Optional(inner) => format!("Option<{}>", self.ty(inner, scope)),
+            TypeKind::Optional(inner) => ["Option<", &self.ty(inner, scope), ">"].concat(),
             TypeKind::Struct(reference)
             | TypeKind::Enum(reference)
             | TypeKind::Union(reference) => self.type_path(*reference, scope),

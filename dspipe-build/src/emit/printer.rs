@@ -74,6 +74,14 @@ impl Printer {
         self.text.push('\n');
     }
 
+    /// A key of a struct literal, with a text.
+    pub(super) fn setting(&mut self, key: &str, text: &str) {
+        spaces(self.indent, &mut self.text);
+        [key, ": "].push_to(&mut self.text);
+        push_string(text, &mut self.text);
+        self.text.push_str(",\n");
+    }
+
     /// A statement or an item on one line if there is room for it, and on several if not.
     pub(crate) fn flow(&mut self, text: impl Text) {
         spaces(self.indent, &mut self.text);
@@ -149,6 +157,12 @@ fn spaces(mut count: usize, into: &mut String) {
 
 /// A string literal, raw where quotes or backslashes would otherwise have to be escaped.
 pub(super) fn string(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    push_string(text, &mut literal);
+    literal
+}
+
+fn push_string(text: &str, into: &mut String) {
     // No branches, so that many bytes are looked at together.
     let any = |wanted: fn(u8) -> bool| {
         let found = |found: u8, byte: u8| found | u8::from(wanted(byte));
@@ -157,10 +171,12 @@ pub(super) fn string(text: &str) -> String {
     let is_plain = !any(|byte| !is_printable(byte));
     let can_be_raw = any(|byte| (byte == b'"') | (byte == b'\\'));
     if !can_be_raw && is_plain {
-        return ["\"", text, "\""].concat();
+        ["\"", text, "\""].push_to(into);
+        return;
     }
     if !can_be_raw || !is_plain && text.contains(char::is_control) {
-        return escaped(text);
+        push_escaped(text, into);
+        return;
     }
     // More marks than follow any quote in it.
     let mut marks = String::new();
@@ -172,7 +188,7 @@ pub(super) fn string(text: &str) -> String {
             marks.push('#');
         }
     }
-    ["r", &marks, "\"", text, "\"", &marks].concat()
+    ["r", &marks, "\"", text, "\"", &marks].push_to(into);
 }
 
 /// ASCII that stands for itself wherever it is.
@@ -180,8 +196,7 @@ fn is_printable(byte: u8) -> bool {
     (byte >= b' ') & (byte <= b'~')
 }
 
-fn escaped(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len() + 2);
+fn push_escaped(text: &str, literal: &mut String) {
     literal.push('"');
     for c in text.chars() {
         match c {
@@ -197,7 +212,6 @@ fn escaped(text: &str) -> String {
         }
     }
     literal.push('"');
-    literal
 }
 
 /// Marks of text direction and their like, which rustc refuses in literals, and a byte order mark.

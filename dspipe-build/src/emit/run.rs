@@ -7,13 +7,14 @@ use crate::ir::{Binding, Piece, Plan, Step};
 /// The function that runs one step.
 pub(super) fn step_function(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     let name = &step.name.ident;
-    let fallback = format!("Runs step `{}`.", step.name.text);
+    let fallback = ["Runs step `", &step.name.text, "`."].concat();
     let (input, output) = (emitter.type_name("Input"), emitter.type_name("Output"));
     out.blank();
     out.docs(&doc::item(&fallback, &step.description, &step.source));
-    out.docs(&doc::errors(&format!(
-        "If there is no reply, or none that is an `{output}`."
-    )));
+    doc::errors(
+        ["If there is no reply, or none that is an `", &output, "`."],
+        out,
+    );
     if emitter.options.skeleton {
         out.line("#[allow(clippy::unused_async)]");
     }
@@ -38,7 +39,7 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
     let workflow = emitter.workflow;
     let runtime = &emitter.options.runtime;
     let (inputs, outputs) = (emitter.type_name("Inputs"), emitter.type_name("Outputs"));
-    let errors = doc::errors("That of the first step that fails.");
+    let errors = "That of the first step that fails.";
     let result = format!("Result<{outputs}, Error>");
     out.blank();
     out.docs(&doc::item(
@@ -46,14 +47,14 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
         &workflow.description,
         &workflow.source,
     ));
-    out.docs(&errors);
+    doc::errors(errors, out);
     out.open(["pub async fn run(inputs: ", &inputs, ") -> ", &result, " {"]);
     out.line(["run_with(", runtime, "::default_runner(), inputs).await"]);
     out.close("}");
 
     out.blank();
     out.doc("Like [`run`], on a runner of the caller's.");
-    out.docs(&errors);
+    doc::errors(errors, out);
     if emitter.options.skeleton {
         out.line("#[allow(clippy::unused_async)]");
     }

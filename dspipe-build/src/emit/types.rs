@@ -31,8 +31,9 @@ pub(super) fn outputs(emitter: &Emitter<'_>, out: &mut Printer) {
         .iter()
         .map(|step| Member {
             name: &step.name,
+            key: string(&step.name.text),
             docs: doc::output(step),
-            ty: format!("{}::{output}", step.name.ident),
+            ty: [&step.name.ident, "::", &output].concat(),
             optional: step.guard.is_some(),
             default: None,
             checks: Vec::new(),
@@ -109,6 +110,7 @@ pub(super) fn record<'f>(
             let default = field.default.as_ref();
             Member {
                 name: &field.name,
+                key: string(&field.name.text),
                 docs: doc::field(&field.name.text, &field.description),
                 ty: boxed(emitter.ty(ty, head.scope), field.boxed),
                 optional,
@@ -123,6 +125,8 @@ pub(super) fn record<'f>(
 /// A field of a struct, ready to be written.
 struct Member<'a> {
     name: &'a Name,
+    /// Its name in JSON, as a literal.
+    key: String,
     docs: Vec<String>,
     /// Without the `Option` of an optional field.
     ty: String,
@@ -196,7 +200,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         _ => out.line("let mut __object = from.object()?;"),
     }
     for member in members {
-        let (ident, key) = (&member.name.ident, string(&member.name.text));
+        let (ident, key) = (&member.name.ident, &member.key);
         // The checks that follow do not say which type they are for.
         let [open, ty, close] = match member.checks.as_slice() {
             [] => ["", "", ""],
@@ -223,7 +227,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         ]);
     }
     for member in members.iter().filter(|member| !member.checks.is_empty()) {
-        let (ident, key) = (&member.name.ident, string(&member.name.text));
+        let (ident, key) = (&member.name.ident, &member.key);
         let checks = closure(&member.checks);
         let checks = if member.optional && member.default.is_none() {
             format!("|at, value| at.some(value, {checks})")
@@ -234,7 +238,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
     }
     let built: Vec<String> = members
         .iter()
-        .map(|Member { name, .. }| format!("{0}: {0}?", name.ident))
+        .map(|Member { name, .. }| [&name.ident, ": ", &name.ident, "?"].concat())
         .collect();
     match built.as_slice() {
         [] => out.line("Some(Self {})"),
@@ -277,7 +281,7 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
         let all: Vec<String> = values.iter().map(each).collect();
         all.join(", ")
     };
-    let all = variants(&|value| format!("Self::{}", value.name.ident));
+    let all = variants(&|value| ["Self::", &value.name.ident].concat());
     out.flow([
         "pub const ALL: [Self; ",
         &values.len().to_string(),
@@ -305,8 +309,9 @@ fn enumeration(emitter: &Emitter<'_>, head: &Head, values: &[Variant], out: &mut
     out.close("}");
 
     open_read(name, out);
-    let pairs =
-        variants(&|value| format!("({}, Self::{})", string(&value.name.text), value.name.ident));
+    let pairs = variants(&|Variant { name, .. }| {
+        ["(", &string(&name.text), ", Self::", &name.ident, ")"].concat()
+    });
     out.flow(["from.one_of(&[", &pairs, "])"]);
     out.close("}");
     out.close("}");
@@ -385,7 +390,7 @@ fn deserialize(emitter: &Emitter<'_>, name: &str, out: &mut Printer) {
 /// A closure of statements on `at` and `value`.
 fn closure(statements: &[String]) -> String {
     match statements {
-        [only] if !only.starts_with("static ") => format!("|at, value| {only}"),
+        [only] if !only.starts_with("static ") => ["|at, value| ", only].concat(),
         several => format!("|at, value| {{ {}; }}", several.join("; ")),
     }
 }
@@ -426,7 +431,7 @@ fn checks(ty: &Type) -> Vec<String> {
     .filter_map(|(method, limit)| Some((method, (*limit)?.to_string())));
     let mut statements: Vec<String> = numbers
         .chain(sizes)
-        .map(|(method, limit)| format!("at.{method}(value, {limit})"))
+        .map(|(method, limit)| ["at.", method, "(value, ", &limit, ")"].concat())
         .collect();
     if !choices.is_empty() {
         let choices: Vec<String> = choices.iter().map(|number| float(*number)).collect();

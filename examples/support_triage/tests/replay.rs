@@ -1,0 +1,83 @@
+//! A small optimization on the embedded model, replayed: no model runs, and every byte is as it was.
+//!
+//! `DSPIPE_REPLAY=record cargo test -p support_triage --test replay` asks the model anew, after a change of what
+//! is asked.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dspipe_optimize::Optimization;
+use dspipe_runtime::{LmName, LocalRunner};
+use support_triage::workflows::triage::Workflow;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_optimization_is_replayed_to_the_byte() {
+    let replay = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay");
+    let records = std::env::var("DSPIPE_REPLAY").is_ok_and(|mode| mode == "record");
+    // The file that comes of it belongs beside the workflow, and not into this package.
+    let package = tempfile::tempdir().unwrap();
+    copy(Path::new("workflows"), &package.path().join("workflows"));
+    let artifact = package.path().join("workflows/triage.optimized.json");
+    let _ = fs::remove_file(&artifact);
+    let answers = if records {
+        replay.join("answers")
+    } else {
+        let answers = package.path().join("answers");
+        copy(&replay.join("answers"), &answers);
+        answers
+    };
+    let data = |name: &str| -> [PathBuf; 1] { [replay.join(name)] };
+    let outcome = Optimization::of::<Workflow>(package.path())
+        .runner(LocalRunner::new().with_lm(LmName::embedded()))
+        .optimizers(
+            "bootstrap_few_shot_with_random_search",
+            "{max_bootstrapped_demos: 2, max_labeled_demos: 4, num_candidate_programs: 3}",
+        )
+        .unwrap()
+        .train(data("train.jsonl"))
+        .held_out(data("test.jsonl"))
+        .threads(2)
+        .seed(SEED)
+        .records(answers)
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    let shown = format!(
+        "{}\n{}",
+        outcome
+            .to_string()
+            .lines()
+            .take(5)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        fs::read_to_string(&artifact).unwrap_or_default()
+    );
+    let expected = replay.join("expected.txt");
+    if records {
+        fs::write(&expected, &shown).unwrap();
+        return;
+    }
+    assert_eq!(outcome.spending.calls, 0, "nothing may be asked");
+    assert_eq!(shown, fs::read_to_string(&expected).unwrap());
+}
+
+const SEED: u64 = 0;
