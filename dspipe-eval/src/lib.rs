@@ -4,6 +4,8 @@
 //! the results must reach. The [`harness`] makes tests of suites, for `cargo test` and `cargo nextest run`,
 //! and writes [`report`]s. [`stats`] says how sure a result is.
 //!
+//! A [`WorkflowSuite`] is a suite in a file, and [`main!`] makes a test target of such files.
+//!
 //! What the files of a run hold is in `docs/eval-report.md`; what YAML can declare is at
 //! [`Declared`](metric::Declared) and at [`Gate`].
 
@@ -21,6 +23,7 @@ pub mod stats;
 mod suite;
 mod tally;
 mod unit;
+mod workflow_suite;
 mod yaml;
 
 pub use baseline::{Baseline, BaselineCase, BaselineError};
@@ -32,4 +35,5 @@ pub use result::{CaseResult, Execution, StepRecord};
 pub use suite::{Metrics, NamedMetric, Suite};
 pub use tally::{Outcome, Tally};
 pub use unit::{Amount, Negative, NoWeight, OutOfRange, Unit, Weight};
+pub use workflow_suite::WorkflowSuite;
 pub use yaml::from_yaml;

@@ -74,10 +74,12 @@ async fn an_optimization_is_replayed_to_the_byte() {
     let expected = replay.join("expected.txt");
     if records {
         fs::write(&expected, &shown).unwrap();
+        // Elsewhere answers are nobody's source code.
+        fs::remove_file(replay.join("answers/.gitignore")).unwrap();
         return;
     }
     assert_eq!(outcome.spending.calls, 0, "nothing may be asked");
     assert_eq!(shown, fs::read_to_string(&expected).unwrap());
 }
 
-const SEED: u64 = 0;
+const SEED: u64 = 3;
