@@ -243,12 +243,12 @@ fn threads() -> usize {
 }
 
 /// How many of so many files are one part of the work.
-fn share(files: usize) -> usize {
+pub(crate) fn share(files: usize) -> usize {
     files.div_ceil(threads() * PARTS).max(FEW)
 }
 
 /// Does several things on all processors; what comes of them, in their order.
-fn at_once<T: Send, R: Send>(parts: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+pub(crate) fn at_once<T: Send, R: Send>(parts: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let helpers = threads().min(parts.len()).saturating_sub(1);
     let queue = Mutex::new(parts.into_iter().enumerate());
     let next = || match queue.lock() {

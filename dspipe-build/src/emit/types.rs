@@ -85,7 +85,7 @@ pub(super) fn definition(emitter: &Emitter<'_>, scope: Scope, def: &TypeDef, out
 pub(super) fn json_schema(emitter: &Emitter<'_>, name: &str, schema: &str, out: &mut Printer) {
     out.blank();
     out.flow([
-        &emitter.options.runtime,
+        emitter.options.runtime,
         "::generated::json_schema!(",
         name,
         ", ",
@@ -175,7 +175,7 @@ fn structure(emitter: &Emitter<'_>, head: &Head, members: &[Member<'_>], out: &m
     ]);
     for Member { name, key, .. } in members {
         let ident = &name.ident;
-        out.flow(["object.serialize_field(", &key, ", &self.", ident, ")?;"]);
+        out.flow(["object.serialize_field(", key, ", &self.", ident, ")?;"]);
     }
     out.line("object.end()");
     out.close("}");
@@ -214,7 +214,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
             ty,
             close,
             "(",
-            &key,
+            key,
             comma,
             default,
             ");",
@@ -228,7 +228,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         } else {
             checks
         };
-        out.flow(["__object.check(", &key, ", &", ident, ", ", &checks, ");"]);
+        out.flow(["__object.check(", key, ", &", ident, ", ", &checks, ");"]);
     }
     let built: Vec<String> = members
         .iter()

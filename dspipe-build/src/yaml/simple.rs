@@ -433,9 +433,11 @@ impl Reader<'_> {
         let mut end = at;
         loop {
             let before = at;
-            at += self.until(at, |byte| {
-                matches!(byte, b' ' | b'#' | b':' | b',' | b'[' | b']' | b'{' | b'}')
-            });
+            let rest = &self.bytes[at..];
+            let inside = rest
+                .iter()
+                .position(|byte| MAY_END_PLAIN[usize::from(*byte)]);
+            at += inside.unwrap_or(rest.len());
             if at > before {
                 end = at;
             }
@@ -485,9 +487,21 @@ impl Scalar {
     }
 }
 
-fn is_control(byte: u8) -> bool {
+const fn is_control(byte: u8) -> bool {
     byte < b' ' || byte == 0x7f
 }
+
+/// The bytes at which a plain scalar may end, or has to be given up.
+const MAY_END_PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        table[byte as usize] = is_control(byte)
+            || matches!(byte, b' ' | b'#' | b':' | b',' | b'[' | b']' | b'{' | b'}');
+        byte += 1;
+    }
+    table
+};
 
 /// Whether a plain scalar may start with a byte, whatever follows.
 fn is_word(byte: u8) -> bool {
