@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::artifact;
 use crate::check;
@@ -233,32 +234,46 @@ struct Name {
 
 /// Fewer files than this are compiled before a thread has started.
 const FEW: usize = 16;
+/// Into so many parts the work of a thread is cut, so that all of them end at about the same time, whatever
+/// else the machine does.
+const PARTS: usize = 8;
 
-/// How many of so many files one thread takes.
-fn share(files: usize) -> usize {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    files.div_ceil(threads).max(FEW)
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Does several things at once; what comes of them, in their order.
-fn at_once<T: Send, R: Send>(parts: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    if parts.len() < 2 {
-        return parts.into_iter().map(work).collect();
-    }
-    std::thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> = parts
-            .into_iter()
-            .map(|part| scope.spawn(move || work(part)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
+/// How many of so many files are one part of the work.
+pub(crate) fn share(files: usize) -> usize {
+    files.div_ceil(threads() * PARTS).max(FEW)
+}
+
+/// Does several things on all processors; what comes of them, in their order.
+pub(crate) fn at_once<T: Send, R: Send>(parts: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let helpers = threads().min(parts.len()).saturating_sub(1);
+    let queue = Mutex::new(parts.into_iter().enumerate());
+    let next = || match queue.lock() {
+        Ok(mut queue) => queue.next(),
+        // A thread that panics does not hold it.
+        Err(poisoned) => poisoned.into_inner().next(),
+    };
+    let take_turns = || -> Vec<(usize, R)> {
+        std::iter::from_fn(next)
+            .map(|(index, part)| (index, work(part)))
             .collect()
-    })
+    };
+    let mut done = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..helpers).map(|_| scope.spawn(take_turns)).collect();
+        let mut done = take_turns();
+        for thread in threads {
+            match thread.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A file that was read and checked.

@@ -60,10 +60,23 @@ pub(crate) fn find(config: &Config, base: &Path) -> Result<Found, Error> {
     }
     paths.extend(config.files.iter().cloned());
     let mut seen = BTreeSet::new();
+    let mut wanted: Vec<(PathBuf, String)> = Vec::with_capacity(paths.len());
     for path in paths {
         let shown = display(&path);
         if seen.insert(shown.clone()) {
-            found.read(&base.join(&path), shown);
+            wanted.push((path, shown));
+        }
+    }
+    let parts = wanted.chunks(compile::share(wanted.len())).collect();
+    let texts = compile::at_once(parts, |paths: &[(PathBuf, String)]| {
+        let read = |(path, _): &(PathBuf, String)| text_of(&base.join(path));
+        paths.iter().map(read).collect::<Vec<_>>()
+    });
+    for ((_, shown), text) in wanted.into_iter().zip(texts.into_iter().flatten()) {
+        found.watched.push(shown.clone());
+        match text {
+            Ok(text) => found.files.push((shown, text)),
+            Err(problem) => found.problems.push((shown, problem)),
         }
     }
     Ok(found)
@@ -103,19 +116,15 @@ impl Found {
         paths.extend(matching);
         Ok(())
     }
+}
 
-    fn read(&mut self, path: &Path, shown: String) {
-        self.watched.push(shown.clone());
-        match fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => self.files.push((shown, text)),
-            Ok(Err(error)) => {
-                let at = error.utf8_error().valid_up_to();
-                let problem = format!("not UTF-8: the byte at offset {at} is no text");
-                self.problems.push((shown, problem));
-            }
-            Err(error) => self.problems.push((shown, explain(&error))),
-        }
-    }
+/// The text of a workflow file, or why there is none.
+fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = fs::read(path).map_err(|error| explain(&error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("not UTF-8: the byte at offset {at} is no text")
+    })
 }
 
 /// Compiles those of the files that are `wanted`.

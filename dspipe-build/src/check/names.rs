@@ -204,6 +204,9 @@ fn word(what: &str, name: &Spanned<String>, diagnostics: &mut Diagnostics) -> Na
     }
 }
 
+/// So many names are compared faster than hashed.
+const FEW: usize = 16;
+
 /// Reports names that are one identifier, and gives the later ones another, so that what is generated
 /// in spite of the errors has no errors of its own.
 fn tell_apart(
@@ -212,6 +215,18 @@ fn tell_apart(
     mut idents: Vec<Name>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Name> {
+    let differ = || {
+        let mut rest = idents.as_slice();
+        std::iter::from_fn(|| {
+            let (name, after) = rest.split_first()?;
+            rest = after;
+            Some(after.iter().all(|other| other.ident != name.ident))
+        })
+        .all(|differs| differs)
+    };
+    if idents.len() <= FEW && differ() {
+        return idents;
+    }
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (index, name) in idents.iter_mut().enumerate() {
         if let Some(first) = seen.get(&name.ident) {

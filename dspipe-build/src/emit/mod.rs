@@ -127,7 +127,7 @@ impl Emitter<'_> {
     /// are reserved in `check`, so no generated type can hide one.
     fn prelude(&self, out: &mut Printer) {
         out.line("#[allow(unused_imports, clippy::wildcard_imports)]");
-        out.line(["use ", &self.options.runtime, "::generated::*;"]);
+        out.line(["use ", self.options.runtime, "::generated::*;"]);
     }
 
     fn step(&self, index: usize, step: &Step, out: &mut Printer) {

@@ -12,23 +12,23 @@ const STEP: usize = 4;
 /// What can be printed. Pieces are copied one after the other, which takes a tenth of the time that formatting
 /// takes.
 pub(crate) trait Text {
-    fn push_to(&self, text: &mut String);
+    fn push_to(self, text: &mut String);
 }
 
 impl Text for &str {
-    fn push_to(&self, text: &mut String) {
+    fn push_to(self, text: &mut String) {
         text.push_str(self);
     }
 }
 
 impl Text for String {
-    fn push_to(&self, text: &mut String) {
-        text.push_str(self);
+    fn push_to(self, text: &mut String) {
+        text.push_str(&self);
     }
 }
 
 impl<const N: usize> Text for [&str; N] {
-    fn push_to(&self, text: &mut String) {
+    fn push_to(self, text: &mut String) {
         text.reserve(self.iter().map(|piece| piece.len()).sum());
         for piece in self {
             text.push_str(piece);
@@ -37,9 +37,9 @@ impl<const N: usize> Text for [&str; N] {
 }
 
 impl Text for Arguments<'_> {
-    fn push_to(&self, text: &mut String) {
+    fn push_to(self, text: &mut String) {
         // Writing to a string does not fail.
-        let _ = text.write_fmt(*self);
+        let _ = text.write_fmt(self);
     }
 }
 
@@ -169,7 +169,7 @@ fn push_string(text: &str, into: &mut String) {
         text.bytes().fold(0, found) != 0
     };
     let is_plain = !any(|byte| !is_printable(byte));
-    let can_be_raw = any(|byte| (byte == b'"') | (byte == b'\\'));
+    let can_be_raw = any(|byte| matches!(byte, b'"' | b'\\'));
     if !can_be_raw && is_plain {
         ["\"", text, "\""].push_to(into);
         return;
@@ -193,7 +193,7 @@ fn push_string(text: &str, into: &mut String) {
 
 /// ASCII that stands for itself wherever it is.
 fn is_printable(byte: u8) -> bool {
-    (byte >= b' ') & (byte <= b'~')
+    matches!(byte, b' '..=b'~')
 }
 
 fn push_escaped(text: &str, literal: &mut String) {

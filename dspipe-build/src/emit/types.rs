@@ -85,7 +85,7 @@ pub(super) fn definition(emitter: &Emitter<'_>, scope: Scope, def: &TypeDef, out
 pub(super) fn json_schema(emitter: &Emitter<'_>, name: &str, schema: &str, out: &mut Printer) {
     out.blank();
     out.flow([
-        &emitter.options.runtime,
+        emitter.options.runtime,
         "::generated::json_schema!(",
         name,
         ", ",
@@ -220,7 +220,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
             ty,
             close,
             "(",
-            &key,
+            key,
             comma,
             default,
             ");",
@@ -234,7 +234,7 @@ fn read(members: &[Member<'_>], name: &str, out: &mut Printer) {
         } else {
             checks
         };
-        out.flow(["__object.check(", &key, ", &", ident, ", ", &checks, ");"]);
+        out.flow(["__object.check(", key, ", &", ident, ", ", &checks, ");"]);
     }
     let built: Vec<String> = members
         .iter()

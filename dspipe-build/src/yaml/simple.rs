@@ -103,7 +103,7 @@ impl Reader<'_> {
             b'#' if self.at > start || self.at == self.line => {
                 let rest = &self.bytes[self.at..];
                 // Control characters are for the full parser to refuse.
-                let length = rest.iter().position(|byte| *byte < b' ' || *byte == 0x7f);
+                let length = rest.iter().position(|byte| is_control(*byte));
                 self.at += length.unwrap_or(rest.len());
                 (self.peek() == b'\n').then_some(())
             }
@@ -358,6 +358,7 @@ impl Reader<'_> {
         let mut from = start + 1;
         let mut at = from;
         loop {
+            at += self.until(at, |byte| matches!(byte, b'"' | b'\\'));
             match self.byte(at) {
                 b'"' => break,
                 b'\\' => {
@@ -373,8 +374,7 @@ impl Reader<'_> {
                     at += 2;
                     from = at;
                 }
-                byte if byte < b' ' || byte == 0x7f => return None,
-                _ => at += 1,
+                _ => return None,
             }
         }
         text.push_str(&self.text[from..at]);
@@ -386,12 +386,22 @@ impl Reader<'_> {
         })
     }
 
+    /// How many bytes there are up to one of these, or one that no scalar of one line can hold.
+    fn until(&self, at: usize, is_mark: impl Fn(u8) -> bool) -> usize {
+        let rest = &self.bytes[at..];
+        let found = rest
+            .iter()
+            .position(|byte| is_mark(*byte) || is_control(*byte));
+        found.unwrap_or(rest.len())
+    }
+
     fn single_quoted(&mut self) -> Option<Scalar> {
         let start = self.at;
         let mut text = String::new();
         let mut from = start + 1;
         let mut at = from;
         loop {
+            at += self.until(at, |byte| byte == b'\'');
             match self.byte(at) {
                 b'\'' if self.byte(at + 1) == b'\'' => {
                     text.push_str(&self.text[from..=at]);
@@ -399,8 +409,7 @@ impl Reader<'_> {
                     from = at;
                 }
                 b'\'' => break,
-                byte if byte < b' ' || byte == 0x7f => return None,
-                _ => at += 1,
+                _ => return None,
             }
         }
         text.push_str(&self.text[from..at]);
@@ -423,8 +432,16 @@ impl Reader<'_> {
         // Behind the last byte that is not a space.
         let mut end = at;
         loop {
-            let byte = self.byte(at);
-            match byte {
+            let before = at;
+            let rest = &self.bytes[at..];
+            let inside = rest
+                .iter()
+                .position(|byte| MAY_END_PLAIN[usize::from(*byte)]);
+            at += inside.unwrap_or(rest.len());
+            if at > before {
+                end = at;
+            }
+            match self.byte(at) {
                 b'\n' => break,
                 b' ' => {
                     at += 1;
@@ -438,7 +455,7 @@ impl Reader<'_> {
                 },
                 b',' | b']' | b'}' if in_flow => break,
                 b'[' | b'{' if in_flow => return None,
-                byte if byte < b' ' || byte == 0x7f => return None,
+                byte if is_control(byte) => return None,
                 _ => {}
             }
             at += 1;
@@ -469,6 +486,22 @@ impl Scalar {
         }
     }
 }
+
+const fn is_control(byte: u8) -> bool {
+    byte < b' ' || byte == 0x7f
+}
+
+/// The bytes at which a plain scalar may end, or has to be given up.
+const MAY_END_PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        table[byte as usize] = is_control(byte)
+            || matches!(byte, b' ' | b'#' | b':' | b',' | b'[' | b']' | b'{' | b'}');
+        byte += 1;
+    }
+    table
+};
 
 /// Whether a plain scalar may start with a byte, whatever follows.
 fn is_word(byte: u8) -> bool {
