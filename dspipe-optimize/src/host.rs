@@ -154,7 +154,7 @@ impl Searching {
             None => self.proposer.clone(),
         };
         let request = request(completion);
-        match self.engine.runner.complete(lm, &request).await {
+        match self.engine.runner.complete(&lm, &request).await {
             Ok(reply) => Ok(Completed::Text(reply.text)),
             Err(error) => match &error {
                 LmError::ContextLength { .. } => Ok(Completed::Failure(CompletionFailure {

@@ -59,7 +59,7 @@ impl Call<'_> {
         let lm = self
             .runner
             .lm_name(self.def)
-            .and_then(|name| self.runner.lm(name, self.runner.described(self.def)))
+            .and_then(|name| self.runner.lm(&name, self.runner.described(self.def)))
             .map_err(|error| self.failed(error))?;
         let prompt = self.runner.prompt(self.def, lm.name());
         let mut request =

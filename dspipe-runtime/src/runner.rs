@@ -212,7 +212,7 @@ impl LocalRunner {
     ///
     /// # Errors
     /// [`LmError`] tells why there is no reply.
-    pub async fn complete(&self, lm: LmName, request: &Request) -> Result<Reply, LmError> {
+    pub async fn complete(&self, lm: &LmName, request: &Request) -> Result<Reply, LmError> {
         let lm = self.lm(lm, &[])?;
         self.retry.complete(&*lm, request).await
     }
@@ -232,7 +232,7 @@ impl LocalRunner {
     /// An LM by its name, or as it is described.
     pub(crate) fn lm(
         &self,
-        name: LmName,
+        name: &LmName,
         described: &'static [LmDef],
     ) -> Result<Arc<dyn Lm>, LmError> {
         let get = move |lms: &Lms, name: &LmName| match described {
@@ -242,9 +242,9 @@ impl LocalRunner {
         #[cfg(feature = "cassettes")]
         if let Some(cassettes) = &self.cassettes {
             let (lms, inner) = (self.lms.clone(), name.clone());
-            return Ok(cassettes.wrap(name, move || get(&lms, &inner)));
+            return Ok(cassettes.wrap(name.clone(), move || get(&lms, &inner)));
         }
-        get(&self.lms, &name)
+        get(&self.lms, name)
     }
 
     /// The prompt of a step: that of a change, of a file that is read while the program runs, or the compiled one.
