@@ -122,11 +122,12 @@ fn check_owner(connection: &Connection, path: &Path) -> Result<(), HistoryError>
         path: path.to_owned(),
         source,
     };
-    let application: i32 = connection
-        .pragma_query_value(None, "application_id", |row| row.get(0))
-        .map_err(sqlite)?;
+    // In this order: another process may make tables and mark at this moment, both at once.
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(sqlite)?;
+    let application: i32 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
         .map_err(sqlite)?;
     // An empty file is one that nobody has written to yet.
     if application == APPLICATION || (application == 0 && tables == 0) {
