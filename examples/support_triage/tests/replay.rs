@@ -10,7 +10,7 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dspipe_optimize::Optimization;
 use dspipe_runtime::{LmName, LocalRunner};
@@ -45,18 +45,16 @@ async fn an_optimization_is_replayed_to_the_byte() {
         copy(&replay.join("answers"), &answers);
         answers
     };
-    let data = |name: &str| -> [PathBuf; 1] { [replay.join(name)] };
     let outcome = Optimization::of::<Workflow>(package.path())
         .runner(LocalRunner::new().with_lm(LmName::embedded()))
         .optimizers(
-            "bootstrap_few_shot_with_random_search",
-            "{max_bootstrapped_demos: 2, max_labeled_demos: 4, num_candidate_programs: 3}",
+            "bootstrap_few_shot",
+            "{max_bootstrapped_demos: 4, max_labeled_demos: 8}",
         )
         .unwrap()
-        .train(data("train.jsonl"))
-        .held_out(data("test.jsonl"))
+        .train(["data/train.jsonl"])
+        .held_out([replay.join("test.jsonl")])
         .threads(2)
-        .seed(SEED)
         .records(answers)
         .run()
         .await
@@ -81,5 +79,3 @@ async fn an_optimization_is_replayed_to_the_byte() {
     assert_eq!(outcome.spending.calls, 0, "nothing may be asked");
     assert_eq!(shown, fs::read_to_string(&expected).unwrap());
 }
-
-const SEED: u64 = 6;
