@@ -44,7 +44,7 @@ pub(super) struct Reply<'t> {
 }
 
 /// Tags of reasoning.
-pub(crate) const THINKING: [&str; 8] = [
+pub(crate) const THINKING: [&str; 10] = [
     "think",
     "thinking",
     "thought",
@@ -53,6 +53,34 @@ pub(crate) const THINKING: [&str; 8] = [
     "reflection",
     "scratchpad",
     "analysis",
+    "inner_monologue",
+    "chain_of_thought",
+];
+
+/// What stands around reasoning, other than a tag and its end.
+const BLOCKS: [(&str, &str); 11] = [
+    ("◁think▷", "◁/think▷"),
+    ("[THINK]", "[/THINK]"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|thinking|>", "<|/thinking|>"),
+    ("<|think|>", "<|/think|>"),
+    ("<seed:think>", "</seed:think>"),
+    ("<unused94>thought", "<unused95>"),
+    ("```thinking\n", "\n```"),
+    ("```reasoning\n", "\n```"),
+    ("```thought\n", "\n```"),
+];
+
+/// Tags of the answer, where that is not an object.
+const ANSWER: [&str; 7] = [
+    "answer",
+    "final_answer",
+    "result",
+    "output",
+    "response",
+    "value",
+    "solution",
 ];
 
 impl<'t> Reply<'t> {
@@ -76,10 +104,14 @@ impl<'t> Reply<'t> {
         let mut fenced = false;
         let wants_list = schema.is_list(schema.root());
         shared.step(text.len());
-        while let Some(found) = text[at..].find(['{', '[', '`', '<', '\\', '"']) {
+        while let Some(found) = text[at..].find(['{', '[', '`', '<', '"', '(', '◁']) {
             let here = at + found;
             let rest = &text[here..];
-            at = here + 1;
+            if let Some(next) = self.block(here) {
+                at = next;
+                continue;
+            }
+            at = here + rest.chars().next().map_or(1, char::len_utf8);
             match rest.as_bytes()[0] {
                 b'`' if rest.starts_with("```") => {
                     fenced = !fenced;
@@ -101,6 +133,12 @@ impl<'t> Reply<'t> {
                     }
                     None => at = at.max(shared.too_deep.take()),
                 },
+                b'(' if text[..here].ends_with(|c: char| c.is_alphanumeric() || c == '_')
+                    && let Some(scanned) = scan::entries_at(text, here + 1, keys, shared) =>
+                {
+                    at = scanned.end.max(at);
+                    self.add(here + 1, scanned, fenced, wants_list);
+                }
                 b'"' if self.begins_line(here)
                     && self.json.is_empty()
                     && let Some(scanned) = scan::entries_at(text, here, keys, shared) =>
@@ -175,6 +213,27 @@ impl<'t> Reply<'t> {
         });
     }
 
+    /// As [`reasoning`](Self::reasoning), where it has other marks than tags.
+    fn block(&mut self, here: usize) -> Option<usize> {
+        let rest = &self.text[here..];
+        for (open, close) in BLOCKS {
+            if let Some(inner) = rest.strip_prefix(open).filter(|_| !self.unclosed) {
+                let end = inner.find(close).map(|end| open.len() + end + close.len());
+                self.unclosed |= end.is_none();
+                let end = here + end.unwrap_or(open.len());
+                self.thinking.push(here..end);
+                return Some(end);
+            }
+            if rest.starts_with(close) && !close.contains('`') {
+                let end = here + close.len();
+                self.thinking.push(0..end);
+                self.json.clear();
+                return Some(end);
+            }
+        }
+        None
+    }
+
     /// Passes over reasoning that begins here, or takes what came before for reasoning if it ends here.
     fn reasoning(&mut self, here: usize, names: &Names) -> Option<usize> {
         let rest = &self.text[here..];
@@ -202,7 +261,8 @@ impl<'t> Reply<'t> {
             return Some(end);
         }
         let (name, length) = layout::opening_tag(rest)?;
-        if !is_known(name) {
+        // Once the end of one is missing, so is that of others; looking again would take long.
+        if !is_known(name) || self.unclosed {
             return None;
         }
         let inner = here + length;
@@ -268,27 +328,41 @@ impl<'t> Reply<'t> {
             return None;
         }
         let base = range.start + (self.text[range].find(text).unwrap_or(0));
+        if !text.contains('\n')
+            && let Some(scanned) = scan::entries_at(self.text, base, schema.keys(), shared)
+            && let NodeKind::Object(entries) = &scanned.node.kind
+            && scanned.end >= base + text.len()
+            && entries.len() > 1
+            && entries.iter().all(|entry| names.has(&entry.key))
+        {
+            // `name: Ann, age: 30`
+            return Some(self.candidate(scanned.node, scanned.slips));
+        }
         let inside = layout::lines(text, base, &names, shared)?;
         Some(self.candidate(inside.node, inside.slips))
     }
 
-    /// The text itself as the answer. Nothing that looks like broken JSON is taken so.
-    pub(super) fn bare(&self, shared: &Shared) -> Option<Candidate> {
+    /// The text itself as the answer, or for a scalar the one part of it that is marked. Nothing that looks like
+    /// broken JSON is taken so.
+    pub(super) fn bare(&self, is_scalar: bool, shared: &Shared) -> Option<Candidate> {
         if self.unclosed {
             return None;
         }
-        let range = self.answer();
+        let mut range = self.answer();
+        if is_scalar && let Some(marked) = marked(&self.text[range.clone()]) {
+            range = range.start + marked.start..range.start + marked.end;
+        }
         let text = self.text[range.clone()].trim();
         let inner = unfenced(text).trim();
         if inner.is_empty()
             || inner.starts_with(['{', '['])
             || self.objects().next().is_some()
-            || text.starts_with("```json")
+            || text.starts_with("```json") && !is_scalar
         {
             return None;
         }
-        let start =
-            range.start + (self.text[range].len() - self.text[self.answer()].trim_start().len());
+        let whole = &self.text[range.clone()];
+        let start = range.start + (whole.len() - whole.trim_start().len());
         let node = Node {
             id: shared.id(),
             span: start..start + text.len(),
@@ -331,6 +405,33 @@ impl<'t> Reply<'t> {
             place: if whole { Place::Whole } else { Place::Fence },
         }
     }
+}
+
+/// The content of the one tag for an answer in a text, or of its one fence.
+fn marked(text: &str) -> Option<Range<usize>> {
+    let mut found: Option<Range<usize>> = None;
+    for name in ANSWER {
+        let open = format!("<{name}>");
+        let Some(start) = text.find(&open) else {
+            continue;
+        };
+        let inner = start + open.len();
+        let (end, length) = layout::closing_tag(&text[inner..], name)?;
+        if found.is_some() || text[inner + end + length..].contains(&open) {
+            return None;
+        }
+        found = Some(inner..inner + end);
+    }
+    if found.is_some() {
+        return found;
+    }
+    let mut fences = text.match_indices("```");
+    let (Some((open, _)), Some((close, _)), None) = (fences.next(), fences.next(), fences.next())
+    else {
+        return None;
+    };
+    let line = text[open..close].find('\n')?;
+    (text[..open].trim().len() + text[close + 3..].trim().len() > 0).then_some(open + line..close)
 }
 
 fn is_blank(c: char) -> bool {

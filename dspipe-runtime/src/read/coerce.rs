@@ -32,6 +32,9 @@ const MAX_LIBERTIES: u32 = 3;
 /// How often JSON is looked for inside texts of texts.
 const MAX_LEVELS: u32 = 3;
 
+/// How many levels fields and lists can have that are written in lines or tags.
+const MAX_BLOCKS: u32 = 12;
+
 /// What came of reading a value as a type.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
@@ -130,6 +133,31 @@ impl<'s> Coercer<'s> {
             }
             _ => {}
         }
+        if self.path.is_empty()
+            && !self.strict
+            && let NodeKind::Object(entries) = &node.kind
+            && let [entry] = &entries[..]
+            && match &ty.shape {
+                Shape::Boolean | Shape::Number(_) | Shape::Choice(_) => true,
+                Shape::Text(_) => matches!(entry.node.kind, NodeKind::Text(_)),
+                _ => false,
+            }
+        {
+            // `{"answer": 42}` for 42.
+            let value = self.liberty(|this| {
+                this.attempt(|this| {
+                    this.repair(
+                        RepairKind::Wrapper,
+                        node,
+                        format!("the value of {:?}", entry.key),
+                    );
+                    this.value(&entry.node, id)
+                })
+            });
+            if value.is_some() {
+                return value;
+            }
+        }
         match &ty.shape {
             Shape::Any => Some(node.to_value()),
             Shape::Null => self.null(node),
@@ -176,6 +204,9 @@ impl<'s> Coercer<'s> {
             && let (Some(one), Some(other)) = (&best.value, &other.value)
             && best.cost() > best.absent
         {
+            if let Some(outcome) = spelled(node, &outcomes, best.cost()) {
+                return self.take(&outcome);
+            }
             return self.ambiguous(vec![shown_whole(one), shown_whole(other)]);
         }
         let best = Rc::clone(best);
@@ -265,6 +296,14 @@ impl<'s> Coercer<'s> {
         outcome
     }
 
+    /// Reads what was found in a text. In lines and tags, there is always less of it than of the text.
+    fn inside<T>(&mut self, text: &Text, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        match text.form {
+            Form::Block => read(self),
+            Form::Quoted | Form::Bare => self.liberty(read),
+        }
+    }
+
     /// Takes a value for another, unless that was done too often.
     fn liberty<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.liberties >= MAX_LIBERTIES {
@@ -297,7 +336,11 @@ impl<'s> Coercer<'s> {
         text: &Text,
         read: impl FnOnce(&mut Self, Embedded<'_>) -> Option<T>,
     ) -> Option<T> {
-        if self.levels >= MAX_LEVELS || self.strict {
+        let most = match text.form {
+            Form::Block => MAX_BLOCKS,
+            Form::Quoted | Form::Bare => MAX_LEVELS,
+        };
+        if self.levels >= most || self.strict || self.shared.is_worn() {
             return None;
         }
         self.levels += 1;
@@ -311,6 +354,11 @@ impl<'s> Coercer<'s> {
     /// The value that a text is, if it is one and nothing else.
     fn embedded_value(&mut self, node: &Node, text: &Text) -> Option<Node> {
         self.embedded(node, text, |_, embedded| embedded.exactly())
+    }
+
+    /// Whether an item of a list is read.
+    fn in_list(&self) -> bool {
+        matches!(self.path.last(), Some(Segment::Index(_)))
     }
 
     fn within<T>(&mut self, segment: Segment, read: impl FnOnce(&mut Self) -> T) -> T {
@@ -356,6 +404,27 @@ impl<'s> Coercer<'s> {
     }
 }
 
+/// Of branches that fit as well as each other, the one whose kind of value a text spells: `"1"` is a number rather
+/// than a boolean.
+fn spelled(node: &Node, outcomes: &[Rc<Outcome>], cost: u32) -> Option<Rc<Outcome>> {
+    let NodeKind::Text(text) = &node.kind else {
+        return None;
+    };
+    let value: Value = serde_json::from_str(&text.text).ok()?;
+    let same_kind = |other: &Value| match value {
+        Value::Number(_) => other.is_number(),
+        Value::Bool(_) => other.is_boolean(),
+        _ => false,
+    };
+    let mut found = outcomes.iter().filter(|outcome| {
+        outcome.fits() && outcome.cost() == cost && outcome.value.as_ref().is_some_and(same_kind)
+    });
+    let first = found.next()?;
+    found
+        .all(|other| other.value == first.value)
+        .then(|| Rc::clone(first))
+}
+
 fn is_kind(error: &FieldError) -> bool {
     matches!(error.kind, FieldErrorKind::WrongKind { .. })
 }
@@ -394,6 +463,7 @@ fn says_nothing(text: &Text, is_text: bool) -> bool {
         "nil",
         "undefined",
         "nan",
+        "~",
         "not applicable",
         "-",
         "—",
@@ -403,7 +473,7 @@ fn says_nothing(text: &Text, is_text: bool) -> bool {
     match text.form {
         Form::Quoted => !is_text && is_word,
         Form::Bare | Form::Block if is_text => {
-            matches!(plain, "null" | "None" | "undefined" | "nil" | "")
+            matches!(plain, "null" | "None" | "undefined" | "nil" | "~" | "")
         }
         Form::Bare | Form::Block => is_word,
     }

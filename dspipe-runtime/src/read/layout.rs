@@ -143,7 +143,9 @@ pub(super) fn tags(text: &str, base: usize, names: &Names, shared: &Shared) -> O
                 (next, next)
             }
         };
-        entries.push(entry(text, base, name, start..inner, inner..end, shared));
+        let mut entry = entry(text, base, name, start..inner, inner..end, shared);
+        entry.node.unescape();
+        entries.push(entry);
         at = next;
     }
     if entries.is_empty() {
@@ -169,7 +171,9 @@ pub(super) fn siblings(text: &str, base: usize, shared: &Shared) -> Option<Insid
             text.len() - text.trim_start().len() + (text.trim().len() - rest.len()) + length;
         let (end, close) = closing_tag(&rest[length..], name)?;
         let content = start..start + end;
-        items.push(block(text, base, content, shared));
+        let mut item = block(text, base, content, shared);
+        item.unescape();
+        items.push(item);
         rest = rest[length + end + close..].trim_start();
     }
     if items.is_empty() {
@@ -582,5 +586,46 @@ fn slip(node: &Node) -> Slip {
     Slip {
         kind: RepairKind::Layout,
         span: node.span.clone(),
+    }
+}
+
+impl Node {
+    /// Reads the entities of XML in a text, if all that could be markup is written so.
+    fn unescape(&mut self) {
+        let NodeKind::Text(text) = &mut self.kind else {
+            return;
+        };
+        if let Some(plain) = unescaped(&text.text) {
+            text.text = plain;
+        }
+    }
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
+    let (first, mut rest) = text.split_at(text.find('&')?);
+    if text.contains('<') {
+        return None;
+    }
+    let mut plain = first.to_owned();
+    loop {
+        let (entity, meant) = entities
+            .iter()
+            .find(|(entity, _)| rest.starts_with(entity))?;
+        plain.push_str(meant);
+        rest = &rest[entity.len()..];
+        let Some(next) = rest.find('&') else {
+            plain.push_str(rest);
+            return Some(plain);
+        };
+        plain.push_str(&rest[..next]);
+        rest = &rest[next..];
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! A reading is never a guess: where a text can mean two numbers, both are given.
 
+mod words;
+
 use serde_json::Number;
 
 use super::fold;
 use super::scan::{loose_number, number};
 use super::schema::NumberType;
+use super::tree::{Form, Text};
 
 /// What a text can be as a number.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,14 +65,42 @@ pub(super) fn read(text: &str, ty: &NumberType) -> Reading {
     }
 }
 
-/// The narrow form of digits and signs that East Asian scripts write wide.
+/// The ASCII form of digits and signs of other scripts, and of those that East Asian scripts write wide.
 fn narrow(c: char) -> char {
+    let below = |zero: char| char::from_u32(u32::from(c) - u32::from(zero) + 0x30).unwrap_or(c);
     match c {
         '０'..='９' | '．' | '，' | '％' | '－' | '＋' | '／' | '＄' => {
             char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c)
         }
+        '٠'..='٩' => below('٠'),
+        '۰'..='۹' => below('۰'),
+        '०'..='९' => below('०'),
+        '٫' => '.',
+        '٬' => ',',
         _ => c,
     }
+}
+
+/// A number without a fraction, as an integer.
+pub(super) fn whole(number: Number) -> Number {
+    match number.as_f64() {
+        Some(value) if number.is_f64() && value.fract() == 0.0 && value.abs() < 1e15 => {
+            float(value).unwrap_or(number)
+        }
+        _ => number,
+    }
+}
+
+/// Whether a text without quotation marks is digits in groups of three: in a list, each may be a number.
+pub(super) fn is_spaced(text: &Text) -> bool {
+    let mut groups = text.text.split(' ');
+    let digits = |group: &str| group.bytes().all(|c| c.is_ascii_digit());
+    text.form == Form::Bare
+        && groups
+            .next()
+            .is_some_and(|first| digits(first.trim_start_matches('-')))
+        && text.text.contains(' ')
+        && groups.all(|group| group.len() == 3 && digits(group))
 }
 
 /// Whether a number has no fraction.
@@ -79,12 +110,19 @@ pub(super) fn is_whole(number: &Number) -> bool {
 
 /// All that a text can mean.
 fn readings(text: &str, ty: &NumberType) -> Vec<Number> {
-    if let Some(word) = word(&fold::fold(text)) {
-        return vec![Number::from(word)];
+    if let Some(number) = words::number(text) {
+        return vec![Number::from(number)];
     }
-    let mut alone = text.chars();
-    if let (Some(value), None) = (alone.next().and_then(vulgar), alone.next()) {
-        return float(value).into_iter().collect();
+    let mut rest = text.chars();
+    if let Some(value) = rest.next().and_then(vulgar) {
+        // `½`, `½ cup`
+        let rest = rest.as_str();
+        let is_unit = rest.is_empty() || rest.starts_with(' ');
+        return if is_unit && !rest.contains(|c: char| c.is_numeric() || c == '/') {
+            float(value).into_iter().collect()
+        } else {
+            Vec::new()
+        };
     }
     let Some(tokens) = tokens(text) else {
         return Vec::new();
@@ -148,6 +186,13 @@ fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
         if text[..start]
             .strip_suffix('-')
             .is_some_and(|name| name.ends_with(char::is_alphabetic))
+        {
+            return None;
+        }
+        // `sqrt(2)`
+        if text[..start]
+            .strip_suffix('(')
+            .is_some_and(|name| name.ends_with(char::is_alphanumeric))
         {
             return None;
         }
@@ -332,19 +377,25 @@ fn two(text: &str, one: &Token<'_>, other: &Token<'_>, ty: &NumberType) -> Vec<N
     };
     let points = fold::fold(between) == "outof" || fold::fold(between) == "of";
     let rest = text[other.end..].trim();
-    let alone = text[..one.start].trim_matches(['-', '−', ' ']).is_empty()
-        && rest.chars().all(|c| !c.is_alphanumeric());
-    if (between == "/" || between == "⁄") && alone || points {
-        let is_scale = ty
+    let leads = text[..one.start].trim_matches(['-', '−', ' ']).is_empty();
+    let is_scale = below > 1.0
+        && ty
             .maximum
             .is_some_and(|limit| limit.value.total_cmp(&below).is_eq());
+    // Only points have a name: `4/5 stars`.
+    let alone = leads && (is_scale || rest.chars().all(|c| !c.is_alphanumeric()));
+    if (between == "/" || between == "⁄") && alone || points {
         let mut readings = Vec::new();
-        if below != 0.0 && !points {
-            readings.extend(quotient(above, below));
-        }
         // So many points of as many as there can be.
         if is_scale {
             readings.push(top.clone());
+        } else if below != 0.0 && !points {
+            readings.extend(quotient(above, below));
+            let marks = above.fract() != 0.0 || below.fract() != 0.0;
+            if marks && ty.maximum.is_none_or(|limit| limit.value > 1.0) {
+                // Fractions are of whole numbers; these may be points.
+                readings.push(top.clone());
+            }
         }
         if points && !is_scale && below != 0.0 && ty.maximum.is_some_and(|limit| limit.value <= 1.0)
         {
@@ -385,6 +436,13 @@ fn mixed(text: &str, whole: &Token<'_>, top: &Token<'_>, bottom: &Token<'_>) -> 
 /// Digits with separators. Either comma or point may be the decimal mark: where both can be, both meanings.
 fn plain(text: &str, grouped: bool) -> Vec<Number> {
     let one = |text: &str| loose_number(text, false).into_iter().collect::<Vec<_>>();
+    if let Some(mark) = text.chars().find(|c| matches!(c, '\'' | '’')) {
+        // `1'234'567.50` is a number, `5'11` is a height.
+        let whole = text.split(['.', ',']).next().unwrap_or_default();
+        if !is_grouped(whole, mark) || text[whole.len()..].contains(['\'', '’']) {
+            return Vec::new();
+        }
+    }
     let text: String = text
         .chars()
         .filter(|c| !matches!(c, '_' | '\'' | '’' | ' ' | '\u{a0}' | '\u{202f}'))
@@ -555,33 +613,4 @@ fn vulgar(c: char) -> Option<f64> {
         '⅞' => 0.875,
         _ => return None,
     })
-}
-
-/// A number that is written in letters.
-fn word(folded: &str) -> Option<i64> {
-    const WORDS: [&str; 21] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-    ];
-    let at = WORDS.iter().position(|word| *word == folded)?;
-    i64::try_from(at).ok()
 }

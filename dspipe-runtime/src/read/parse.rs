@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::candidates::{Candidate, Place, Reply};
 use super::coerce::{Coercer, Outcome, shown_whole};
 use super::error::{FieldError, FieldErrorKind, ReadError, path};
+use super::label::{Label, label};
+use super::rehang::rehang;
 use super::repair::{Repair, RepairKind};
 use super::scan::{self, Shared};
 use super::schema::{Schema, SchemaError, Shape};
@@ -69,7 +71,7 @@ pub fn parse(schema: &Schema, reply: &str, strictness: Strictness) -> Result<Par
     Parser {
         schema,
         reply,
-        shared: Shared::default(),
+        shared: Shared::of(reply),
     }
     .parse(strictness)
 }
@@ -96,7 +98,7 @@ pub(super) fn steps(schema: &Schema, reply: &str) -> u64 {
     let parser = Parser {
         schema,
         reply,
-        shared: Shared::default(),
+        shared: Shared::of(reply),
     };
     let _ = parser.parse(Strictness::Lenient);
     parser.shared.steps.get()
@@ -172,7 +174,7 @@ impl Parser<'_> {
         let mut reply = Reply::new(self.reply, self.schema, &self.shared, lists);
         let fields = reply.fields(self.schema, &self.shared);
         let lines = reply.lines(self.schema, &self.shared);
-        let bare = reply.bare(&self.shared);
+        let bare = reply.bare(self.is_scalar(), &self.shared);
         let objects = reply.objects().count();
         let json = std::mem::take(&mut reply.json);
         let several = self.several(&json);
@@ -211,8 +213,20 @@ impl Parser<'_> {
         )
     }
 
-    fn read(&self, candidate: Candidate) -> Read {
+    fn read(&self, mut candidate: Candidate) -> Read {
         let mut outcome = self.coerced(&candidate.node);
+        let is_bracket =
+            |slip: &Slip| matches!(slip.kind, RepairKind::Bracket | RepairKind::Unfinished);
+        if !outcome.fits() && candidate.slips.iter().any(is_bracket) {
+            let mut node = candidate.node.clone();
+            if rehang(&mut node, self.schema.root(), self.schema) {
+                let other = self.coerced(&node);
+                if other.fits() || other.errors.len() < outcome.errors.len() {
+                    candidate.node = node;
+                    outcome = other;
+                }
+            }
+        }
         if let Some((position, found)) = self.misplaced(&candidate) {
             let position = candidate.node.path_at(position);
             outcome.errors.push(FieldError {
@@ -291,7 +305,11 @@ impl Parser<'_> {
         thinking: &[Range<usize>],
         objects: usize,
     ) -> Result<Parsed, ReadError> {
-        let rank = |read: &Read| (read.outcome.cost(), read.candidate.place);
+        let rank = |read: &Read| {
+            let label = label(self.reply, read.candidate.range.start);
+            let cost = read.outcome.cost();
+            (label == Label::Example, cost, label, read.candidate.place)
+        };
         let fitting: Vec<&Read> = read.iter().filter(|read| read.outcome.fits()).collect();
         let Some(best) = fitting.iter().min_by_key(|read| rank(read)) else {
             return Err(self.nearest(read, objects));

@@ -29,9 +29,22 @@ pub(super) struct Shared {
     pub(super) steps: Cell<u64>,
     /// Where reading can go on behind what was too deep; 0 if nothing was.
     pub(super) too_deep: Cell<usize>,
+    /// After so many steps, nothing is looked for any more inside texts.
+    limit: u64,
 }
 
 impl Shared {
+    pub(super) fn of(reply: &str) -> Self {
+        Self {
+            limit: 100_000 + 100 * reply.len() as u64,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_worn(&self) -> bool {
+        self.steps.get() > self.limit
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.ids.replace(self.ids.get().wrapping_add(1))
     }
@@ -65,7 +78,8 @@ pub(super) fn value_at(
         .or_else(|| scan(text, start, base, keys, shared, false))
 }
 
-/// Reads the entries that begin at a position: an object without its first bracket.
+/// Reads the entries that begin at a position: an object without its first bracket, or, after a parenthesis, the named
+/// arguments of a call.
 pub(super) fn entries_at(
     text: &str,
     start: usize,
@@ -77,6 +91,7 @@ pub(super) fn entries_at(
         return None;
     }
     scanner.objects = 1;
+    scanner.is_call = text[..start].ends_with('(');
     scanner.note(Kind::Bracket, start);
     let mut entries = Vec::new();
     let cut = scanner.entries(0, &mut entries)?;
@@ -151,6 +166,13 @@ struct Scanner<'t> {
     /// Lists and objects that are open.
     lists: usize,
     objects: usize,
+    /// Whether a list is the innermost of them.
+    in_list: bool,
+    /// Whether backslashes in the text that is read mean themselves, as in Python's `r"…"`.
+    raw: bool,
+    /// Whether the outermost object is written as a call.
+    is_call: bool,
+    escapes: text::Escapes,
 }
 
 impl<'t> Scanner<'t> {
@@ -173,6 +195,10 @@ impl<'t> Scanner<'t> {
             failed: false,
             lists: 0,
             objects: 0,
+            in_list: false,
+            raw: false,
+            is_call: false,
+            escapes: text::Escapes::default(),
         }
     }
 
@@ -236,6 +262,9 @@ impl<'t> Scanner<'t> {
                 return;
             }
             let from = self.at;
+            if self.in_list && is_tag(trimmed) {
+                return;
+            }
             if trimmed.starts_with("\\n")
                 || trimmed.starts_with("\\t")
                 || trimmed.starts_with("\\r")
@@ -263,10 +292,13 @@ impl<'t> Scanner<'t> {
         if self.failed {
             return None;
         }
-        self.skip();
+        if !is_tag(self.rest().trim_start()) {
+            self.skip();
+        }
         if self.is_end() {
             return None;
         }
+        self.prefix();
         match self.peek()? {
             '{' if self.is_set() => self.list(depth, '{', '}'),
             '{' => self.object(depth),
@@ -283,9 +315,11 @@ impl<'t> Scanner<'t> {
         let start = self.at;
         self.bump('{');
         self.objects += 1;
+        let in_list = std::mem::replace(&mut self.in_list, false);
         let mut entries = Vec::new();
         let cut = self.entries(depth, &mut entries)?;
         self.objects -= 1;
+        self.in_list = in_list;
         let node = self.node(start, NodeKind::Object(entries));
         Some(Node { cut, ..node })
     }
@@ -318,6 +352,10 @@ impl<'t> Scanner<'t> {
                     }
                     return Some(false);
                 }
+                Some(')') if depth == 0 && self.is_call => {
+                    self.bump(')');
+                    return Some(false);
+                }
                 Some(']') if self.lists > 0 && self.item_follows() => {
                     // The wrong bracket: another object of the list follows.
                     let from = self.at;
@@ -336,7 +374,19 @@ impl<'t> Scanner<'t> {
                     self.note(Kind::Bracket, from);
                     continue;
                 }
+                Some('{') if self.lists > 0 && needs_comma && self.object_follows(self.at) => {
+                    // Its end is missing: another object of the list begins.
+                    self.note(Kind::Bracket, self.at);
+                    return Some(false);
+                }
                 _ => {}
+            }
+            if !self.strict && (self.rest().starts_with("...") || self.rest().starts_with('…')) {
+                let from = self.at;
+                self.at += 3;
+                self.note(Kind::Skipped, from);
+                needs_comma = false;
+                continue;
             }
             if needs_comma && commas == 0 {
                 self.note(Kind::Comma, self.at);
@@ -358,7 +408,9 @@ impl<'t> Scanner<'t> {
             let key_span = self.base + key_start..self.base + self.at;
             self.colon();
             self.skip();
+            let code = self.code();
             match self.peek() {
+                _ if code.is_some() => {}
                 _ if self.is_end() => {
                     // What the key stands for was cut off.
                     self.note(Kind::Unfinished, key_start);
@@ -372,8 +424,8 @@ impl<'t> Scanner<'t> {
                 }
                 _ => {}
             }
-            let node = match self.value(depth + 1, Place::Object) {
-                Some(node) => node,
+            let node = match code.or_else(|| self.value(depth + 1, Place::Object)) {
+                Some(node) => self.rest_of_list(node, depth),
                 None if self.is_end() && !self.failed => {
                     self.note(Kind::Unfinished, key_start);
                     return Some(true);
@@ -400,10 +452,85 @@ impl<'t> Scanner<'t> {
             .is_some_and(|after| after.trim_start().starts_with('{'))
     }
 
+    /// Whether an object with a key stands at a position.
+    fn object_follows(&self, at: usize) -> bool {
+        let inside = window(self.text, at);
+        inside.strip_prefix('{').is_some_and(|inside| {
+            let key = inside.trim_start();
+            self.key_at(at + inside.len() + 1 - key.len())
+        })
+    }
+
+    /// The list that a text begins whose first bracket is missing: `"a", "b"]`.
+    fn rest_of_list(&mut self, first: Node, depth: usize) -> Node {
+        let is_text = matches!(&first.kind, NodeKind::Text(text) if !text.cut);
+        let after = window(self.text, self.at).trim_start();
+        if self.strict || self.lists > 0 || !is_text || !after.starts_with(',') {
+            return first;
+        }
+        let inner = &after[1..];
+        let here = self.at + window(self.text, self.at).len() - inner.len();
+        if !self.ends_list(here) {
+            return first;
+        }
+        let span = first.span.start - self.base;
+        self.note(Kind::Bracket, span);
+        self.lists += 1;
+        let mut items = vec![first];
+        self.at = here;
+        let ended = self.items(depth, &mut items, ']');
+        self.lists -= 1;
+        let node = self.node(span, NodeKind::List(items));
+        Node {
+            cut: ended != Some(false),
+            ..node
+        }
+    }
+
+    /// Passes over the letters that Python puts before a text: `u'…'`, `b"…"`.
+    fn prefix(&mut self) {
+        self.raw = false;
+        let length = self.prefix_length();
+        if length > 0 {
+            let from = self.at;
+            self.raw = self.rest()[..length].contains(['r', 'R']);
+            self.at += length;
+            self.note(Kind::Quotes, from);
+        }
+    }
+
+    /// The length of a prefix of Python's here; 0 if there is none.
+    fn prefix_length(&self) -> usize {
+        let rest = window(self.text, self.at);
+        let inner = rest.trim_start_matches(['u', 'U', 'b', 'B', 'f', 'F', 'r', 'R']);
+        let length = rest.len() - inner.len();
+        let Some(mark) = inner.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+            return 0;
+        };
+        if self.strict || !(1..=2).contains(&length) {
+            return 0;
+        }
+        // A word whose first mark is missing looks the same: `b", "c"`.
+        let closed = inner[1..].find(mark).is_some_and(|end| {
+            let after = inner[end + 2..].trim_start();
+            after.starts_with([',', ':', '}', ']', ')'])
+                && !inner[1..=end]
+                    .trim_start()
+                    .starts_with([',', ']', '}', ':'])
+        });
+        if closed { length } else { 0 }
+    }
+
     /// Whether a brace opens a set, as in Python: `{"a", "b"}`.
     fn is_set(&self) -> bool {
         if self.strict {
             return false;
+        }
+        let numbers = window(self.text, self.at + 1).trim_start();
+        let rest = numbers
+            .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+'));
+        if rest.len() < numbers.len() && rest.trim_start().starts_with(',') {
+            return true;
         }
         let inside = || {
             let after = window(self.text, self.at + 1)
@@ -434,9 +561,14 @@ impl<'t> Scanner<'t> {
             self.note(Kind::Bracket, start);
         }
         self.lists += 1;
+        // A set ends as an object does.
+        self.objects += usize::from(open == '{');
+        let in_list = std::mem::replace(&mut self.in_list, true);
         let mut items = Vec::new();
         let cut = self.items(depth, &mut items, close)?;
         self.lists -= 1;
+        self.objects -= usize::from(open == '{');
+        self.in_list = in_list;
         let node = self.node(start, NodeKind::List(items));
         Some(Node { cut, ..node })
     }
@@ -516,9 +648,11 @@ impl<'t> Scanner<'t> {
                     return None;
                 }
                 self.objects += 1;
+                self.in_list = false;
                 let mut entries = Vec::new();
                 self.entries(depth + 1, &mut entries)?;
                 self.objects -= 1;
+                self.in_list = true;
                 items.push(self.node(start, NodeKind::Object(entries)));
                 needs_comma = true;
                 continue;
@@ -623,7 +757,11 @@ impl<'t> Scanner<'t> {
 
     /// The key at a position, if one and a colon stand there.
     fn key_seen(&self, at: usize) -> Option<&'t str> {
-        let rest = window(self.text, at);
+        let mut rest = window(self.text, at);
+        if rest.starts_with(['u', 'b']) && rest[1..].starts_with(['"', '\'']) {
+            // As in Python.
+            rest = &rest[1..];
+        }
         let first = rest.chars().next()?;
         let (key, after) = match text::closing(first) {
             Some(close) => {
@@ -633,7 +771,8 @@ impl<'t> Scanner<'t> {
                     .strip_prefix('"')
                     .filter(|_| first == '"')
                     .unwrap_or(inner);
-                let end = inner.find(|c| text::closes(c, close) || c == '\n')?;
+                let end = inner
+                    .find(|c| text::closes(c, close) || c == '\n' || c == '”' && close == '"')?;
                 let mark = inner[end..].chars().next()?;
                 if mark == '\n' || end == 0 {
                     return None;
@@ -641,7 +780,15 @@ impl<'t> Scanner<'t> {
                 (&inner[..end], &inner[end + mark.len_utf8()..])
             }
             None => {
-                let end = rest.find(|c: char| !is_key_char(c))?;
+                let mut end = rest.find(|c: char| !is_key_char(c))?;
+                if rest[end..].starts_with(' ') {
+                    // Several words are a key only if they are known.
+                    let words = rest.find(|c: char| !(is_key_char(c) || c == ' '));
+                    let all = words.map_or(rest, |end| &rest[..end]).trim_end();
+                    if self.keys.knows(all) {
+                        end = all.len();
+                    }
+                }
                 if end == 0 || first.is_ascii_digit() && !self.keys.may_be(&rest[..end]) {
                     return None;
                 }
@@ -653,7 +800,9 @@ impl<'t> Scanner<'t> {
         let is_colon = after.starts_with([':', '：'])
             || after.starts_with("=>")
             || after.starts_with('=')
-                && (text::closing(first).is_some() || after.starts_with("= "));
+                && (text::closing(first).is_some()
+                    || after.starts_with("= ")
+                    || self.keys.knows(key) && !after.starts_with("=="));
         // Not an URL.
         (is_colon && !after.starts_with("://")).then_some(key)
     }
@@ -662,6 +811,16 @@ impl<'t> Scanner<'t> {
     fn span_text(&self, span: Range<usize>) -> &'t str {
         &self.text[span]
     }
+}
+
+/// Whether a word with a hash in front stands for itself, as a colour or a topic does: no comment ends before a comma
+/// or a bracket.
+fn is_tag(text: &str) -> bool {
+    text.strip_prefix('#').is_some_and(|word| {
+        let rest = window(word, 0)
+            .trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        rest.len() < word.len() && rest.trim_start_matches(' ').starts_with([',', ']', '}'])
+    })
 }
 
 /// The length of the comment that a text begins with.

@@ -41,9 +41,13 @@ impl Coercer<'_> {
                 return self.ambiguous(longer.into_iter().map(shown_whole).collect());
             }
         }
-        if exact.is_some() {
+        if let Some(exact) = exact {
             // A number that is the same may be written otherwise.
-            return Some(plain);
+            return Some(if self.strict {
+                plain
+            } else {
+                exact.value.clone()
+            });
         }
         if self.strict {
             return self.no_choice(node, choices);
@@ -120,13 +124,14 @@ fn find<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
     // What it is also called, alone or behind the value.
     let described = by(&|choice| {
         let value = fold(&written(&choice.value));
-        choice.names.iter().any(|name| {
-            let name = fold(name);
-            !name.is_empty()
-                && (name == folded
-                    || format!("{value}{name}") == folded
-                    || format!("{name}{value}") == folded)
-        })
+        let names: Vec<String> = choice.names.iter().map(|name| fold(name)).collect();
+        let pair = |name: &String| {
+            let rest = folded.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest == value || names.iter().any(|other| rest == other))
+                || folded.strip_prefix(&value) == Some(name)
+        };
+        let mut names = names.iter().filter(|name| !name.is_empty());
+        names.any(|name| *name == folded || pair(name))
     });
     if let Some(found) = decided(described) {
         return found;
@@ -202,9 +207,13 @@ fn in_sentence<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
     let names: Vec<(usize, Vec<String>)> = choices
         .iter()
         .enumerate()
-        .map(|(index, choice)| {
-            let name = words(&written(&choice.value));
-            (index, name.into_iter().map(|(word, _)| word).collect())
+        .flat_map(|(index, choice)| {
+            let names = choice.names.iter().cloned();
+            let all = std::iter::once(written(&choice.value)).chain(names);
+            all.map(move |name| {
+                let name = words(&name).into_iter();
+                (index, name.map(|(word, _)| word).collect())
+            })
         })
         .collect();
     let mut found: Vec<usize> = Vec::new();
@@ -214,7 +223,10 @@ fn in_sentence<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
         for (index, name) in &names {
             let length = matched(&spoken[at..], name);
             let written = &choices[*index].value;
-            if length == 0 || !is_meant(text, &spoken[at..at + length], written) {
+            if length == 0
+                || !is_meant(text, &spoken[at..at + length], written)
+                || !is_answer(text, &spoken, at, written)
+            {
                 continue;
             }
             if longest.is_none_or(|(_, known)| length > known) {
@@ -280,6 +292,32 @@ fn has_humps(name: &[String]) -> bool {
     name.iter().any(|part| part.len() > 5)
 }
 
+/// Whether `no` is an answer, and not a part of a sentence such as `no idea`.
+fn is_answer(
+    text: &str,
+    spoken: &[(String, std::ops::Range<usize>)],
+    at: usize,
+    choice: &Value,
+) -> bool {
+    let is_no = choice.as_str().is_some_and(|choice| fold(choice) == "no");
+    if !is_no || at + 1 == spoken.len() {
+        return true;
+    }
+    at == 0
+        && spoken
+            .first()
+            .is_some_and(|(_, range)| stands_alone(&text[range.end..]))
+}
+
+/// Whether what follows a word at the beginning shows that it is an answer of its own.
+pub(super) fn stands_alone(after: &str) -> bool {
+    let after = after.trim_start_matches(['*', '"', '\'', '`']);
+    after.starts_with([',', '.', ':', ';', '!', '-', '–', '—', '\n', '('])
+        || [" -", " –", " —", " ("]
+            .iter()
+            .any(|mark| after.starts_with(mark))
+}
+
 /// Whether words that are a choice stand for it: a single letter only as it is written, numbers only alone.
 fn is_meant(text: &str, spoken: &[(String, std::ops::Range<usize>)], choice: &Value) -> bool {
     let (Some((_, first)), Some((_, last))) = (spoken.first(), spoken.last()) else {
@@ -288,9 +326,11 @@ fn is_meant(text: &str, spoken: &[(String, std::ops::Range<usize>)], choice: &Va
     let here = &text[first.start..last.end];
     let before = text[..first.start].chars().next_back();
     let after = &text[last.end..];
+    // `C` is not `C++`.
+    let goes_on = |choice: &str| after.starts_with(['+', '#']) && !choice.ends_with(['+', '#']);
     match choice {
         Value::String(choice) if choice.chars().count() == 1 => {
-            here == choice && !matches!(before, Some('\'' | '’'))
+            here == choice && !matches!(before, Some('\'' | '’')) && !goes_on(choice)
         }
         Value::Number(_) => {
             let decimal = after.starts_with(['.', ','])
@@ -299,11 +339,7 @@ fn is_meant(text: &str, spoken: &[(String, std::ops::Range<usize>)], choice: &Va
                 && !decimal
                 && !after.starts_with('/')
         }
-        Value::String(choice) => {
-            // `C` is not `C++`.
-            let next = after.chars().next();
-            !matches!(next, Some('+' | '#')) || choice.ends_with(['+', '#'])
-        }
+        Value::String(choice) => !goes_on(choice),
         _ => true,
     }
 }
@@ -314,10 +350,10 @@ pub(super) fn is_negated(
     spoken: &[(String, std::ops::Range<usize>)],
     at: usize,
 ) -> bool {
-    const NEGATIONS: [&str; 24] = [
-        "not", "no", "never", "neither", "nor", "without", "isn", "wasn", "aren", "don", "doesn",
-        "didn", "cannot", "hardly", "isnt", "wasnt", "arent", "doesnt", "nicht", "kein", "keine",
-        "pas", "than", "except",
+    const NEGATIONS: [&str; 25] = [
+        "not", "no", "non", "never", "neither", "nor", "without", "isn", "wasn", "aren", "don",
+        "doesn", "didn", "cannot", "hardly", "isnt", "wasnt", "arent", "doesnt", "nicht", "kein",
+        "keine", "pas", "than", "except",
     ];
     let Some((_, range)) = spoken.get(at) else {
         return false;

@@ -21,7 +21,7 @@ impl Coercer<'_> {
             NodeKind::Text(text) => {
                 let inside = self.embedded(node, text, |this, inner| {
                     let list = inner.list()?;
-                    Some(this.liberty(|this| {
+                    Some(this.inside(text, |this| {
                         if text.form == Form::Quoted {
                             this.repair(RepairKind::Encoded, node, "");
                         } else {
@@ -63,6 +63,19 @@ impl Coercer<'_> {
         let of_lists = ty
             .items
             .is_some_and(|id| matches!(self.schema.get(id).shape, Shape::List(_)));
+        if let [inner] = items
+            && let NodeKind::List(all) = &inner.kind
+            && all.len() != 1
+            && !self.strict
+            && ty.first.is_empty()
+            && ty.items.is_some_and(|id| {
+                !self.schema.is_list(id) && !matches!(self.schema.get(id).shape, Shape::Any)
+            })
+        {
+            // `[["a", "b"]]` for `["a", "b"]`.
+            self.repair(RepairKind::List, node, "the one list of the list");
+            return self.liberty(|this| this.list(inner, ty));
+        }
         let flat = items.len() > 1
             && ty.first.is_empty()
             && !items
@@ -136,7 +149,7 @@ impl Coercer<'_> {
         let by_line = self.embedded(node, text, |_, inner| inner.bullets(is_reply));
         if let Some(lines) = by_line {
             self.repair(RepairKind::List, node, format!("{} lines", lines.len()));
-            return self.liberty(|this| this.items(&lines, ty));
+            return self.inside(text, |this| this.items(&lines, ty));
         }
         let lines: Vec<&str> = text
             .text

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Coercer, shown_whole};
+use super::{Coercer, says_nothing, shown_whole};
 use crate::read::error::{FieldErrorKind, Kind, Segment};
 use crate::read::fold::{fold, is_slip};
 use crate::read::repair::RepairKind;
@@ -19,7 +19,7 @@ impl Coercer<'_> {
             NodeKind::Text(text) => {
                 let inside = self.embedded(node, text, |this, inner| {
                     let found = inner.object(ty)?;
-                    Some(this.liberty(|this| {
+                    Some(this.inside(text, |this| {
                         if text.form == Form::Quoted {
                             this.repair(RepairKind::Encoded, node, "");
                         } else {
@@ -172,7 +172,11 @@ impl Coercer<'_> {
                 format!("{:?} for {:?}", property.name, entry.key),
             );
         }
-        let is_null = matches!(entry.node.kind, NodeKind::Null | NodeKind::Nothing(_));
+        let is_null = match &entry.node.kind {
+            NodeKind::Null | NodeKind::Nothing(_) => true,
+            NodeKind::Text(text) => says_nothing(text, self.takes_text(property.ty, &text.text)),
+            _ => false,
+        };
         if is_null && !ty.nullable && !property.required && !self.strict {
             self.repair(RepairKind::Null, &entry.node, "left out, as it is optional");
             self.absent += 1;
@@ -377,8 +381,12 @@ impl Coercer<'_> {
             };
             match found[..] {
                 [] => {
+                    // `star` is no slip of `stat` where there is a `start`, which was found.
+                    let of_other = ty.properties.iter().zip(&of).any(|(property, found)| {
+                        !found.is_empty() && is_slip(&key, &fold(&property.name))
+                    });
                     for (index, name) in names.iter().enumerate() {
-                        if is_slip(&key, name) {
+                        if !of_other && is_slip(&key, name) {
                             slips.push((at, index));
                         }
                     }

@@ -25,8 +25,12 @@ impl Coercer<'_> {
         let number = match &node.kind {
             NodeKind::Number(number, _) => number.clone(),
             // Digits that were cut off may be missing.
-            NodeKind::Text(text) if text.cut && text.form == Form::Bare => {
-                return self.wrong(expected, node);
+            NodeKind::Text(text) if text.cut => return self.wrong(expected, node),
+            NodeKind::Text(text) if self.in_list() && number::is_spaced(text) => {
+                // One number, or several without commas.
+                let all = text.text.split_whitespace().collect::<String>();
+                let first = text.text.split_whitespace().take(1).collect();
+                return self.ambiguous(vec![all, first]);
             }
             NodeKind::Text(text) if !self.strict => match number::read(&text.text, ty) {
                 Reading::One(number) => {
@@ -52,6 +56,9 @@ impl Coercer<'_> {
             return self.wrong(expected, node);
         }
         self.check_number(&number, ty);
+        if ty.integer && !self.strict {
+            return Some(Value::Number(number::whole(number)));
+        }
         Some(Value::Number(number))
     }
 
@@ -97,6 +104,10 @@ impl Coercer<'_> {
                 self.repair(RepairKind::Text, node, format!("the text of {text}"));
                 text
             }
+            // `t` was cut off, and may have been on its way to anything.
+            NodeKind::Boolean(_) if node.span.len() < "true".len() => {
+                return self.wrong(Cow::Borrowed(Kind::String.text()), node);
+            }
             NodeKind::Boolean(value) => {
                 self.repair(RepairKind::Text, node, format!("the text of {value}"));
                 value.to_string()
@@ -139,6 +150,12 @@ fn quoted(text: &str) -> String {
 /// Whether a text says true, and whether it says false.
 fn said(text: &str) -> (bool, bool) {
     let text = text.trim();
+    match text {
+        // As minified JavaScript has it.
+        "!0" => return (true, false),
+        "!1" => return (false, true),
+        _ => {}
+    }
     match fold::fold(text).as_str() {
         "true" | "yes" | "y" | "on" | "t" | "1" | "ja" | "oui" | "si" => return (true, false),
         "false" | "no" | "n" | "off" | "f" | "0" | "nein" | "non" => return (false, true),
@@ -151,6 +168,10 @@ fn said(text: &str) -> (bool, bool) {
         return (false, true);
     }
     let words = fold::words(text);
+    let says = |which: &str| words.iter().any(|(word, _)| word == which);
+    if says("yes") && says("no") {
+        return (true, true);
+    }
     let mut yes = false;
     let mut no = false;
     for (index, (word, range)) in words.iter().enumerate() {
@@ -158,15 +179,10 @@ fn said(text: &str) -> (bool, bool) {
             "true" | "yes" if word == "true" || index > 0 => (true, false),
             "false" => (false, true),
             // As an answer in front, not as a part of the sentence.
+            "no" if index > 0 && index + 1 == words.len() => (false, true),
             "yes" | "no" if index == 0 => {
-                let after = text[range.end..].trim_start_matches(['*', '"', '\'', '`']);
-                let stands_alone = after
-                    .starts_with([',', '.', ':', ';', '!', '-', '–', '—', '\n', '('])
-                    || after.starts_with(" -")
-                    || after.starts_with(" –")
-                    || after.starts_with(" —")
-                    || after.starts_with(" (");
-                (word == "yes" && stands_alone, word == "no" && stands_alone)
+                let alone = super::choice::stands_alone(&text[range.end..]);
+                (word == "yes" && alone, word == "no" && alone)
             }
             _ => continue,
         };
@@ -191,6 +207,17 @@ fn plain_text(text: &Text) -> String {
             && let Ok(inner) = serde_json::from_str::<String>(inner)
         {
             return inner;
+        }
+        // YAML doubles the marks inside.
+        if let Some(between) = inner
+            .strip_prefix('\'')
+            .and_then(|rest| rest.strip_suffix('\''))
+            && between.contains("''")
+        {
+            let single = between.replace("''", "\u{0}");
+            if !single.contains('\'') && !between.contains('\u{0}') {
+                return single.replace('\u{0}', "'");
+            }
         }
         for mark in ['"', '\''] {
             let between = inner

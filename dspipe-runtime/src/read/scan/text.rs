@@ -1,5 +1,7 @@
 //! Quoted texts, and where they end when quotation marks inside are not escaped.
 
+use std::ops::Range;
+
 use super::{Kind, LOOK_AHEAD, Place, Scanner, comment, is_key_char, window};
 use crate::read::tree::{Form, Node, NodeKind, Text};
 
@@ -25,6 +27,81 @@ pub(super) fn closes(c: char, close: char) -> bool {
         '’' => matches!(c, '’' | '‘' | '\''),
         '`' => matches!(c, '`' | '´' | '\''),
         _ => c == close,
+    }
+}
+
+/// The escapes of a text.
+#[derive(Debug, Default)]
+pub(super) struct Escapes {
+    /// Those that JSON has, and that can as well be the beginning of a word: where they stand in the text, and the letter.
+    known: Vec<(usize, char)>,
+    /// Whether there was one with a letter that JSON does not have.
+    unknown: bool,
+}
+
+/// Words of TeX that begin as an escape of JSON does.
+const TEX: [&str; 17] = [
+    "nu", "neq", "nabla", "neg", "not", "notin", "newline", "theta", "times", "tau", "text",
+    "textbf", "textit", "to", "tilde", "top", "triangle",
+];
+
+impl Escapes {
+    /// Where backslashes were not escaped, `\t` in a path and `\f` in a formula are no escapes either.
+    fn put_back(&self, text: &mut String) {
+        let path = path(text);
+        let mut whole = String::with_capacity(text.len() + self.known.len());
+        let mut from = 0;
+        for &(at, letter) in &self.known {
+            let (Some(before), Some(c)) = (
+                text.get(from..at),
+                text.get(at..).and_then(|rest| rest.chars().next()),
+            ) else {
+                continue;
+            };
+            if !c.is_control() {
+                continue;
+            }
+            let after = &text[at + 1..];
+            let word = after
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(after.len())
+                .min(16);
+            let word = format!("{letter}{}", after.get(..word).unwrap_or_default());
+            let in_path = path.contains(&at);
+            let is_word = match letter {
+                'n' | 't' => in_path || TEX.contains(&word.as_str()),
+                _ => word.len() > 1,
+            };
+            if is_word && (word.len() > 1 || in_path) {
+                whole.push_str(before);
+                whole.push('\\');
+                whole.push(letter);
+                from = at + 1;
+            }
+        }
+        if from > 0 {
+            whole.push_str(&text[from..]);
+            *text = whole;
+        }
+    }
+}
+
+/// The part of a text that is a path of Windows.
+fn path(text: &str) -> Range<usize> {
+    let marks = [":\\", ":\t", ":\n"];
+    let colon = marks.iter().filter_map(|mark| text.find(mark)).min();
+    let drive = colon.filter(|at| {
+        text[..*at]
+            .chars()
+            .next_back()
+            .is_some_and(|letter| letter.is_ascii_alphabetic())
+    });
+    match drive {
+        Some(start) => {
+            let end = text[start..].find([' ', ';', ',']);
+            start..end.map_or(text.len(), |end| start + end)
+        }
+        None => 0..0,
     }
 }
 
@@ -101,7 +178,21 @@ impl<'t> Scanner<'t> {
 
     /// What stands between quotation marks, after the first.
     fn quoted(&mut self, close: char, place: Place) -> Text {
+        let outer = std::mem::take(&mut self.escapes);
+        let mut text = self.quoted_inner(close, place);
+        let escapes = std::mem::replace(&mut self.escapes, outer);
+        if escapes.unknown {
+            escapes.put_back(&mut text.text);
+        }
+        text
+    }
+
+    fn quoted_inner(&mut self, close: char, place: Place) -> Text {
         let mut text = String::new();
+        // Curly marks that are open inside.
+        let mut curly = 0_usize;
+        // The last mark that was escaped: in the text, and behind it in the reply.
+        let mut escaped: Option<(usize, usize)> = None;
         // Brackets that are open inside the text: an object in it may have keys of its own.
         let mut open = 0_usize;
         let begin = self.at;
@@ -122,7 +213,28 @@ impl<'t> Scanner<'t> {
             };
             let at = self.at;
             if c == '\\' {
+                let length = text.len();
                 self.escape(&mut text);
+                if text[length..] == *"\"" {
+                    escaped = Some((length, self.at));
+                }
+            } else if c == '“' && close == '"' {
+                self.bump(c);
+                text.push(c);
+                curly += 1;
+            } else if c == '”' && close == '"' {
+                // A curly mark closes what a straight one opened, if it closes no other.
+                self.bump(c);
+                if curly == 0 && open == 0 && self.is_closing(close, place, open, marks % 2 == 1) {
+                    self.note(Kind::Quotes, at);
+                    return Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    };
+                }
+                curly = curly.saturating_sub(1);
+                text.push(c);
             } else if closes(c, close) {
                 self.bump(c);
                 if self.strict || self.is_closing(close, place, open, marks % 2 == 1) {
@@ -151,6 +263,11 @@ impl<'t> Scanner<'t> {
                     self.at = back;
                 }
                 if open == 0 && self.was_closed(at, &mut text, place) {
+                    if escaped.is_some_and(|(length, _)| length + 1 == text.len()) {
+                        // `"C:\tmp\",`: it was the mark that closes, and the backslash is one of the text.
+                        text.truncate(text.len() - 1);
+                        text.push('\\');
+                    }
                     return Text {
                         text,
                         form: Form::Quoted,
@@ -178,6 +295,25 @@ impl<'t> Scanner<'t> {
             if self.failed {
                 break;
             }
+        }
+        if place != Place::Top
+            && let Some((length, after)) = escaped
+            && self.text[after..].contains(['}', ']'])
+            && self.text[after..]
+                .trim_end_matches('`')
+                .chars()
+                .all(|c| matches!(c, '}' | ']') || c.is_whitespace())
+        {
+            // `{"a": "C:\tmp\"}`
+            text.truncate(length);
+            text.push('\\');
+            self.at = after;
+            self.note(Kind::Escape, after - 2);
+            return Text {
+                text,
+                form: Form::Quoted,
+                cut: false,
+            };
         }
         if place != Place::Top
             && marks % 2 == 1
@@ -213,8 +349,10 @@ impl<'t> Scanner<'t> {
     fn plain(&mut self, close: char) -> &'t str {
         let rest = self.rest();
         let strict_stop = |c: char| c == '\\' || c == '"' || c < ' ';
-        let end = if close == '"' {
+        let end = if close == '"' && self.strict {
             rest.find(strict_stop)
+        } else if close == '"' {
+            rest.find(|c: char| strict_stop(c) || matches!(c, '“' | '”'))
         } else {
             rest.find(|c: char| c == '\\' || c < ' ' || closes(c, close))
         };
@@ -250,6 +388,10 @@ impl<'t> Scanner<'t> {
                     return true;
                 }
                 let key = self.here(after, window);
+                if open == 0 && self.lists > 0 && self.object_follows(key) {
+                    // The object ends with the text; its bracket is missing.
+                    return true;
+                }
                 // In an object that is written in the text, only a key of the schema tells its end.
                 self.is_cut_key(key)
                     || self
@@ -334,7 +476,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Whether texts and the end of a list follow, though no list is open: its first bracket is missing.
-    fn ends_list(&self, at: usize) -> bool {
+    pub(super) fn ends_list(&self, at: usize) -> bool {
         let mut rest = window(self.text, at);
         loop {
             let text = rest
@@ -449,14 +591,25 @@ impl<'t> Scanner<'t> {
             self.note(Kind::Unfinished, from);
             return;
         };
+        if self.raw && c != '"' && c != '\'' {
+            text.push('\\');
+            return;
+        }
         self.bump(c);
         match c {
             '"' | '\\' | '/' => text.push(c),
-            'b' => text.push('\u{8}'),
-            'f' => text.push('\u{c}'),
-            'n' => text.push('\n'),
-            'r' => text.push('\r'),
-            't' => text.push('\t'),
+            'b' | 'f' | 'n' | 'r' | 't' => {
+                if !self.strict {
+                    self.escapes.known.push((text.len(), c));
+                }
+                text.push(match c {
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    'n' => '\n',
+                    'r' => '\r',
+                    _ => '\t',
+                });
+            }
             'u' => self.unicode(from, text),
             '\'' | '`' | '“' | '”' | '‘' | '’' => {
                 self.note(Kind::Escape, from);
@@ -469,6 +622,7 @@ impl<'t> Scanner<'t> {
             _ => {
                 // A path or a formula more likely than a letter with a bar.
                 self.note(Kind::Escape, from);
+                self.escapes.unknown |= c.is_ascii_alphabetic();
                 text.push('\\');
                 text.push(c);
             }
@@ -482,6 +636,7 @@ impl<'t> Scanner<'t> {
                 self.note(Kind::Unfinished, from);
             } else {
                 self.note(Kind::Escape, from);
+                self.escapes.unknown = true;
                 text.push_str("\\u");
             }
             return;
@@ -522,6 +677,47 @@ impl<'t> Scanner<'t> {
         }
         self.at += 4;
         u32::from_str_radix(digits, 16).ok()
+    }
+
+    /// Code in a fence that stands where a value should.
+    pub(super) fn code(&mut self) -> Option<Node> {
+        let start = self.at;
+        let inner = self.rest().strip_prefix("```").filter(|_| !self.strict)?;
+        let line = inner.find('\n')?;
+        let label = &inner[..line];
+        if label.contains(['`', '"', '}', ']']) {
+            return None;
+        }
+        let inner = &inner[line..];
+        let mut from = 0;
+        loop {
+            let end = from
+                + inner[from..].find("\n```").or_else(|| {
+                    self.shared.step(inner.len() - from);
+                    None
+                })?;
+            self.shared.step(end + 4 - from);
+            let after = inner[end + 4..].trim_start();
+            let brackets = after.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t']);
+            let is_end = after.starts_with(',')
+                || after.starts_with(['}', ']'])
+                    && (brackets.is_empty() || brackets.starts_with([',', '`']));
+            let here = self.text.len() - after.len();
+            if is_end || self.key_at(here) {
+                let text = dedent(&inner[..end]);
+                self.at = self.text.len() - inner.len() + end + 4;
+                self.note(Kind::Quotes, start);
+                return Some(self.node(
+                    start,
+                    NodeKind::Text(Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    }),
+                ));
+            }
+            from = end + 4;
+        }
     }
 
     /// A text between three quotation marks, as in Python.
@@ -610,6 +806,11 @@ impl<'t> Scanner<'t> {
             let text = self.quoted('"', Place::Object);
             return (!text.cut && !self.failed).then_some(text.text);
         }
+        if self.prefix_length() > 0 {
+            self.prefix();
+            return self.key();
+        }
+        self.raw = false;
         let doubled = rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
         let closed = window(self.text, start);
         let closed = doubled
@@ -738,10 +939,19 @@ impl<'t> Scanner<'t> {
                         return self.left_open(key, length, back, start);
                     }
                     self.bump(c);
-                    self.note(Kind::Escape, at);
-                    if c != '\n' && c != '\r' {
-                        key.push(c);
+                    if c == '”'
+                        && close == '"'
+                        && window(self.text, self.at).trim_start().starts_with(':')
+                    {
+                        self.note(Kind::Quotes, at);
+                        return Some(key);
                     }
+                    if c >= ' ' {
+                        key.push(c);
+                        continue;
+                    }
+                    self.note(Kind::Escape, at);
+                    key.push(c);
                 }
             }
             if key.len() > LOOK_AHEAD * 4 || self.failed {

@@ -60,6 +60,14 @@ impl Scanner<'_> {
                     open += 1;
                     false
                 }
+                ';' => {
+                    let so_far = self.span_text(start..self.at).trim_end();
+                    place == Place::List && number(so_far).is_some()
+                }
+                // `[1 2]`
+                c if c.is_whitespace() && c != '\n' && place == Place::List => {
+                    self.is_next_number(start)
+                }
                 ')' if open == 0 => number(self.span_text(start..self.at).trim_end()).is_some(),
                 ')' => {
                     open = open.saturating_sub(1);
@@ -70,10 +78,14 @@ impl Scanner<'_> {
                     false
                 }
                 '}' => self.objects > 0 || place == Place::Top,
-                ']' => self.lists > 0 || place == Place::Top,
+                ']' => {
+                    self.lists > 0
+                        || place == Place::Top
+                        || self.is_literal(start) && self.ends_here()
+                }
                 ',' | '，' => match place {
                     Place::Object => self.ends_at_comma(start, c),
-                    _ => open == 0 && !self.closes_later(c),
+                    _ => open == 0 && (before == '"' || !self.closes_later(c)),
                 },
                 '\n' => self.ends_at_line(place),
                 '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
@@ -91,6 +103,35 @@ impl Scanner<'_> {
             before = c;
             self.bump(c);
         }
+    }
+
+    /// Whether what was passed is a number, and another follows behind the space here.
+    fn is_next_number(&self, start: usize) -> bool {
+        let so_far = self.span_text(start..self.at);
+        let after = window(self.text, self.at).trim_start();
+        let end = after
+            .find(|c: char| matches!(c, ',' | ']' | '}') || c.is_whitespace())
+            .unwrap_or(after.len());
+        let next = &after[..end];
+        // Groups of three digits may be one number.
+        let is_group = next.len() == 3 && next.bytes().all(|c| c.is_ascii_digit());
+        number(so_far).is_some() && number(next).is_some() && !is_group
+    }
+
+    /// Whether what was passed is a value of its own.
+    fn is_literal(&self, start: usize) -> bool {
+        let so_far = self.span_text(start..self.at).trim_end();
+        matches!(
+            so_far,
+            "true" | "false" | "null" | "True" | "False" | "None"
+        ) || number(so_far).is_some()
+    }
+
+    /// Whether nothing but brackets follows.
+    fn ends_here(&self) -> bool {
+        let after =
+            window(self.text, self.at).trim_start_matches(['}', ']', ' ', '\n', '\r', '\t']);
+        after.is_empty() || after.starts_with("```") || after.starts_with(',')
     }
 
     /// Whether a mark follows that closes a text and was never opened: then the comma is a part of the text.
