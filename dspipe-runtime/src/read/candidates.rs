@@ -107,6 +107,9 @@ impl<'t> Reply<'t> {
         while let Some(found) = text[at..].find(['{', '[', '`', '<', '"', '(', '◁']) {
             let here = at + found;
             let rest = &text[here..];
+            if shared.is_worn() {
+                return;
+            }
             if let Some(next) = self.block(here) {
                 at = next;
                 continue;

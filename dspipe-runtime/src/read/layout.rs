@@ -59,8 +59,13 @@ pub(super) fn markers(text: &str, base: usize, shared: &Shared) -> Option<Inside
             }
             None => {
                 // The last marker, cut off.
-                let line = text[start + 2..].trim_start();
-                if line.starts_with("##") && !line.contains('\n') && !line.contains("]]") {
+                let rest = &text[start + 2..];
+                let line = window(rest).trim_start();
+                if rest.len() <= LONGEST_MARKER
+                    && line.starts_with("##")
+                    && !line.contains('\n')
+                    && !line.contains("]]")
+                {
                     found.push((start..text.len(), "completed"));
                 }
                 at = start + 2;
@@ -91,17 +96,32 @@ pub(super) fn markers(text: &str, base: usize, shared: &Shared) -> Option<Inside
     Some(fields(entries, base, text.len(), shared))
 }
 
+/// Markers are no longer than this, in bytes.
+const LONGEST_MARKER: usize = 200;
+
+/// The beginning of a text, in which a marker must end.
+fn window(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST_MARKER);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// The name in a marker that a text begins with, and the marker's length.
 pub(super) fn marker(text: &str) -> Option<(&str, usize)> {
-    let rest = text.strip_prefix("[[")?.trim_start().strip_prefix("##")?;
+    let rest = window(text.strip_prefix("[[")?)
+        .trim_start()
+        .strip_prefix("##")?;
     let line = rest.lines().next()?;
+    let skipped = 2 + window(&text[2..]).len() - rest.len();
     let end = line.find("##")?;
     let name = line[..end].trim();
     let close = line[end + 2..].trim_start_matches([' ', '#']);
     let close = close
         .strip_prefix("]]")
         .or_else(|| close.strip_prefix(']'))?;
-    let length = text.len() - rest.len() + (line.len() - close.len());
+    let length = skipped + (line.len() - close.len());
     (!name.is_empty()).then_some((name, length))
 }
 

@@ -29,14 +29,14 @@ pub(super) struct Shared {
     pub(super) steps: Cell<u64>,
     /// Where reading can go on behind what was too deep; 0 if nothing was.
     pub(super) too_deep: Cell<usize>,
-    /// After so many steps, nothing is looked for any more inside texts.
+    /// After so many steps, nothing more is looked for: only replies that are made for it take as many.
     limit: u64,
 }
 
 impl Shared {
     pub(super) fn of(reply: &str) -> Self {
         Self {
-            limit: 100_000 + 100 * reply.len() as u64,
+            limit: 100_000 + 40 * reply.len() as u64,
             ..Self::default()
         }
     }

@@ -682,7 +682,10 @@ impl<'t> Scanner<'t> {
     /// Code in a fence that stands where a value should.
     pub(super) fn code(&mut self) -> Option<Node> {
         let start = self.at;
-        let inner = self.rest().strip_prefix("```").filter(|_| !self.strict)?;
+        let inner = self
+            .rest()
+            .strip_prefix("```")
+            .filter(|_| !self.strict && !self.shared.is_worn())?;
         let line = inner.find('\n')?;
         let label = &inner[..line];
         if label.contains(['`', '"', '}', ']']) {

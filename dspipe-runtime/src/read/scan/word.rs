@@ -62,13 +62,13 @@ impl Scanner<'_> {
                 }
                 ';' => {
                     let so_far = self.span_text(start..self.at).trim_end();
-                    place == Place::List && number(so_far).is_some()
+                    place == Place::List && is_number(so_far)
                 }
                 // `[1 2]`
                 c if c.is_whitespace() && c != '\n' && place == Place::List => {
                     self.is_next_number(start)
                 }
-                ')' if open == 0 => number(self.span_text(start..self.at).trim_end()).is_some(),
+                ')' if open == 0 => is_number(self.span_text(start..self.at).trim_end()),
                 ')' => {
                     open = open.saturating_sub(1);
                     false
@@ -91,7 +91,7 @@ impl Scanner<'_> {
                 '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
                 '"' if before.is_whitespace() => place == Place::List || self.key_at(self.at),
                 '\'' if before.is_whitespace() && place == Place::List => {
-                    number(self.span_text(start..self.at).trim_end()).is_some()
+                    is_number(self.span_text(start..self.at).trim_end())
                 }
                 '`' => self.rest().starts_with("```") && before == '\n',
                 _ => false,
@@ -115,7 +115,7 @@ impl Scanner<'_> {
         let next = &after[..end];
         // Groups of three digits may be one number.
         let is_group = next.len() == 3 && next.bytes().all(|c| c.is_ascii_digit());
-        number(so_far).is_some() && number(next).is_some() && !is_group
+        is_number(so_far) && is_number(next) && !is_group
     }
 
     /// Whether what was passed is a value of its own.
@@ -124,7 +124,7 @@ impl Scanner<'_> {
         matches!(
             so_far,
             "true" | "false" | "null" | "True" | "False" | "None"
-        ) || number(so_far).is_some()
+        ) || is_number(so_far)
     }
 
     /// Whether nothing but brackets follows.
@@ -163,8 +163,7 @@ impl Scanner<'_> {
             return true;
         }
         let window = window(self.text, self.at + comma.len_utf8());
-        if number(so_far.trim_end()).is_some() && !window.starts_with(|c: char| c.is_ascii_digit())
-        {
+        if is_number(so_far.trim_end()) && !window.starts_with(|c: char| c.is_ascii_digit()) {
             return true;
         }
         let mut after = window.trim_start();
@@ -191,6 +190,11 @@ impl Scanner<'_> {
             || after.starts_with("```")
             || self.key_at(here)
     }
+}
+
+/// Whether a text is a number as JSON writes it. It is looked at again and again while a word grows, so long ones are not.
+fn is_number(text: &str) -> bool {
+    text.len() <= 40 && number(text).is_some()
 }
 
 /// What a value without quotation marks is, and the slip that it is one.
