@@ -26,6 +26,7 @@ use std::fs;
 use std::path::Path;
 
 use dspipe_runtime::read::{Schema, Strictness, parse};
+use serde_json::Value;
 
 #[derive(Debug)]
 struct Case {
@@ -151,6 +152,106 @@ fn a_cut_reply_gives_nothing_that_was_not_asked_for() {
                 let again = parse(&schema, &parsed.value.to_string(), Strictness::Strict);
                 let again = again.map(|again| again.value);
                 assert_eq!(again, Ok(parsed.value), "{cut}");
+            }
+        }
+    }
+}
+
+/// The cases of `replies.jsonl`: a line with a schema, then lines with a reply and what a careful person reads in it,
+/// or a reply alone that must be refused.
+fn table() -> Vec<(Schema, String, Option<Value>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replies.jsonl");
+    let mut schema = None;
+    let mut cases = Vec::new();
+    for line in fs::read_to_string(path).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let Value::Array(case) = line else {
+            schema = Some(Schema::from_value(&line["schema"]).unwrap());
+            continue;
+        };
+        let reply = case[0].as_str().unwrap().to_owned();
+        cases.push((schema.clone().unwrap(), reply, case.get(1).cloned()));
+    }
+    cases
+}
+
+#[test]
+fn replies_are_read_as_a_careful_person_reads_them() {
+    let mut wrong = String::new();
+    let cases = table();
+    for (schema, reply, expected) in &cases {
+        let found = parse(schema, reply, Strictness::Lenient);
+        let value = found.as_ref().ok().map(|parsed| &parsed.value);
+        if value != expected.as_ref() {
+            writeln!(
+                wrong,
+                "{reply:?}\nexpected: {expected:?}\nfound: {found:?}\n"
+            )
+            .unwrap();
+        }
+        // What was changed is always told.
+        let plain = serde_json::from_str::<Value>(reply).ok();
+        if let Ok(parsed) = &found
+            && parsed.repairs.is_empty()
+            && plain.is_some()
+        {
+            let same = plain.is_some_and(|plain| same(&plain, &parsed.value));
+            assert!(same, "{reply:?} was changed, and nothing told it");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(cases.len() > 800, "only {} cases were found", cases.len());
+}
+
+/// Whether two values are equal, 3.0 being 3.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(key, one)| other.get(key).is_some_and(|other| same(one, other)))
+        }
+        _ => one == other,
+    }
+}
+
+/// Strictly, a reply is what `serde_json` reads in it, or refused.
+#[test]
+fn strictly_nothing_is_repaired() {
+    for (schema, reply, _) in table() {
+        if let Ok(parsed) = parse(&schema, &reply, Strictness::Strict) {
+            assert_eq!(parsed.repairs, [], "{reply}");
+            let plain: Value = serde_json::from_str(&reply).unwrap();
+            assert_eq!(parsed.value, plain, "{reply}");
+        }
+    }
+}
+
+/// Every reply of the table, cut anywhere and with any character left out or doubled, gives what the schema asks for
+/// or an error.
+#[test]
+fn a_damaged_reply_gives_nothing_that_was_not_asked_for() {
+    for (schema, reply, _) in table() {
+        let ends: Vec<usize> = reply.char_indices().map(|(at, _)| at).collect();
+        for (index, &at) in ends.iter().enumerate() {
+            let next = ends.get(index + 1).copied().unwrap_or(reply.len());
+            let (before, here, after) = (&reply[..at], &reply[at..next], &reply[next..]);
+            for damaged in [
+                before.to_owned(),
+                format!("{before}{after}"),
+                format!("{before}{here}{here}{after}"),
+            ] {
+                let Ok(parsed) = parse(&schema, &damaged, Strictness::Lenient) else {
+                    continue;
+                };
+                let again = parse(&schema, &parsed.value.to_string(), Strictness::Strict);
+                let again = again.map(|again| again.value);
+                assert_eq!(again, Ok(parsed.value), "{damaged}");
             }
         }
     }

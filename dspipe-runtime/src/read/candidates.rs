@@ -359,6 +359,7 @@ impl<'t> Reply<'t> {
         let inner = unfenced(text).trim();
         if inner.is_empty()
             || inner.starts_with(['{', '['])
+            || is_cut_off(inner)
             || self.objects().next().is_some()
             || text.starts_with("```json") && !is_scalar
         {
@@ -408,6 +409,20 @@ impl<'t> Reply<'t> {
             place: if whole { Place::Whole } else { Place::Fence },
         }
     }
+}
+
+/// Whether a text ends inside JSON, a fence, a tag or a marker that has just begun.
+fn is_cut_off(text: &str) -> bool {
+    let opens = text.rfind('{').is_some_and(|at| !text[at..].contains('}'));
+    let tag = text.rfind('<').is_some_and(|at| {
+        let name = &text[at + 1..];
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '/'))
+    });
+    let fence = text.starts_with('`') && !text.trim_start_matches('`').contains(['`', '\n']);
+    opens || tag || fence
 }
 
 /// The content of the one tag for an answer in a text, or of its one fence.

@@ -118,6 +118,18 @@ impl<'s> Coercer<'s> {
             }
             NodeKind::Text(text)
                 if ty.nullable
+                    && text.cut
+                    && text.form == Form::Bare
+                    && ["null", "None", "undefined"]
+                        .iter()
+                        .any(|word| word.starts_with(&text.text)) =>
+            {
+                // Without a mark, nothing else begins like this.
+                self.repair(RepairKind::Unfinished, node, "null");
+                return Some(Value::Null);
+            }
+            NodeKind::Text(text)
+                if ty.nullable
                     && !self.strict
                     && says_nothing(text, self.takes_text(id, &text.text)) =>
             {

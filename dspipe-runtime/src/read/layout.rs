@@ -44,6 +44,15 @@ impl Names {
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
+
+    /// Whether a text is the beginning of a name, or all of it, and nothing else.
+    fn begins(&self, text: &str) -> bool {
+        let name = fold(text);
+        let is_word = text
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        is_word && !name.is_empty() && self.names.iter().any(|known| known.starts_with(&name))
+    }
 }
 
 /// Fields between markers: `[[ ## name ## ]]`.
@@ -62,7 +71,7 @@ pub(super) fn markers(text: &str, base: usize, shared: &Shared) -> Option<Inside
                 let rest = &text[start + 2..];
                 let line = window(rest).trim_start();
                 if rest.len() <= LONGEST_MARKER
-                    && line.starts_with("##")
+                    && (line.starts_with("##") || "##".starts_with(line.trim_end()))
                     && !line.contains('\n')
                     && !line.contains("]]")
                 {
@@ -179,17 +188,35 @@ pub(super) fn tags(text: &str, base: usize, names: &Names, shared: &Shared) -> O
 /// A list of tags that are all the same: `<item>a</item><item>b</item>`.
 pub(super) fn siblings(text: &str, base: usize, shared: &Shared) -> Option<Inside> {
     let mut items = Vec::new();
+    let mut slips = Vec::new();
     let mut rest = text.trim();
     let mut known: Option<&str> = None;
     while !rest.is_empty() {
-        let (name, length) = opening_tag(rest)?;
+        let tag = opening_tag(rest);
+        if tag.is_none() && !items.is_empty() && is_partial_tag(rest) {
+            // Cut off.
+            slips.push(unfinished(base + text.len()));
+            break;
+        }
+        let (name, length) = tag?;
         if known.is_some_and(|known| known != name) {
             return None;
         }
         known = Some(name);
         let start =
             text.len() - text.trim_start().len() + (text.trim().len() - rest.len()) + length;
-        let (end, close) = closing_tag(&rest[length..], name)?;
+        let (end, close) = match closing_tag(&rest[length..], name) {
+            Some(found) => found,
+            None if !items.is_empty() => {
+                // Cut off; so may be the tag that should close it.
+                slips.push(unfinished(base + text.len()));
+                let inner = &rest[length..];
+                let tag = inner.rfind('<').filter(|at| is_partial_tag(&inner[*at..]));
+                let end = tag.unwrap_or(inner.len());
+                (end, inner.len() - end)
+            }
+            None => return None,
+        };
         let content = start..start + end;
         let mut item = block(text, base, content, shared);
         item.unescape();
@@ -205,9 +232,22 @@ pub(super) fn siblings(text: &str, base: usize, shared: &Shared) -> Option<Insid
         kind: NodeKind::List(items),
         cut: false,
     };
-    Some(Inside {
-        slips: vec![slip(&node)],
-        node,
+    slips.insert(0, slip(&node));
+    Some(Inside { slips, node })
+}
+
+fn unfinished(at: usize) -> Slip {
+    Slip {
+        kind: RepairKind::Unfinished,
+        span: at..at,
+    }
+}
+
+/// Whether a text is the beginning of a tag, and nothing behind it.
+fn is_partial_tag(text: &str) -> bool {
+    text.strip_prefix('<').is_some_and(|name| {
+        name.chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '/' | '_' | '-'))
     })
 }
 
@@ -237,13 +277,21 @@ fn gathered(entries: Vec<Entry>, shared: &Shared) -> Vec<Entry> {
 
 fn next_tag(text: &str, names: &Names) -> Option<usize> {
     let mut at = 0;
+    // Tags that are open inside the field.
+    let mut open: Vec<&str> = Vec::new();
     while let Some(start) = text[at..].find('<') {
         let start = at + start;
         let tag = &text[start..];
-        let closes = tag.starts_with("</");
-        let name = opening_tag(tag).map(|(name, _)| name);
-        if closes || name.is_some_and(|name| names.has(name)) {
-            return Some(start);
+        if let Some(end) = tag.strip_prefix("</") {
+            match open.pop() {
+                Some(name) if end.starts_with(name) => {}
+                _ => return Some(start),
+            }
+        }
+        match opening_tag(tag) {
+            Some((name, _)) if names.has(name) => return Some(start),
+            Some((name, _)) => open.push(name),
+            None => {}
         }
         at = start + 1;
     }
@@ -328,14 +376,30 @@ pub(super) fn lines(text: &str, base: usize, names: &Names, shared: &Shared) -> 
             key.indent,
         ));
     }
+    let mut cut = None;
     if let Some((name, range, from, _)) = open.take() {
-        let end = end_of_last(text, from);
+        let mut end = end_of_last(text, from);
+        // A last line that is on its way to the name of a field.
+        let last = text[from..end].rfind('\n').map(|at| from + at);
+        if let Some(last) =
+            last.filter(|_| end == text.len() && names.begins(&text[last_line(text)..]))
+        {
+            cut = Some(unfinished(base + text.len()));
+            end = last;
+        }
         entries.push(field(text, base, name, range, from..end, shared));
     }
     if entries.is_empty() {
         return None;
     }
-    Some(fields(entries, base, text.len(), shared))
+    let mut inside = fields(entries, base, text.len(), shared);
+    inside.slips.extend(cut);
+    Some(inside)
+}
+
+/// Where the last line of a text begins.
+fn last_line(text: &str) -> usize {
+    text.rfind('\n').map_or(0, |at| at + 1)
 }
 
 /// The last field ends at an empty line: what follows is said to the reader.

@@ -24,8 +24,8 @@ pub(super) enum Reading {
 
 /// Reads a text as a number of this type.
 ///
-/// `45%` is 0.45 where the maximum is at most 1, and 45 everywhere else. `8/10` is 0.8, but 8 where only whole
-/// numbers up to 10 are asked for.
+/// `45%` is 0.45 where the maximum is at most 1, and 45 everywhere else. `8/10` is 0.8, but 8 where the maximum
+/// is 10.
 pub(super) fn read(text: &str, ty: &NumberType) -> Reading {
     let text: String = text.trim().chars().map(narrow).collect();
     let readings = readings(&text, ty);

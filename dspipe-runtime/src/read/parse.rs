@@ -59,7 +59,7 @@ impl Parsed {
 /// ```
 ///
 /// Leniently, numbers may be written with separators, units and currencies. `45%` is 0.45 where the type has a
-/// maximum of at most 1, and 45 everywhere else; `8/10` is 0.8, and 8 for an integer of at most 10. `1,234` is 1234
+/// maximum of at most 1, and 45 everywhere else; `8/10` is 0.8, and 8 for a number of at most 10. `1,234` is 1234
 /// for an integer, and an error for a number, which it could be in two ways, unless its limits leave only one.
 /// Keys that are not asked for are dropped, where the schema does not say `additionalProperties`, too; strictly,
 /// they are kept there.

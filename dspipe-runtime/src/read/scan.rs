@@ -3,6 +3,9 @@
 //! The scanner never goes back and looks ahead by a bounded distance, so it takes linear time on any text.
 //! It repairs the form only; whether the values are right is for the schema to say.
 
+mod escape;
+mod key;
+mod long;
 mod text;
 mod word;
 
@@ -172,7 +175,7 @@ struct Scanner<'t> {
     raw: bool,
     /// Whether the outermost object is written as a call.
     is_call: bool,
-    escapes: text::Escapes,
+    escapes: escape::Escapes,
 }
 
 impl<'t> Scanner<'t> {
@@ -198,7 +201,7 @@ impl<'t> Scanner<'t> {
             in_list: false,
             raw: false,
             is_call: false,
-            escapes: text::Escapes::default(),
+            escapes: escape::Escapes::default(),
         }
     }
 

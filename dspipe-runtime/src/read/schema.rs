@@ -34,7 +34,7 @@ pub enum SchemaError {
 
 /// What a reply must be: a JSON Schema (draft 2020-12, and what earlier drafts and `OpenAPI` write differently).
 ///
-/// Understood are `type`, `properties`, `required`, `additionalProperties`, `items`, `prefixItems`, `enum`, `const`,
+/// Understood are `type`, `properties`, `required`, `additionalProperties`, `propertyNames`, `items`, `prefixItems`, `enum`, `const`,
 /// `anyOf`, `oneOf` (as `anyOf`), `allOf`, `nullable`, `default`, local `$ref`, and the limits of numbers, texts and
 /// lists. Annotations such as `title` and `description` help to recognise a key or a choice; `format` is not
 /// checked. Anything else is refused, because ignoring it would let wrong replies through.
@@ -108,6 +108,8 @@ pub(super) struct ObjectType {
     pub(super) properties: Vec<Property>,
     pub(super) index: HashMap<String, usize>,
     pub(super) others: Others,
+    /// What the keys that are not properties must be.
+    pub(super) names: Option<TypeId>,
     pub(super) min: Option<u32>,
     pub(super) max: Option<u32>,
 }

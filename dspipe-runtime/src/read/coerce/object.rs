@@ -9,7 +9,7 @@ use crate::read::error::{FieldErrorKind, Kind, Segment};
 use crate::read::fold::{fold, is_slip};
 use crate::read::repair::RepairKind;
 use crate::read::schema::{ObjectType, Others, Property, Shape, TypeId};
-use crate::read::tree::{Entry, Form, Node, NodeKind, Slip};
+use crate::read::tree::{Entry, Form, Node, NodeKind, Slip, Text};
 
 impl Coercer<'_> {
     pub(super) fn object(&mut self, node: &Node, id: TypeId, ty: &ObjectType) -> Option<Value> {
@@ -77,6 +77,8 @@ impl Coercer<'_> {
         };
         self.repair(RepairKind::Bare, node, format!("as {:?}", property.name));
         self.present += 1;
+        let others = ty.properties.len().saturating_sub(1);
+        self.absent += u32::try_from(others).unwrap_or(u32::MAX);
         let map = Map::from_iter([(property.name.clone(), value)]);
         Some(Value::Object(map))
     }
@@ -229,7 +231,10 @@ impl Coercer<'_> {
         let key = || Segment::Key(entry.key.clone());
         match ty.others {
             Others::Of(of) => {
-                if map.contains_key(&entry.key) && !self.strict {
+                let Some(name) = self.key_name(entry, ty) else {
+                    return false;
+                };
+                if map.contains_key(&name) && !self.strict {
                     let first = others
                         .iter()
                         .map(|at| &entries[*at])
@@ -247,7 +252,7 @@ impl Coercer<'_> {
                 }
                 match self.within(key(), |this| this.value(&entry.node, of)) {
                     Some(value) => {
-                        map.insert(entry.key.clone(), value);
+                        map.insert(name, value);
                         true
                     }
                     None => false,
@@ -267,6 +272,30 @@ impl Coercer<'_> {
                 });
                 true
             }
+        }
+    }
+
+    /// The key of an entry that is no property, as the schema has it.
+    fn key_name(&mut self, entry: &Entry, ty: &ObjectType) -> Option<String> {
+        let Some(names) = ty.names else {
+            return Some(entry.key.clone());
+        };
+        let node = Node {
+            id: self.shared.id(),
+            span: entry.key_span.clone(),
+            kind: NodeKind::Text(Text {
+                text: entry.key.clone(),
+                form: Form::Quoted,
+                cut: false,
+            }),
+            cut: false,
+        };
+        let name = self.within(Segment::Key(entry.key.clone()), |this| {
+            this.value(&node, names)
+        })?;
+        match name {
+            Value::String(name) => Some(name),
+            _ => Some(entry.key.clone()),
         }
     }
 

@@ -1,7 +1,5 @@
 //! Quoted texts, and where they end when quotation marks inside are not escaped.
 
-use std::ops::Range;
-
 use super::{Kind, LOOK_AHEAD, Place, Scanner, comment, is_key_char, window};
 use crate::read::tree::{Form, Node, NodeKind, Text};
 
@@ -27,81 +25,6 @@ pub(super) fn closes(c: char, close: char) -> bool {
         '’' => matches!(c, '’' | '‘' | '\''),
         '`' => matches!(c, '`' | '´' | '\''),
         _ => c == close,
-    }
-}
-
-/// The escapes of a text.
-#[derive(Debug, Default)]
-pub(super) struct Escapes {
-    /// Those that JSON has, and that can as well be the beginning of a word: where they stand in the text, and the letter.
-    known: Vec<(usize, char)>,
-    /// Whether there was one with a letter that JSON does not have.
-    unknown: bool,
-}
-
-/// Words of TeX that begin as an escape of JSON does.
-const TEX: [&str; 17] = [
-    "nu", "neq", "nabla", "neg", "not", "notin", "newline", "theta", "times", "tau", "text",
-    "textbf", "textit", "to", "tilde", "top", "triangle",
-];
-
-impl Escapes {
-    /// Where backslashes were not escaped, `\t` in a path and `\f` in a formula are no escapes either.
-    fn put_back(&self, text: &mut String) {
-        let path = path(text);
-        let mut whole = String::with_capacity(text.len() + self.known.len());
-        let mut from = 0;
-        for &(at, letter) in &self.known {
-            let (Some(before), Some(c)) = (
-                text.get(from..at),
-                text.get(at..).and_then(|rest| rest.chars().next()),
-            ) else {
-                continue;
-            };
-            if !c.is_control() {
-                continue;
-            }
-            let after = &text[at + 1..];
-            let word = after
-                .find(|c: char| !c.is_ascii_alphabetic())
-                .unwrap_or(after.len())
-                .min(16);
-            let word = format!("{letter}{}", after.get(..word).unwrap_or_default());
-            let in_path = path.contains(&at);
-            let is_word = match letter {
-                'n' | 't' => in_path || TEX.contains(&word.as_str()),
-                _ => word.len() > 1,
-            };
-            if is_word && (word.len() > 1 || in_path) {
-                whole.push_str(before);
-                whole.push('\\');
-                whole.push(letter);
-                from = at + 1;
-            }
-        }
-        if from > 0 {
-            whole.push_str(&text[from..]);
-            *text = whole;
-        }
-    }
-}
-
-/// The part of a text that is a path of Windows.
-fn path(text: &str) -> Range<usize> {
-    let marks = [":\\", ":\t", ":\n"];
-    let colon = marks.iter().filter_map(|mark| text.find(mark)).min();
-    let drive = colon.filter(|at| {
-        text[..*at]
-            .chars()
-            .next_back()
-            .is_some_and(|letter| letter.is_ascii_alphabetic())
-    });
-    match drive {
-        Some(start) => {
-            let end = text[start..].find([' ', ';', ',']);
-            start..end.map_or(text.len(), |end| start + end)
-        }
-        None => 0..0,
     }
 }
 
@@ -132,7 +55,7 @@ impl<'t> Scanner<'t> {
         Some(self.node(start, NodeKind::Text(whole)))
     }
 
-    fn one_text(&mut self, place: Place) -> Option<Text> {
+    pub(super) fn one_text(&mut self, place: Place) -> Option<Text> {
         let start = self.at;
         let rest = self.rest();
         let open = self.peek()?;
@@ -177,7 +100,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// What stands between quotation marks, after the first.
-    fn quoted(&mut self, close: char, place: Place) -> Text {
+    pub(super) fn quoted(&mut self, close: char, place: Place) -> Text {
         let outer = std::mem::take(&mut self.escapes);
         let mut text = self.quoted_inner(close, place);
         let escapes = std::mem::replace(&mut self.escapes, outer);
@@ -346,7 +269,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Characters that mean themselves.
-    fn plain(&mut self, close: char) -> &'t str {
+    pub(super) fn plain(&mut self, close: char) -> &'t str {
         let rest = self.rest();
         let strict_stop = |c: char| c == '\\' || c == '"' || c < ' ';
         let end = if close == '"' && self.strict {
@@ -501,9 +424,11 @@ impl<'t> Scanner<'t> {
     fn is_cut_key(&self, at: usize) -> bool {
         let window = window(self.text, at);
         at + window.len() == self.text.len()
-            && window
-                .strip_prefix('"')
-                .is_some_and(|key| !key.contains(['"', ':', '\n', '}', ']']))
+            && window.strip_prefix(['"', '\'']).is_some_and(|key| {
+                // Its second mark may be there.
+                let key = key.strip_suffix(['"', '\'']).unwrap_or(key);
+                !key.contains(['"', '\'', ':', '\n', '}', ']'])
+            })
     }
 
     /// A key of the schema, though a mark or the colon behind it is missing.
@@ -581,404 +506,6 @@ impl<'t> Scanner<'t> {
         text.truncate(length);
         true
     }
-
-    /// An escape, which begins here.
-    fn escape(&mut self, text: &mut String) {
-        let from = self.at;
-        self.bump('\\');
-        let Some(c) = self.peek() else {
-            // Cut off.
-            self.note(Kind::Unfinished, from);
-            return;
-        };
-        if self.raw && c != '"' && c != '\'' {
-            text.push('\\');
-            return;
-        }
-        self.bump(c);
-        match c {
-            '"' | '\\' | '/' => text.push(c),
-            'b' | 'f' | 'n' | 'r' | 't' => {
-                if !self.strict {
-                    self.escapes.known.push((text.len(), c));
-                }
-                text.push(match c {
-                    'b' => '\u{8}',
-                    'f' => '\u{c}',
-                    'n' => '\n',
-                    'r' => '\r',
-                    _ => '\t',
-                });
-            }
-            'u' => self.unicode(from, text),
-            '\'' | '`' | '“' | '”' | '‘' | '’' => {
-                self.note(Kind::Escape, from);
-                text.push(c);
-            }
-            '\n' => {
-                // A line that goes on, as in JavaScript.
-                self.note(Kind::Escape, from);
-            }
-            _ => {
-                // A path or a formula more likely than a letter with a bar.
-                self.note(Kind::Escape, from);
-                self.escapes.unknown |= c.is_ascii_alphabetic();
-                text.push('\\');
-                text.push(c);
-            }
-        }
-    }
-
-    fn unicode(&mut self, from: usize, text: &mut String) {
-        let Some(first) = self.hex() else {
-            if self.rest().len() < 4 && self.rest().bytes().all(|c| c.is_ascii_hexdigit()) {
-                self.at = self.text.len();
-                self.note(Kind::Unfinished, from);
-            } else {
-                self.note(Kind::Escape, from);
-                self.escapes.unknown = true;
-                text.push_str("\\u");
-            }
-            return;
-        };
-        let code = match first {
-            0xD800..=0xDBFF if self.rest().starts_with("\\u") => {
-                let back = self.at;
-                self.at += 2;
-                match self.hex() {
-                    Some(second @ 0xDC00..=0xDFFF) => {
-                        0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
-                    }
-                    _ => {
-                        self.at = back;
-                        first
-                    }
-                }
-            }
-            _ => first,
-        };
-        match char::from_u32(code) {
-            Some(c) => text.push(c),
-            None if self.rest().is_empty() || "\\u".starts_with(self.rest()) => {
-                // Cut off in the middle of a pair.
-                self.note(Kind::Unfinished, from);
-            }
-            None => {
-                self.note(Kind::Escape, from);
-                text.push('\u{fffd}');
-            }
-        }
-    }
-
-    fn hex(&mut self) -> Option<u32> {
-        let digits = self.rest().get(..4)?;
-        if !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
-            return None;
-        }
-        self.at += 4;
-        u32::from_str_radix(digits, 16).ok()
-    }
-
-    /// Code in a fence that stands where a value should.
-    pub(super) fn code(&mut self) -> Option<Node> {
-        let start = self.at;
-        let inner = self
-            .rest()
-            .strip_prefix("```")
-            .filter(|_| !self.strict && !self.shared.is_worn())?;
-        let line = inner.find('\n')?;
-        let label = &inner[..line];
-        if label.contains(['`', '"', '}', ']']) {
-            return None;
-        }
-        let inner = &inner[line..];
-        let mut from = 0;
-        loop {
-            let end = from
-                + inner[from..].find("\n```").or_else(|| {
-                    self.shared.step(inner.len() - from);
-                    None
-                })?;
-            self.shared.step(end + 4 - from);
-            let after = inner[end + 4..].trim_start();
-            let brackets = after.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t']);
-            let is_end = after.starts_with(',')
-                || after.starts_with(['}', ']'])
-                    && (brackets.is_empty() || brackets.starts_with([',', '`']));
-            let here = self.text.len() - after.len();
-            if is_end || self.key_at(here) {
-                let text = dedent(&inner[..end]);
-                self.at = self.text.len() - inner.len() + end + 4;
-                self.note(Kind::Quotes, start);
-                return Some(self.node(
-                    start,
-                    NodeKind::Text(Text {
-                        text,
-                        form: Form::Quoted,
-                        cut: false,
-                    }),
-                ));
-            }
-            from = end + 4;
-        }
-    }
-
-    /// A text between three quotation marks, as in Python.
-    fn long(&mut self, mark: &str) -> Text {
-        let start = self.at;
-        self.at += mark.len();
-        let rest = self.rest();
-        let (length, found) = match rest.find(mark) {
-            Some(end) => (end, true),
-            None => (rest.len(), false),
-        };
-        self.shared.step(length);
-        let inner = &rest[..length];
-        self.at += length;
-        if found {
-            self.at += mark.len();
-            self.note(Kind::Quotes, start);
-        } else {
-            self.note(Kind::Unfinished, start);
-        }
-        Text {
-            text: dedent(inner),
-            form: Form::Quoted,
-            cut: !found,
-        }
-    }
-
-    /// A text between `\"` and `\"`: JSON that was escaped for a text it does not stand in.
-    fn escaped(&mut self) -> Text {
-        let start = self.at;
-        self.at += 2;
-        let mut text = String::new();
-        loop {
-            let rest = self.rest();
-            let end = rest.find(['\\', '"']).unwrap_or(rest.len());
-            self.shared.step(end + 1);
-            text.push_str(&rest[..end]);
-            self.at += end;
-            let rest = self.rest();
-            if rest.is_empty() {
-                self.note(Kind::Unfinished, start);
-                return Text {
-                    text,
-                    form: Form::Quoted,
-                    cut: true,
-                };
-            }
-            if rest.starts_with('"') {
-                self.at += 1;
-                break;
-            }
-            if rest.starts_with("\\\"") {
-                self.at += 2;
-                break;
-            }
-            if rest.starts_with("\\\\\\\"") || rest.starts_with("\\\\\"") {
-                self.at += rest.find('"').map_or(1, |end| end + 1);
-                text.push('"');
-                continue;
-            }
-            if rest.starts_with("\\\\") && rest.len() > 2 {
-                // An escape, escaped once more.
-                self.at += 1;
-            }
-            self.escape(&mut text);
-        }
-        self.note(Kind::Encoded, start);
-        Text {
-            text,
-            form: Form::Quoted,
-            cut: false,
-        }
-    }
-
-    /// A key with or without quotation marks; `None` if there is none.
-    pub(super) fn key(&mut self) -> Option<String> {
-        let start = self.at;
-        let rest = self.rest();
-        let first = self.peek()?;
-        if self.strict {
-            if first != '"' {
-                self.failed = true;
-                return None;
-            }
-            self.bump('"');
-            let text = self.quoted('"', Place::Object);
-            return (!text.cut && !self.failed).then_some(text.text);
-        }
-        if self.prefix_length() > 0 {
-            self.prefix();
-            return self.key();
-        }
-        self.raw = false;
-        let doubled = rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
-        let closed = window(self.text, start);
-        let closed = doubled
-            && closed[2..]
-                .find('"')
-                .is_some_and(|end| closed[2 + end..].starts_with("\"\""));
-        if doubled && !closed {
-            // `""key"`: one mark too many.
-            self.bump(first);
-            self.note(Kind::Quotes, start);
-            return self.quoted_key(start + 1, first, '"');
-        }
-        let opens_long = rest.starts_with("\"\"\"") || doubled;
-        if opens_long || rest.starts_with("\\\"") {
-            let text = self.one_text(Place::Object)?;
-            return (!text.cut).then_some(text.text);
-        }
-        if let Some(close) = closing(first) {
-            return self.quoted_key(start, first, close);
-        }
-        let window = window(self.text, start);
-        let end = window
-            .find(|c: char| !(is_key_char(c) || c == ' ' || c == '\t'))
-            .unwrap_or(window.len());
-        let key = window[..end].trim_end();
-        let after = window[end..].chars().next();
-        match after {
-            Some(':' | '=' | '：') if !key.is_empty() => {
-                self.at = start + key.len();
-                self.note(Kind::Unquoted, start);
-                Some(key.to_owned())
-            }
-            // `key": 1`
-            Some(c) if closing(c).is_some() && !key.is_empty() => {
-                let behind = window[end + c.len_utf8()..].trim_start();
-                behind.starts_with(':').then(|| {
-                    self.at = start + end + c.len_utf8();
-                    self.note(Kind::Quotes, start);
-                    key.to_owned()
-                })
-            }
-            None if self.text.len() == start + window.len() => {
-                // Cut off.
-                self.at = self.text.len();
-                None
-            }
-            _ => None,
-        }
-    }
-
-    fn quoted_key(&mut self, start: usize, open: char, close: char) -> Option<String> {
-        self.bump(open);
-        if open != '"' {
-            self.note(Kind::Quotes, start);
-        }
-        let mut key = String::new();
-        // The first colon in it, in the key and in the reply: there it may have ended.
-        let mut unsure: Option<(usize, usize)> = None;
-        loop {
-            let plain = self.plain(close);
-            self.shared.step(plain.len() + 1);
-            if unsure.is_none()
-                && let Some(colon) = plain.find(':')
-            {
-                unsure = Some((key.len() + colon, self.at - plain.len() + colon));
-            }
-            key.push_str(plain);
-            let at = self.at;
-            let next = self.peek();
-            match next {
-                None => {
-                    return match unsure {
-                        Some((length, back)) if key.len() < LOOK_AHEAD => {
-                            self.left_open(key, length, back, start)
-                        }
-                        _ => None,
-                    };
-                }
-                Some('\\') => self.escape(&mut key),
-                Some(c)
-                    if closes(c, close)
-                        && let Some((length, back)) = unsure
-                        && self.keys.knows(&key[..length])
-                        && !self.keys.knows(&key) =>
-                {
-                    // `"key: 7}, {"other": 8`
-                    return self.left_open(key, length, back, start);
-                }
-                Some(c) if closes(c, close) => {
-                    self.bump(c);
-                    let mut after = skip_comments(window(self.text, self.at), true);
-                    if after
-                        .strip_prefix('"')
-                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
-                    {
-                        // `"key"":`
-                        let from = self.at;
-                        self.bump('"');
-                        self.note(Kind::Quotes, from);
-                        after = after[1..].trim_start();
-                    }
-                    if after.starts_with([':', '=', '：']) || after.starts_with("->") {
-                        return Some(key);
-                    }
-                    // `"key: "value"`
-                    if let Some(colon) = key.rfind(':').filter(|at| key[at + 1..].trim().is_empty())
-                    {
-                        let back = at - (key.len() - colon);
-                        return self.left_open(key, colon, back, start);
-                    }
-                    if after.is_empty() || !after.starts_with(|c: char| c.is_alphanumeric()) {
-                        // A colon is missing behind it, or all of the value.
-                        let has_value = after.starts_with(['"', '\'', '{', '[', '“'])
-                            || after.starts_with(|c: char| c.is_ascii_digit());
-                        return has_value.then_some(key);
-                    }
-                    if after.starts_with(|c: char| c.is_ascii_digit()) {
-                        return Some(key);
-                    }
-                    self.note(Kind::Escape, at);
-                    key.push(c);
-                }
-                Some(c) => {
-                    // A line break in a key.
-                    if let Some((length, back)) = unsure {
-                        return self.left_open(key, length, back, start);
-                    }
-                    self.bump(c);
-                    if c == '”'
-                        && close == '"'
-                        && window(self.text, self.at).trim_start().starts_with(':')
-                    {
-                        self.note(Kind::Quotes, at);
-                        return Some(key);
-                    }
-                    if c >= ' ' {
-                        key.push(c);
-                        continue;
-                    }
-                    self.note(Kind::Escape, at);
-                    key.push(c);
-                }
-            }
-            if key.len() > LOOK_AHEAD * 4 || self.failed {
-                return None;
-            }
-        }
-    }
-
-    /// A key whose second mark is missing: it ends before the colon at `back`.
-    fn left_open(
-        &mut self,
-        mut key: String,
-        length: usize,
-        back: usize,
-        start: usize,
-    ) -> Option<String> {
-        key.truncate(length);
-        self.at = back.min(self.at);
-        if !self.rest().starts_with(':') {
-            return None;
-        }
-        self.note(Kind::Quotes, start);
-        Some(key.trim().to_owned())
-    }
 }
 
 /// Whether two of a mark are a mark of their own.
@@ -1030,26 +557,4 @@ fn trim_cut(text: &mut String, open: usize) {
         let length = rest.len();
         text.truncate(length);
     }
-}
-
-/// A text of several lines without the indentation that all of them have, nor its first and last line break.
-fn dedent(text: &str) -> String {
-    let Some(lines) = text
-        .strip_prefix('\n')
-        .or_else(|| text.strip_prefix("\r\n"))
-    else {
-        return text.to_owned();
-    };
-    let lines: Vec<&str> = lines.trim_end().lines().collect();
-    let indent = lines
-        .iter()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| line.len() - line.trim_start().len())
-        .min()
-        .unwrap_or(0);
-    let lines: Vec<&str> = lines
-        .iter()
-        .map(|line| line.get(indent..).unwrap_or_default())
-        .collect();
-    lines.join("\n")
 }

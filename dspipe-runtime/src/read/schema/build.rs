@@ -15,11 +15,12 @@ use super::{
 const MAX_DEPTH: usize = 64;
 
 /// Keywords that say nothing about what a value may be.
-const ANNOTATIONS: [&str; 24] = [
+const ANNOTATIONS: [&str; 25] = [
     "$schema",
     "$id",
     "$comment",
     "$defs",
+    "components",
     "definitions",
     "$anchor",
     "$vocabulary",
@@ -43,7 +44,7 @@ const ANNOTATIONS: [&str; 24] = [
 ];
 
 /// Keywords that are understood.
-const KEYWORDS: [&str; 27] = [
+const KEYWORDS: [&str; 29] = [
     "$ref",
     "type",
     "enum",
@@ -55,6 +56,8 @@ const KEYWORDS: [&str; 27] = [
     "properties",
     "required",
     "additionalProperties",
+    "unevaluatedProperties",
+    "propertyNames",
     "minProperties",
     "maxProperties",
     "items",
@@ -470,6 +473,8 @@ impl Builder<'_> {
                 vec![if has(&[
                     "properties",
                     "additionalProperties",
+                    "unevaluatedProperties",
+                    "propertyNames",
                     "required",
                     "minProperties",
                 ]) {
@@ -669,7 +674,15 @@ impl Builder<'_> {
                 });
             }
         }
-        let others = match map.get("additionalProperties") {
+        let names = match map.get("propertyNames") {
+            None | Some(Value::Bool(true)) => None,
+            Some(names) => Some(self.below(&["propertyNames"], names)?),
+        };
+        // What is evaluated elsewhere, by `allOf` and its like, was taken in before.
+        let others = map
+            .get("additionalProperties")
+            .or_else(|| map.get("unevaluatedProperties"));
+        let others = match others {
             None if properties.is_empty() => Others::Of(self.any()),
             None => Others::Unsaid,
             Some(Value::Bool(false)) => Others::Forbidden,
@@ -682,6 +695,7 @@ impl Builder<'_> {
             index: index.collect(),
             properties,
             others,
+            names,
             min: self.size(map, "minProperties")?,
             max: self.size(map, "maxProperties")?,
         })

@@ -1,0 +1,144 @@
+//! Texts between longer marks than one: fences, three quotation marks, escaped ones.
+
+use super::{Kind, Scanner};
+use crate::read::tree::{Form, Node, NodeKind, Text};
+
+impl Scanner<'_> {
+    /// Code in a fence that stands where a value should.
+    pub(super) fn code(&mut self) -> Option<Node> {
+        let start = self.at;
+        let inner = self
+            .rest()
+            .strip_prefix("```")
+            .filter(|_| !self.strict && !self.shared.is_worn())?;
+        let line = inner.find('\n')?;
+        let label = &inner[..line];
+        if label.contains(['`', '"', '}', ']']) {
+            return None;
+        }
+        let inner = &inner[line..];
+        let mut from = 0;
+        loop {
+            let end = from
+                + inner[from..].find("\n```").or_else(|| {
+                    self.shared.step(inner.len() - from);
+                    None
+                })?;
+            self.shared.step(end + 4 - from);
+            let after = inner[end + 4..].trim_start();
+            let brackets = after.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t']);
+            let is_end = after.starts_with(',')
+                || after.starts_with(['}', ']'])
+                    && (brackets.is_empty() || brackets.starts_with([',', '`']));
+            let here = self.text.len() - after.len();
+            if is_end || self.key_at(here) {
+                let text = dedent(&inner[..end]);
+                self.at = self.text.len() - inner.len() + end + 4;
+                self.note(Kind::Quotes, start);
+                return Some(self.node(
+                    start,
+                    NodeKind::Text(Text {
+                        text,
+                        form: Form::Quoted,
+                        cut: false,
+                    }),
+                ));
+            }
+            from = end + 4;
+        }
+    }
+
+    /// A text between three quotation marks, as in Python.
+    pub(super) fn long(&mut self, mark: &str) -> Text {
+        let start = self.at;
+        self.at += mark.len();
+        let rest = self.rest();
+        let (length, found) = match rest.find(mark) {
+            Some(end) => (end, true),
+            None => (rest.len(), false),
+        };
+        self.shared.step(length);
+        let inner = &rest[..length];
+        self.at += length;
+        if found {
+            self.at += mark.len();
+            self.note(Kind::Quotes, start);
+        } else {
+            self.note(Kind::Unfinished, start);
+        }
+        Text {
+            text: dedent(inner),
+            form: Form::Quoted,
+            cut: !found,
+        }
+    }
+
+    /// A text between `\"` and `\"`: JSON that was escaped for a text it does not stand in.
+    pub(super) fn escaped(&mut self) -> Text {
+        let start = self.at;
+        self.at += 2;
+        let mut text = String::new();
+        loop {
+            let rest = self.rest();
+            let end = rest.find(['\\', '"']).unwrap_or(rest.len());
+            self.shared.step(end + 1);
+            text.push_str(&rest[..end]);
+            self.at += end;
+            let rest = self.rest();
+            if rest.is_empty() {
+                self.note(Kind::Unfinished, start);
+                return Text {
+                    text,
+                    form: Form::Quoted,
+                    cut: true,
+                };
+            }
+            if rest.starts_with('"') {
+                self.at += 1;
+                break;
+            }
+            if rest.starts_with("\\\"") {
+                self.at += 2;
+                break;
+            }
+            if rest.starts_with("\\\\\\\"") || rest.starts_with("\\\\\"") {
+                self.at += rest.find('"').map_or(1, |end| end + 1);
+                text.push('"');
+                continue;
+            }
+            if rest.starts_with("\\\\") && rest.len() > 2 {
+                // An escape, escaped once more.
+                self.at += 1;
+            }
+            self.escape(&mut text);
+        }
+        self.note(Kind::Encoded, start);
+        Text {
+            text,
+            form: Form::Quoted,
+            cut: false,
+        }
+    }
+}
+
+/// A text of several lines without the indentation that all of them have, nor its first and last line break.
+fn dedent(text: &str) -> String {
+    let Some(lines) = text
+        .strip_prefix('\n')
+        .or_else(|| text.strip_prefix("\r\n"))
+    else {
+        return text.to_owned();
+    };
+    let lines: Vec<&str> = lines.trim_end().lines().collect();
+    let indent = lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(indent..).unwrap_or_default())
+        .collect();
+    lines.join("\n")
+}
