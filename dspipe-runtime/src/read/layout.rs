@@ -233,7 +233,7 @@ pub(super) fn siblings(text: &str, base: usize, shared: &Shared) -> Option<Insid
         cut: false,
     };
     slips.insert(0, slip(&node));
-    Some(Inside { slips, node })
+    Some(Inside { node, slips })
 }
 
 fn unfinished(at: usize) -> Slip {

@@ -94,7 +94,7 @@ pub(super) fn entries_at(
         return None;
     }
     scanner.objects = 1;
-    scanner.is_call = text[..start].ends_with('(');
+    scanner.call = text[..start].ends_with('(').then_some(')');
     scanner.note(Kind::Bracket, start);
     let mut entries = Vec::new();
     let cut = scanner.entries(0, &mut entries)?;
@@ -169,12 +169,10 @@ struct Scanner<'t> {
     /// Lists and objects that are open.
     lists: usize,
     objects: usize,
-    /// Whether a list is the innermost of them.
-    in_list: bool,
-    /// Whether backslashes in the text that is read mean themselves, as in Python's `r"…"`.
-    raw: bool,
-    /// Whether the outermost object is written as a call.
-    is_call: bool,
+    /// Which of them is the innermost.
+    inside: Place,
+    /// What closes the outermost object, where that is written as a call.
+    call: Option<char>,
     escapes: escape::Escapes,
 }
 
@@ -198,9 +196,8 @@ impl<'t> Scanner<'t> {
             failed: false,
             lists: 0,
             objects: 0,
-            in_list: false,
-            raw: false,
-            is_call: false,
+            inside: Place::Top,
+            call: None,
             escapes: escape::Escapes::default(),
         }
     }
@@ -265,7 +262,7 @@ impl<'t> Scanner<'t> {
                 return;
             }
             let from = self.at;
-            if self.in_list && is_tag(trimmed) {
+            if self.inside == Place::List && is_tag(trimmed) {
                 return;
             }
             if trimmed.starts_with("\\n")
@@ -318,11 +315,11 @@ impl<'t> Scanner<'t> {
         let start = self.at;
         self.bump('{');
         self.objects += 1;
-        let in_list = std::mem::replace(&mut self.in_list, false);
+        let inside = std::mem::replace(&mut self.inside, Place::Object);
         let mut entries = Vec::new();
         let cut = self.entries(depth, &mut entries)?;
         self.objects -= 1;
-        self.in_list = in_list;
+        self.inside = inside;
         let node = self.node(start, NodeKind::Object(entries));
         Some(Node { cut, ..node })
     }
@@ -355,8 +352,8 @@ impl<'t> Scanner<'t> {
                     }
                     return Some(false);
                 }
-                Some(')') if depth == 0 && self.is_call => {
-                    self.bump(')');
+                Some(c) if depth == 0 && self.call == Some(c) => {
+                    self.bump(c);
                     return Some(false);
                 }
                 Some(']') if self.lists > 0 && self.item_follows() => {
@@ -384,10 +381,7 @@ impl<'t> Scanner<'t> {
                 }
                 _ => {}
             }
-            if !self.strict && (self.rest().starts_with("...") || self.rest().starts_with('…')) {
-                let from = self.at;
-                self.at += 3;
-                self.note(Kind::Skipped, from);
+            if self.dots() {
                 needs_comma = false;
                 continue;
             }
@@ -455,6 +449,18 @@ impl<'t> Scanner<'t> {
             .is_some_and(|after| after.trim_start().starts_with('{'))
     }
 
+    /// Passes over dots that stand for more of the same.
+    fn dots(&mut self) -> bool {
+        let rest = self.rest();
+        let found = !self.strict && (rest.starts_with("...") || rest.starts_with('…'));
+        if found {
+            let from = self.at;
+            self.at += "...".len();
+            self.note(Kind::Skipped, from);
+        }
+        found
+    }
+
     /// Whether an object with a key stands at a position.
     fn object_follows(&self, at: usize) -> bool {
         let inside = window(self.text, at);
@@ -492,11 +498,11 @@ impl<'t> Scanner<'t> {
 
     /// Passes over the letters that Python puts before a text: `u'…'`, `b"…"`.
     fn prefix(&mut self) {
-        self.raw = false;
+        self.escapes.raw = false;
         let length = self.prefix_length();
         if length > 0 {
             let from = self.at;
-            self.raw = self.rest()[..length].contains(['r', 'R']);
+            self.escapes.raw = self.rest()[..length].contains(['r', 'R']);
             self.at += length;
             self.note(Kind::Quotes, from);
         }
@@ -566,12 +572,12 @@ impl<'t> Scanner<'t> {
         self.lists += 1;
         // A set ends as an object does.
         self.objects += usize::from(open == '{');
-        let in_list = std::mem::replace(&mut self.in_list, true);
+        let inside = std::mem::replace(&mut self.inside, Place::List);
         let mut items = Vec::new();
         let cut = self.items(depth, &mut items, close)?;
         self.lists -= 1;
         self.objects -= usize::from(open == '{');
-        self.in_list = in_list;
+        self.inside = inside;
         let node = self.node(start, NodeKind::List(items));
         Some(Node { cut, ..node })
     }
@@ -624,10 +630,7 @@ impl<'t> Scanner<'t> {
                 }
                 _ => {}
             }
-            if self.rest().starts_with("...") || self.rest().starts_with('…') {
-                let from = self.at;
-                self.at += 3;
-                self.note(Kind::Skipped, from);
+            if self.dots() {
                 continue;
             }
             if needs_comma && commas == 0 {
@@ -651,11 +654,11 @@ impl<'t> Scanner<'t> {
                     return None;
                 }
                 self.objects += 1;
-                self.in_list = false;
+                self.inside = Place::Object;
                 let mut entries = Vec::new();
                 self.entries(depth + 1, &mut entries)?;
                 self.objects -= 1;
-                self.in_list = true;
+                self.inside = Place::List;
                 items.push(self.node(start, NodeKind::Object(entries)));
                 needs_comma = true;
                 continue;

@@ -11,6 +11,8 @@ pub(super) struct Escapes {
     known: Vec<(usize, char)>,
     /// Whether there was one with a letter that JSON does not have.
     pub(super) unknown: bool,
+    /// Whether backslashes mean themselves, as in Python's `r"…"`.
+    pub(super) raw: bool,
 }
 
 /// Words of TeX that begin as an escape of JSON does.
@@ -89,7 +91,7 @@ impl Scanner<'_> {
             self.note(Kind::Unfinished, from);
             return;
         };
-        if self.raw && c != '"' && c != '\'' {
+        if self.escapes.raw && c != '"' && c != '\'' {
             text.push('\\');
             return;
         }

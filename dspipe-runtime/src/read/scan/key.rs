@@ -22,7 +22,7 @@ impl Scanner<'_> {
             self.prefix();
             return self.key();
         }
-        self.raw = false;
+        self.escapes.raw = false;
         let doubled = rest.starts_with("\"\"") && rest[2..].starts_with(char::is_alphanumeric);
         let closed = window(self.text, start);
         let closed = doubled

@@ -3,6 +3,9 @@
 use super::{Kind, Scanner};
 use crate::read::tree::{Form, Node, NodeKind, Text};
 
+/// As many fences may stand in code, its own end among them.
+const MOST_FENCES: usize = 8;
+
 impl Scanner<'_> {
     /// Code in a fence that stands where a value should.
     pub(super) fn code(&mut self) -> Option<Node> {
@@ -18,7 +21,8 @@ impl Scanner<'_> {
         }
         let inner = &inner[line..];
         let mut from = 0;
-        loop {
+        // Where none of the next fences ends it, it has no end.
+        for _ in 0..MOST_FENCES {
             let end = from
                 + inner[from..].find("\n```").or_else(|| {
                     self.shared.step(inner.len() - from);
@@ -46,6 +50,7 @@ impl Scanner<'_> {
             }
             from = end + 4;
         }
+        None
     }
 
     /// A text between three quotation marks, as in Python.

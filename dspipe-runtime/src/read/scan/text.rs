@@ -102,6 +102,7 @@ impl<'t> Scanner<'t> {
     /// What stands between quotation marks, after the first.
     pub(super) fn quoted(&mut self, close: char, place: Place) -> Text {
         let outer = std::mem::take(&mut self.escapes);
+        self.escapes.raw = outer.raw;
         let mut text = self.quoted_inner(close, place);
         let escapes = std::mem::replace(&mut self.escapes, outer);
         if escapes.unknown {
@@ -141,22 +142,22 @@ impl<'t> Scanner<'t> {
                 if text[length..] == *"\"" {
                     escaped = Some((length, self.at));
                 }
-            } else if c == '“' && close == '"' {
+            } else if matches!(c, '“' | '”') && close == '"' {
                 self.bump(c);
-                text.push(c);
-                curly += 1;
-            } else if c == '”' && close == '"' {
                 // A curly mark closes what a straight one opened, if it closes no other.
-                self.bump(c);
-                if curly == 0 && open == 0 && self.is_closing(close, place, open, marks % 2 == 1) {
+                if c == '”'
+                    && curly == 0
+                    && open == 0
+                    && self.is_closing(close, place, open, marks % 2 == 1)
+                {
                     self.note(Kind::Quotes, at);
-                    return Text {
-                        text,
-                        form: Form::Quoted,
-                        cut: false,
-                    };
+                    return whole(text);
                 }
-                curly = curly.saturating_sub(1);
+                curly = if c == '“' {
+                    curly + 1
+                } else {
+                    curly.saturating_sub(1)
+                };
                 text.push(c);
             } else if closes(c, close) {
                 self.bump(c);
@@ -165,11 +166,7 @@ impl<'t> Scanner<'t> {
                         // `""value"`: one mark too many.
                         text.remove(0);
                     }
-                    return Text {
-                        text,
-                        form: Form::Quoted,
-                        cut: false,
-                    };
+                    return whole(text);
                 }
                 if marks.is_multiple_of(2) && self.rest().starts_with(c) && !closes_twice(c) {
                     // `"text""`: one mark too many.
@@ -177,11 +174,7 @@ impl<'t> Scanner<'t> {
                     self.bump(c);
                     if self.is_closing(close, place, open, false) {
                         self.note(Kind::Quotes, back);
-                        return Text {
-                            text,
-                            form: Form::Quoted,
-                            cut: false,
-                        };
+                        return whole(text);
                     }
                     self.at = back;
                 }
@@ -191,11 +184,7 @@ impl<'t> Scanner<'t> {
                         text.truncate(text.len() - 1);
                         text.push('\\');
                     }
-                    return Text {
-                        text,
-                        form: Form::Quoted,
-                        cut: false,
-                    };
+                    return whole(text);
                 }
                 self.note(Kind::Escape, at);
                 last = Some((text.len(), self.at));
@@ -208,17 +197,27 @@ impl<'t> Scanner<'t> {
                 text.push(c);
                 if c == '\n' && open == 0 && self.is_left_open(&mut text, begin, place) {
                     self.note(Kind::Quotes, at);
-                    return Text {
-                        text,
-                        form: Form::Quoted,
-                        cut: false,
-                    };
+                    return whole(text);
                 }
             }
             if self.failed {
                 break;
             }
         }
+        let last = last.filter(|_| marks % 2 == 1);
+        self.at_the_end(text, place, open, escaped, last)
+    }
+
+    /// A text in which the reply ends. `escaped` and `last` are marks that may have closed it: where they stand in the
+    /// text, and behind them in the reply.
+    fn at_the_end(
+        &mut self,
+        mut text: String,
+        place: Place,
+        open: usize,
+        escaped: Option<(usize, usize)>,
+        last: Option<(usize, usize)>,
+    ) -> Text {
         if place != Place::Top
             && let Some((length, after)) = escaped
             && self.text[after..].contains(['}', ']'])
@@ -232,14 +231,9 @@ impl<'t> Scanner<'t> {
             text.push('\\');
             self.at = after;
             self.note(Kind::Escape, after - 2);
-            return Text {
-                text,
-                form: Form::Quoted,
-                cut: false,
-            };
+            return whole(text);
         }
         if place != Place::Top
-            && marks % 2 == 1
             && let Some((length, after)) = last
             && text[length..]
                 .trim_end_matches([' ', '\n', '`'])
@@ -248,11 +242,7 @@ impl<'t> Scanner<'t> {
             // The brackets behind it are closed, so this was the end, and the rest belongs nowhere.
             text.truncate(length);
             self.at = after;
-            return Text {
-                text,
-                form: Form::Quoted,
-                cut: false,
-            };
+            return whole(text);
         }
         self.note(Kind::Unfinished, self.at);
         let length = text.len();
@@ -505,6 +495,15 @@ impl<'t> Scanner<'t> {
         let length = trimmed.len();
         text.truncate(length);
         true
+    }
+}
+
+/// A text that ends with its mark.
+fn whole(text: String) -> Text {
+    Text {
+        text,
+        form: Form::Quoted,
+        cut: false,
     }
 }
 
