@@ -17,6 +17,10 @@ pub(crate) struct Workflow {
     pub(crate) inputs: Vec<Input>,
     /// In the order of the file.
     pub(crate) steps: Vec<Step>,
+    /// Loops; a node is a step or, behind the steps, a block.
+    pub(crate) blocks: Vec<Block>,
+    /// The nodes that are in no block, in the order of the file.
+    pub(crate) members: Vec<usize>,
     pub(crate) plan: Plan,
     /// All generated types; those of one module in the order in which they stand there.
     pub(crate) types: Vec<TypeDef>,
@@ -64,6 +68,42 @@ pub(crate) struct Step {
     pub(crate) demos: Vec<Demo>,
     /// What optimizers found, one for each LM.
     pub(crate) optimized: Vec<Prompt>,
+}
+
+/// A part of the control flow with steps inside.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) name: Name,
+    pub(crate) description: String,
+    pub(crate) source: String,
+    /// As that of a step.
+    pub(crate) guard: Option<Guard>,
+    /// As those of a step.
+    pub(crate) after: Vec<usize>,
+    /// The nodes of its body, in the order of the file.
+    pub(crate) members: Vec<usize>,
+    /// That of its body.
+    pub(crate) plan: Plan,
+    /// What it gives, where it runs.
+    pub(crate) ty: Type,
+    pub(crate) kind: BlockKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum BlockKind {
+    For(ForLoop),
+}
+
+/// The body once for each item of a list.
+#[derive(Debug)]
+pub(crate) struct ForLoop {
+    pub(crate) items: Expr,
+    pub(crate) item: Name,
+    pub(crate) item_type: Type,
+    /// Rounds at the same time; 1 is one after the other.
+    pub(crate) at_once: u32,
+    /// Ends the loop behind a round for which all of these hold.
+    pub(crate) until: Vec<Expr>,
 }
 
 /// An LM as a step asks it.
@@ -201,7 +241,21 @@ pub(crate) enum ExprKind {
     OneOf(Box<Expr>, Vec<Expr>),
     /// A text and a regular expression that compiles.
     Matches(Box<Expr>, String),
+    /// What a path leads to in each item of a list; its root is the item.
+    Each(Box<Expr>, Path),
+    Loop(LoopValue),
     Call(Function, Vec<Expr>),
+}
+
+/// What a round of a loop knows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoopValue {
+    /// From 0.
+    Index,
+    /// How many items there are.
+    Length,
+    First,
+    Last,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -296,8 +350,10 @@ impl Path {
 pub(crate) enum Root {
     /// A workflow input, by index.
     Input(usize),
-    /// A step's output, by index of the step.
+    /// What a node gave.
     Step(usize),
+    /// The item that a round of this block, by its place among all, is for.
+    Item(usize),
     /// What the step itself was given; in checks only.
     Given,
     /// What the step itself gives; in checks only.
@@ -371,6 +427,8 @@ pub(crate) struct TypeDef {
     pub(crate) replacement: Option<String>,
     /// It contains itself, in a list or behind something optional.
     pub(crate) recursive: bool,
+    /// It is the output of a step, which is generated with the step.
+    pub(crate) is_output: bool,
 }
 
 /// The module that a type stands in.
@@ -378,7 +436,7 @@ pub(crate) struct TypeDef {
 pub(crate) enum Home {
     /// That of the workflow: a type of `types:`, or of another file.
     Workflow,
-    /// That of a step.
+    /// That of a node.
     Step(usize),
 }
 
@@ -522,5 +580,24 @@ impl Type {
 impl Workflow {
     pub(crate) fn type_def(&self, reference: TypeRef) -> &TypeDef {
         &self.types[reference.0]
+    }
+
+    /// The block that a node is.
+    pub(crate) fn block_at(&self, node: usize) -> Option<&Block> {
+        self.blocks.get(node.checked_sub(self.steps.len())?)
+    }
+
+    pub(crate) fn name_of(&self, node: usize) -> &Name {
+        match self.block_at(node) {
+            Some(block) => &block.name,
+            None => &self.steps[node].name,
+        }
+    }
+
+    pub(crate) fn guard_of(&self, node: usize) -> Option<&Guard> {
+        match self.block_at(node) {
+            Some(block) => block.guard.as_ref(),
+            None => self.steps[node].guard.as_ref(),
+        }
     }
 }

@@ -88,7 +88,10 @@ impl Library {
         }
         loader.library.own = loader.library.types.len();
         let mut references = Vec::new();
-        for step in &workflow.steps {
+        for field in &workflow.inputs {
+            collect(&field.schema, &mut references);
+        }
+        for step in workflow.steps() {
             if let Some(signature) = &step.signature {
                 for field in signature.inputs.iter().chain(&signature.outputs) {
                     collect(&field.schema, &mut references);

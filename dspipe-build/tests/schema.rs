@@ -43,6 +43,7 @@ workflow:
   zzzzzzzz: 1
   dspy_config: {zzzzzzzz: 1}
   lm: {use: a, zzzzzzzz: 1}
+  inputs: [{name: i, type: string, zzzzzzzz: 1}]
   lms:
     a: {model: openai/a, zzzzzzzz: 1, price: {input: 1, output: 1, zzzzzzzz: 1}}
   steps:
@@ -59,10 +60,15 @@ workflow:
       checks: [{check: \"true\", zzzzzzzz: 1}]
       examples:
         - {input: {a: x}, output: {b: y}, zzzzzzzz: 1}
+    - name: l
+      type: for_loop
+      data_source: inputs.list
+      zzzzzzzz: 1
+      steps: []
 ";
 
 /// How the reader calls a mapping in that workflow, and the schema's name of it.
-const MAPPINGS: [(&str, &str); 12] = [
+const MAPPINGS: [(&str, &str); 14] = [
     ("in the workflow", "Workflow"),
     ("in `dspy_config` of the workflow", "DspyConfig"),
     ("in step `s`", "Step"),
@@ -75,6 +81,8 @@ const MAPPINGS: [(&str, &str); 12] = [
     ("in the LM `a`", "LmEntry"),
     ("in the price of `a`", "Price"),
     ("in a check", "Check"),
+    ("in loop `l`", "ForLoop"),
+    ("in field `i`", "Input"),
 ];
 
 #[test]

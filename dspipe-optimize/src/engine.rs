@@ -1,12 +1,13 @@
 //! Runs and scores candidates: the same runner, renderer and reader that the program has in production.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dspipe_eval::metric::{Metric, Sample, Score};
 use dspipe_runtime::lm::Money;
 use dspipe_runtime::{
-    Change, Changes, DemoText, Error, LmError, LocalRunner, Map, Observer, PromptText,
+    Change, Changes, DemoText, Error, LmError, LocalRunner, Map, Observer, PromptText, Round,
     SignatureDef, StepRecord, StepReport, Value, WorkflowDef,
 };
 use futures_util::{StreamExt as _, stream};
@@ -65,12 +66,10 @@ impl Engine {
             .await;
         let latency = started.elapsed();
         let mut recorded = observer.take();
-        let steps = self.def().steps;
-        let place = |call: &Call| steps.iter().position(|def| def.step == call.step);
-        recorded.calls.sort_by_key(place);
+        in_program_order(&mut recorded.calls, self.def().steps);
         Ran {
             outputs,
-            calls: recorded.calls,
+            calls: recorded.calls.into_iter().map(|(_, call)| call).collect(),
             failed_inputs: recorded.failed_inputs,
             cost: (!recorded.unpriced).then_some(recorded.cost),
             latency,
@@ -166,6 +165,27 @@ impl Engine {
             latency: ran.latency.as_secs_f64(),
         })
     }
+}
+
+/// Sorts calls as the program makes them when nothing runs at the same time: in the order of the file, and
+/// round for round where they are in loops.
+fn in_program_order(calls: &mut [(Vec<Round>, Call)], steps: &[&SignatureDef]) {
+    let place = |call: &Call| steps.iter().position(|def| def.step == call.step);
+    // A loop stands where the first of its steps does.
+    let mut loops: HashMap<&str, Option<usize>> = HashMap::new();
+    for (rounds, call) in &*calls {
+        for round in rounds {
+            let first = loops.entry(round.of).or_insert_with(|| place(call));
+            *first = (*first).min(place(call));
+        }
+    }
+    calls.sort_by_cached_key(|(rounds, call)| {
+        let rounds = rounds
+            .iter()
+            .map(|it| (loops.get(it.of).copied().flatten(), it.index));
+        let own = (place(call), 0);
+        rounds.chain([own]).collect::<Vec<_>>()
+    });
 }
 
 /// What runs a workflow with these prompts, in place of its own.
@@ -268,7 +288,8 @@ struct Recorder(Mutex<Recorded>);
 
 #[derive(Debug, Default)]
 struct Recorded {
-    calls: Vec<Call>,
+    /// With the rounds of loops that each ran in.
+    calls: Vec<(Vec<Round>, Call)>,
     failed_inputs: Option<Value>,
     cost: Money,
     unpriced: bool,
@@ -297,11 +318,14 @@ impl Observer for Recorder {
     fn step_recorded(&self, record: &StepRecord<'_>) {
         let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match record.output {
-            Some(output) => recorded.calls.push(Call {
-                step: record.def.step,
-                inputs: record.input.clone(),
-                outputs: output.clone(),
-            }),
+            Some(output) => {
+                let call = Call {
+                    step: record.def.step,
+                    inputs: record.input.clone(),
+                    outputs: output.clone(),
+                };
+                recorded.calls.push((record.report.rounds.clone(), call));
+            }
             None => recorded.failed_inputs = Some(record.input.clone()),
         }
     }

@@ -110,7 +110,7 @@ impl Number for f64 {
 
 /// `length`.
 pub fn length<T: Length + ?Sized>(value: &T) -> i64 {
-    i64::try_from(value.length()).unwrap_or(i64::MAX)
+    integer(value.length())
 }
 
 /// `contains`, in a text.
@@ -179,6 +179,16 @@ pub fn join<T: Serialize>(list: &[T], separator: &str) -> String {
 pub fn json<T: Serialize + ?Sized>(value: &T) -> String {
     // Generated types always serialize.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// `map`.
+pub fn map<T, U>(list: &[T], each: impl FnMut(&T) -> U) -> Vec<U> {
+    list.iter().map(each).collect()
+}
+
+/// A place in a list as an integer.
+pub fn integer(place: usize) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
 }
 
 /// `first`.
@@ -342,6 +352,7 @@ mod tests {
         assert_eq!((min(&[3, 1, 2]), max(&[0.5, 1.5])), (Some(1), Some(1.5)));
         assert_eq!((average(&[1, 2]), average::<i64>(&[])), (Some(1.5), None));
         assert_eq!((first(&[1, 2]), last::<i64>(&[])), (Some(1), None));
+        assert_eq!(map(&["a", "bc"], |text| text.len()), [1, 2]);
         assert_eq!((or(Some(&1), || 2), or(None, || 2)), (1, 2));
     }
 

@@ -90,7 +90,7 @@ pub use runner::{LocalRunner, Runner, default_runner};
 pub use secret::Secret;
 pub use signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Workflow, WorkflowDef};
 pub use stream::{Streamed, Streaming};
-pub use trace::{Exchange, Observer, StepRecord, StepReport, Trace};
+pub use trace::{Exchange, Observer, Round, StepRecord, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.
 ///

@@ -75,6 +75,11 @@ fn conditions_and_expressions() {
     compare(&here().join("workflows"), "conditions");
 }
 
+#[test]
+fn loops() {
+    compare(&here().join("workflows"), "loops");
+}
+
 /// The files of the user who asked for dspipe. They are not part of it; `DSPIPE_SEED` names their
 /// directory, if it is not where it usually is.
 #[test]

@@ -3,6 +3,7 @@
 //! problems is good enough to generate a skeleton from.
 
 mod alternatives;
+mod blocks;
 mod cells;
 mod checks;
 mod choices;
@@ -23,6 +24,7 @@ mod optimized;
 mod paths;
 mod records;
 mod recursion;
+mod scopes;
 mod settings;
 mod sizes;
 mod templates;
@@ -54,27 +56,48 @@ pub(crate) fn check(
     diagnostics: &mut Diagnostics,
 ) -> ir::Workflow {
     let name = names::workflow(&workflow.name, diagnostics);
-    let step_names = names::steps(&workflow.steps, diagnostics);
+    let mut node_names = names::nodes(workflow, diagnostics);
 
     // Outputs first: templates refer to them, wherever in the file they are.
-    let (mut steps, types) = types::lower(workflow, library, sources, diagnostics);
+    let types::Lowered {
+        mut steps,
+        inputs,
+        mut types,
+    } = types::lower(workflow, library, sources, diagnostics);
+    let results = blocks::results(workflow, &node_names, &steps, &mut types, sources);
 
-    let bound = templates::bind(workflow, &mut steps, &types, sources, diagnostics);
+    let bound = templates::bind(
+        workflow,
+        &mut steps,
+        &inputs,
+        &types,
+        &results,
+        sources,
+        diagnostics,
+    );
     settings::check(workflow, diagnostics);
-    let file_demos = data::check(workflow, &steps, &types, sources, data, diagnostics);
-    let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
+    let fields = data::Fields {
+        steps: &steps,
+        inputs: &inputs,
+        types: &types,
+    };
+    let file_demos = data::check(workflow, fields, sources, data, diagnostics);
+    let plans = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
     let mut lms = lms::Lms::new(workflow, diagnostics);
     let declared = artifact.map(|_| steps.clone()).unwrap_or_default();
     let mut checked_steps = Vec::with_capacity(steps.len());
     let bindings = bound.step_inputs.into_iter().zip(bound.guards);
-    let bindings = bindings.zip(bound.dependencies).zip(bound.checks);
+    let mut dependencies = bound.dependencies;
+    let of_blocks = dependencies.split_off(workflow.steps().len());
+    let block_names = node_names.split_off(workflow.steps().len());
+    let bindings = bindings.zip(dependencies).zip(bound.checks);
     for ((((step, fields), (((inputs, guard), after), checks)), name), file_demos) in workflow
-        .steps
+        .steps()
         .iter()
         .zip(steps)
         .zip(bindings)
-        .zip(step_names)
+        .zip(node_names)
         .zip(file_demos)
     {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
@@ -113,13 +136,33 @@ pub(crate) fn check(
         });
     }
     lms.report_unused(diagnostics);
+    let names = block_names.into_iter().zip(results);
+    let parts = names.zip(plans.blocks).zip(of_blocks);
+    let blocks = workflow.blocks().iter().zip(bound.blocks).zip(parts);
+    let blocks = blocks
+        .map(
+            |((written, bound), (((name, ty), plan), after))| ir::Block {
+                name,
+                description: text(written.description.as_ref()),
+                source: sources.location(written.name.span),
+                kind: blocks::kind(written, bound.items, bound.until),
+                guard: bound.guard,
+                after: after.into_iter().collect(),
+                members: nodes_of(workflow, &written.members),
+                plan,
+                ty,
+            },
+        )
+        .collect();
     let mut checked = ir::Workflow {
         name,
         description: text(workflow.description.as_ref()),
         source: sources.location(workflow.name.span),
         inputs: bound.workflow_inputs,
         steps: checked_steps,
-        plan,
+        blocks,
+        members: nodes_of(workflow, &workflow.members.top),
+        plan: plans.workflow,
         types,
         checked: Checked(()),
     };
@@ -139,13 +182,22 @@ pub(crate) fn records(
     files: Option<&[DataFile]>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<ir::Record> {
-    let (steps, types) = types::lower(workflow, library, sources, diagnostics);
+    let types::Lowered {
+        steps,
+        inputs,
+        types,
+    } = types::lower(workflow, library, sources, diagnostics);
+    let fields = data::Fields {
+        steps: &steps,
+        inputs: &inputs,
+        types: &types,
+    };
     if let Some(files) = files {
         let files = files.iter().map(|file| (*file, None));
-        return data::records(workflow, &steps, &types, sources, files, diagnostics);
+        return data::records(workflow, fields, sources, files, diagnostics);
     }
     let mut records = Vec::new();
-    for (index, (step, fields)) in workflow.steps.iter().zip(&steps).enumerate() {
+    for (index, (step, fields)) in workflow.steps().iter().zip(&steps).enumerate() {
         for example in &step.examples {
             let spec::Example { input, output } = example;
             if let Some(demo) = demos::example(input, output, fields, &types, diagnostics) {
@@ -153,18 +205,11 @@ pub(crate) fn records(
             }
         }
     }
-    let of_steps = workflow.steps.iter().enumerate();
+    let of_steps = workflow.steps().iter().enumerate();
     let of_steps = of_steps.flat_map(|(index, step)| step.data().map(move |it| (it, Some(index))));
     let named = of_steps.chain(workflow.workflow_data().map(|path| (path, None)));
     let files = named.filter_map(|(path, only)| Some((data.get(path)?, only)));
-    records.extend(data::records(
-        workflow,
-        &steps,
-        &types,
-        sources,
-        files,
-        diagnostics,
-    ));
+    records.extend(data::records(workflow, fields, sources, files, diagnostics));
     records
 }
 
@@ -182,7 +227,7 @@ pub(crate) fn required(
         let needed = fields.iter().filter(needed);
         needed.map(|field| field.name.text.clone()).collect()
     };
-    let (steps, _) = types::lower(workflow, library, sources, diagnostics);
+    let types::Lowered { steps, .. } = types::lower(workflow, library, sources, diagnostics);
     let steps = steps.iter();
     steps
         .map(|step| {
@@ -191,6 +236,10 @@ pub(crate) fn required(
             (names(&step.inputs), names(outputs))
         })
         .collect()
+}
+
+fn nodes_of(workflow: &spec::Workflow, members: &[spec::Member]) -> Vec<usize> {
+    members.iter().map(|it| workflow.node_of(*it)).collect()
 }
 
 fn text(text: Option<&Spanned<String>>) -> String {

@@ -117,6 +117,8 @@ codes! {
     ConflictingRecords = "E038",
     /// Settings that contradict each other, or that nothing will use.
     ConflictingSettings = "E039",
+    /// A variable of a loop where there is no such loop, or one that loops do not have.
+    LoopVariable = "E040",
 }
 
 impl std::str::FromStr for Code {

@@ -16,7 +16,7 @@ pub(crate) fn step(workflow: &Workflow, index: usize, options: Options<'_>) -> S
                 emitter.step(step, &workflow.steps[step], &mut out);
             }
             Home::Step(step) => {
-                let name = &workflow.steps[step].name;
+                let name = workflow.name_of(step);
                 out.blank();
                 out.doc(["The types of step `", &name.text, "`."]);
                 out.open(["pub mod ", &name.ident, " {"]);
