@@ -1,6 +1,7 @@
 //! The checked workflow. What exists here is correct: `emit` cannot fail on it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -33,6 +34,16 @@ pub(crate) struct Workflow {
 pub(crate) struct Name {
     pub(crate) text: String,
     pub(crate) ident: String,
+}
+
+impl Name {
+    /// That of something that is called like this in Rust, too.
+    pub(crate) fn of(name: &str) -> Self {
+        Self {
+            text: name.to_owned(),
+            ident: name.to_owned(),
+        }
+    }
 }
 
 /// A value that the workflow's caller supplies.
@@ -92,6 +103,49 @@ pub(crate) struct Block {
 #[derive(Debug)]
 pub(crate) enum BlockKind {
     For(ForLoop),
+    While(WhileLoop),
+    Call(Call),
+}
+
+/// The body as long as something holds.
+#[derive(Debug)]
+pub(crate) struct WhileLoop {
+    /// What must hold for another round.
+    pub(crate) tests: Vec<Expr>,
+    /// At most so many rounds.
+    pub(crate) limit: u32,
+    pub(crate) round: TypeRef,
+}
+
+/// A call of another workflow.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `None`: it has errors, which are reported.
+    pub(crate) workflow: Option<Arc<Workflow>>,
+    /// The node whose module has the code of the workflow: the first one that calls it.
+    pub(crate) owner: usize,
+    pub(crate) inputs: Vec<CallInput>,
+}
+
+/// An input of a workflow that is called.
+#[derive(Debug)]
+pub(crate) struct CallInput {
+    pub(crate) name: Name,
+    /// Its type in the called workflow is an `Option`, and its value is none.
+    pub(crate) wrapped: bool,
+    pub(crate) value: Passed,
+}
+
+/// How a value comes into a workflow that is called.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// As it is.
+    Same(Binding),
+    /// Read anew: it has the form of the input, and another type of Rust.
+    Read(Binding),
+    /// The default of the input.
+    Default(Value),
+    Nothing,
 }
 
 /// The body once for each item of a list.
@@ -354,6 +408,8 @@ pub(crate) enum Root {
     Step(usize),
     /// The item that a round of this block, by its place among all, is for.
     Item(usize),
+    /// What the round before gave, of this block.
+    Last(usize),
     /// What the step itself was given; in checks only.
     Given,
     /// What the step itself gives; in checks only.
@@ -427,8 +483,8 @@ pub(crate) struct TypeDef {
     pub(crate) replacement: Option<String>,
     /// It contains itself, in a list or behind something optional.
     pub(crate) recursive: bool,
-    /// It is the output of a step, which is generated with the step.
-    pub(crate) is_output: bool,
+    /// It is generated otherwise, in this module of its home: with a step, or with a workflow that is called.
+    pub(crate) elsewhere: Option<String>,
 }
 
 /// The module that a type stands in.
@@ -440,7 +496,7 @@ pub(crate) enum Home {
     Step(usize),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum TypeDefKind {
     Struct(Vec<Field>),
     Enum(Vec<Variant>),
@@ -566,6 +622,24 @@ impl Type {
     pub(crate) fn bounds(&self) -> &Bounds {
         const NONE: &Bounds = &Bounds::NONE;
         self.bounds.as_deref().unwrap_or(NONE)
+    }
+
+    /// The same type, the generated ones of which stand so many places further behind.
+    pub(crate) fn shifted(&self, by: usize) -> Self {
+        let inner = |ty: &Self| Box::new(ty.shifted(by));
+        let kind = match &self.kind {
+            TypeKind::List(ty) => TypeKind::List(inner(ty)),
+            TypeKind::Map(ty) => TypeKind::Map(inner(ty)),
+            TypeKind::Optional(ty) => TypeKind::Optional(inner(ty)),
+            TypeKind::Struct(TypeRef(at)) => TypeKind::Struct(TypeRef(at + by)),
+            TypeKind::Enum(TypeRef(at)) => TypeKind::Enum(TypeRef(at + by)),
+            TypeKind::Union(TypeRef(at)) => TypeKind::Union(TypeRef(at + by)),
+            other => other.clone(),
+        };
+        Self {
+            kind,
+            bounds: self.bounds.clone(),
+        }
     }
 
     pub(crate) fn broken() -> Self {

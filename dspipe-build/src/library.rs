@@ -384,7 +384,7 @@ fn descend<'n>(root: &'n Node, place: &str) -> Option<&'n Node> {
 }
 
 /// Without `.` and `a/..`, so that one file has one path.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut whole = PathBuf::new();
     for part in path.components() {
         match part {

@@ -59,12 +59,14 @@ struct Workflow {
     steps: Vec<Member>,
 }
 
-/// A step, or a loop with steps in it.
+/// A step, a loop with steps in it, or a call of another workflow.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 enum Member {
     Step(Box<Step>),
     ForLoop(Box<ForLoop>),
+    WhileLoop(Box<WhileLoop>),
+    Pipeline(Box<Pipeline>),
 }
 
 /// Its steps, once for each item of a list. It gives a list with an object for each round.
@@ -92,6 +94,59 @@ struct ForLoop {
     depends_on: Option<OneOrMore>,
     /// What each round does.
     steps: Vec<Member>,
+}
+
+/// Its steps, as long as a condition holds. It gives what the last round gave.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WhileLoop {
+    /// Names the Rust module of its types: letters, digits, `_` and `-`.
+    name: String,
+    r#type: WhileLoopType,
+    /// Becomes a doc comment.
+    description: Option<String>,
+    /// What must hold for another round. Steps in it gave their values in the round before, which the first
+    /// has none of.
+    condition: Condition,
+    /// At most so many rounds; 100, if this is not there.
+    max_iterations: Option<u32>,
+    /// Steps that must have ended before the first round starts.
+    depends_on: Option<OneOrMore>,
+    /// What each round does.
+    steps: Vec<Member>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WhileLoopType {
+    /// As long as a condition holds.
+    WhileLoop,
+}
+
+/// A call of another workflow. It gives what each step of it gave.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Pipeline {
+    /// Names the Rust module of the workflow that is called: letters, digits, `_` and `-`.
+    name: String,
+    r#type: PipelineType,
+    /// Becomes a doc comment.
+    description: Option<String>,
+    /// The workflow's file, seen from the directory of this one.
+    pipeline_file: String,
+    /// Its inputs, as templates or plain values.
+    inputs: Option<BTreeMap<String, Constant>>,
+    /// The workflow runs only if this holds; what it gives is then an `Option`.
+    condition: Option<Condition>,
+    /// Steps that must have ended before it starts.
+    depends_on: Option<OneOrMore>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum PipelineType {
+    /// Another workflow.
+    Pipeline,
 }
 
 #[derive(JsonSchema)]

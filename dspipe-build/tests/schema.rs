@@ -65,10 +65,19 @@ workflow:
       data_source: inputs.list
       zzzzzzzz: 1
       steps: []
+    - name: m
+      type: while_loop
+      condition: "true"
+      zzzzzzzz: 1
+      steps: []
+    - name: n
+      type: pipeline
+      pipeline_file: n.yaml
+      zzzzzzzz: 1
 ";
 
 /// How the reader calls a mapping in that workflow, and the schema's name of it.
-const MAPPINGS: [(&str, &str); 14] = [
+const MAPPINGS: [(&str, &str); 16] = [
     ("in the workflow", "Workflow"),
     ("in `dspy_config` of the workflow", "DspyConfig"),
     ("in step `s`", "Step"),
@@ -82,6 +91,8 @@ const MAPPINGS: [(&str, &str); 14] = [
     ("in the price of `a`", "Price"),
     ("in a check", "Check"),
     ("in loop `l`", "ForLoop"),
+    ("in loop `m`", "WhileLoop"),
+    ("in call `n`", "Pipeline"),
     ("in field `i`", "Input"),
 ];
 

@@ -1,7 +1,7 @@
 //! Runs and scores candidates: the same runner, renderer and reader that the program has in production.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dspipe_eval::metric::{Metric, Sample, Score};
@@ -53,7 +53,7 @@ impl Engine {
     }
 
     pub(crate) async fn run(&self, inputs: &Map<String, Value>, changes: Changes) -> Ran {
-        let observer = Arc::new(Recorder::default());
+        let observer = Arc::new(Recorder::of(self.def().name));
         let runner = self
             .runner
             .clone()
@@ -282,9 +282,13 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     text.unwrap_or("without a message")
 }
 
-/// Keeps the calls of a run.
-#[derive(Debug, Default)]
-struct Recorder(Mutex<Recorded>);
+/// Keeps the calls of a run. Those of workflows that are called are no part of the program: their prompts are
+/// not searched here.
+#[derive(Debug)]
+struct Recorder {
+    workflow: &'static str,
+    recorded: Mutex<Recorded>,
+}
 
 #[derive(Debug, Default)]
 struct Recorded {
@@ -296,15 +300,25 @@ struct Recorded {
 }
 
 impl Recorder {
+    fn of(workflow: &'static str) -> Self {
+        Self {
+            workflow,
+            recorded: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Recorded {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut recorded)
+        std::mem::take(&mut self.lock())
     }
 }
 
 impl Observer for Recorder {
     fn step_ended(&self, report: &StepReport, _: Option<&Error>) {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.lock();
         match report.cost {
             Some(cost) => recorded.cost += cost,
             None => recorded.unpriced = true,
@@ -316,7 +330,10 @@ impl Observer for Recorder {
     }
 
     fn step_recorded(&self, record: &StepRecord<'_>) {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if record.def.workflow != self.workflow {
+            return;
+        }
+        let mut recorded = self.lock();
         match record.output {
             Some(output) => {
                 let call = Call {

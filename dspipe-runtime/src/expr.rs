@@ -7,7 +7,9 @@ use regex_lite::Regex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::error::Error;
 pub use crate::generated::text;
+use crate::read::{Read, read_value};
 
 /// The text of a template, from its pieces.
 pub fn concat(pieces: &[&str]) -> String {
@@ -189,6 +191,41 @@ pub fn map<T, U>(list: &[T], each: impl FnMut(&T) -> U) -> Vec<U> {
 /// A place in a list as an integer.
 pub fn integer(place: usize) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+/// A value for an input of a workflow that is called: one that has its form, but another type.
+///
+/// # Errors
+/// [`Error::Input`] if it is beyond a limit that the type has.
+pub fn given<T: Read>(
+    workflow: &'static str,
+    step: &'static str,
+    value: &impl Serialize,
+) -> Result<T, Error> {
+    let refused = |reason: String| Error::Input {
+        workflow,
+        step,
+        reason,
+    };
+    let value = serde_json::to_value(value).map_err(|error| refused(error.to_string()))?;
+    read_value(value).map_err(|error| refused(error.to_string()))
+}
+
+/// The default of an input of a workflow that is called.
+///
+/// # Errors
+/// None that the compiler has not found.
+pub fn default_of<T: Read>(
+    workflow: &'static str,
+    step: &'static str,
+    json: &str,
+) -> Result<T, Error> {
+    let value = serde_json::from_str::<Value>(json).map_err(|error| Error::Input {
+        workflow,
+        step,
+        reason: error.to_string(),
+    })?;
+    given(workflow, step, &value)
 }
 
 /// `first`.

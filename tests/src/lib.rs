@@ -16,6 +16,10 @@ pub mod seed {
     pub mod conditions {
         include!("../goldens/conditions.rs");
     }
+    /// Calls of workflows and loops with a condition, from `workflows/`.
+    pub mod calls {
+        include!("../goldens/calls.rs");
+    }
     /// Loops of every kind, from `workflows/`.
     pub mod loops {
         include!("../goldens/loops.rs");

@@ -80,6 +80,11 @@ fn loops() {
     compare(&here().join("workflows"), "loops");
 }
 
+#[test]
+fn calls_of_workflows() {
+    compare(&here().join("workflows"), "calls");
+}
+
 /// The files of the user who asked for dspipe. They are not part of it; `DSPIPE_SEED` names their
 /// directory, if it is not where it usually is.
 #[test]

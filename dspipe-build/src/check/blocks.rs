@@ -1,5 +1,8 @@
-//! Loops: what they go over, when they end, and what they give.
+//! Loops and calls: what they go over or are given, when they end, and what they give.
 
+use std::sync::Arc;
+
+use super::calls::{Imported, Imports};
 use super::conditions::{Facts, bare};
 use super::exprs::Here;
 use super::names;
@@ -9,66 +12,135 @@ use crate::diag::{Code, Diagnostics};
 use crate::ir::{
     self, Expr, ExprKind, Field, Guard, Home, Name, Type, TypeDef, TypeDefKind, TypeKind, TypeRef,
 };
+use crate::nested::Nested;
 use crate::source::Sources;
 use crate::spec::{self, BlockKind, ForLoop};
 
 /// What a round of a loop gives, as a type.
 const ROUND: &str = "Iteration";
 
+/// What a loop with a condition gives, as a type.
+const RESULT: &str = "Iterations";
+
 /// What a block was found to be.
 #[derive(Debug)]
 pub(super) struct BoundBlock {
     pub(super) guard: Option<Guard>,
-    /// The list, and the type of its items. `None`: something is wrong with it, and reported.
-    pub(super) items: Option<(Expr, Type)>,
-    pub(super) until: Vec<Expr>,
+    pub(super) kind: ir::BlockKind,
 }
 
-/// By block, the type of what it gives. The types of rounds, and of the outputs that they are made of, join
-/// the others.
+/// What a block gives.
+#[derive(Debug, Clone)]
+pub(super) struct BlockResult {
+    pub(super) ty: Type,
+    /// What a round of it gives, if it is a loop.
+    pub(super) round: TypeRef,
+    /// Of a call: the types of the workflow.
+    pub(super) imported: Option<Imported>,
+}
+
+impl BlockResult {
+    fn broken() -> Self {
+        Self {
+            ty: Type::broken(),
+            round: TypeRef(0),
+            imported: None,
+        }
+    }
+}
+
+/// By block, what it gives. The types of rounds, of the outputs that they are made of, and of workflows that are
+/// called join the others.
 pub(super) fn results(
     workflow: &spec::Workflow,
+    nested: &Nested,
     names: &[Name],
     steps: &[StepTypes],
     types: &mut Vec<TypeDef>,
     sources: &Sources,
-) -> Vec<Type> {
-    let mut results = vec![Type::broken(); workflow.blocks().len()];
+) -> Vec<BlockResult> {
+    let mut results = vec![BlockResult::broken(); workflow.blocks().len()];
+    let mut imports = Imports::default();
+    for (index, block) in workflow.blocks().iter().enumerate() {
+        if let (BlockKind::Call(_), Some(called)) = (&block.kind, nested.of_block(index)) {
+            let imported = imports.of(called, workflow.node_of_block(index), types);
+            results[index].ty = imported.outputs.clone();
+            results[index].imported = Some(imported);
+        }
+    }
     // Those inside of others come behind them.
     for (index, block) in workflow.blocks().iter().enumerate().rev() {
+        if let BlockKind::Call(_) = &block.kind {
+            continue;
+        }
         let members = block.members.iter().map(|member| workflow.node_of(*member));
         let fields = members.map(|node| {
             let ty = match node.checked_sub(workflow.steps().len()) {
-                Some(inner) => results[inner].clone(),
+                Some(inner) => results[inner].ty.clone(),
                 None => output(node, &names[node], &steps[node], types),
             };
-            let conditional = workflow.condition_of(node).is_some();
-            Field {
-                name: names[node].clone(),
-                ty: if conditional { optional(ty) } else { ty },
-                description: String::new(),
-                default: None,
-                boxed: false,
-                sensitive: false,
-            }
+            let guarded = workflow.condition_of(node).is_some();
+            member(names[node].clone(), ty, guarded)
         });
         let fields = fields.collect();
-        let round = add(
-            types,
-            TypeDef {
-                ident: ROUND.to_owned(),
+        let mut structure = |ident: &str, description: String, fields| {
+            let def = TypeDef {
+                ident: ident.to_owned(),
                 home: Home::Step(workflow.node_of_block(index)),
-                description: format!("What a round of `{}` gave.", block.name),
+                description,
                 source: sources.location(block.name.span),
                 kind: TypeDefKind::Struct(fields),
                 replacement: None,
                 recursive: false,
-                is_output: false,
-            },
-        );
-        results[index] = Type::new(TypeKind::List(Box::new(round)));
+                elsewhere: None,
+            };
+            add(types, def)
+        };
+        let text = format!("What a round of `{}` gave.", block.name);
+        let round = structure(ROUND, text, fields);
+        let ty = match &block.kind {
+            BlockKind::While(_) => {
+                let own = |name: &str, kind, description: &str| Field {
+                    description: description.to_owned(),
+                    ..member(Name::of(name), Type::new(kind), false)
+                };
+                let text = "What the last round gave; absent if there was none.";
+                let last = Field {
+                    description: text.to_owned(),
+                    ..member(Name::of("last"), Type::new(TypeKind::Struct(round)), true)
+                };
+                let text = "How many rounds there were.";
+                let count = own("iterations", TypeKind::Integer, text);
+                let text = "Whether it ended because there may be no more rounds.";
+                let exhausted = own("exhausted", TypeKind::Boolean, text);
+                let text = format!("What `{}` gave.", block.name);
+                let fields = vec![last, count, exhausted];
+                Type::new(TypeKind::Struct(structure(RESULT, text, fields)))
+            }
+            _ => {
+                let item = Type::new(TypeKind::Struct(round));
+                Type::new(TypeKind::List(Box::new(item)))
+            }
+        };
+        results[index] = BlockResult {
+            ty,
+            round,
+            imported: None,
+        };
     }
     results
+}
+
+/// A property of what a block gives.
+pub(super) fn member(name: Name, ty: Type, guarded: bool) -> Field {
+    Field {
+        name,
+        ty: if guarded { optional(ty) } else { ty },
+        description: String::new(),
+        default: None,
+        boxed: false,
+        sensitive: false,
+    }
 }
 
 /// The output of a step as a type among the others.
@@ -81,14 +153,14 @@ fn output(step: usize, name: &Name, fields: &StepTypes, types: &mut Vec<TypeDef>
         kind: TypeDefKind::Struct(fields.outputs.clone()),
         replacement: None,
         recursive: false,
-        is_output: true,
+        elsewhere: Some(String::new()),
     };
-    add(types, def)
+    Type::new(TypeKind::Struct(add(types, def)))
 }
 
-fn add(types: &mut Vec<TypeDef>, def: TypeDef) -> Type {
+fn add(types: &mut Vec<TypeDef>, def: TypeDef) -> TypeRef {
     types.push(def);
-    Type::new(TypeKind::Struct(TypeRef(types.len() - 1)))
+    TypeRef(types.len() - 1)
 }
 
 impl<'w> Binder<'w> {
@@ -134,6 +206,7 @@ impl<'w> Binder<'w> {
             let node = workflow.node_of_block(index);
             let items = match &block.kind {
                 BlockKind::For(it) => self.items(node, it),
+                BlockKind::While(_) | BlockKind::Call(_) => None,
             };
             self.items.push(items);
         }
@@ -163,27 +236,63 @@ impl<'w> Binder<'w> {
     }
 
     /// What is left to find out about a block, once all that is in its body is known.
-    pub(super) fn block(&mut self, index: usize, facts: &Facts<'w>) -> BoundBlock {
+    pub(super) fn block(&mut self, index: usize, nested: &Nested, facts: &Facts<'w>) -> BoundBlock {
         let workflow = self.workflow;
         let node = workflow.node_of_block(index);
         self.depends_on(node);
-        let mut until = Vec::new();
-        if let Some(block) = workflow.blocks().get(index) {
-            match &block.kind {
-                BlockKind::For(it) => {
-                    if let Some(condition) = &it.break_condition {
-                        self.inside = Some(index);
-                        until.extend(self.tree(node, condition));
-                        self.inside = None;
-                    }
-                }
+        let kind = match &workflow.blocks()[index].kind {
+            BlockKind::For(it) => {
+                let until = it.break_condition.as_ref();
+                let until = until.and_then(|it| self.at_end_of_round(index, it));
+                // A list that is wrong is reported, and no code comes of it.
+                let items = self.items[index].take().unwrap_or_else(|| {
+                    let kind = ExprKind::Boolean(false);
+                    let ty = Type::broken();
+                    (Expr { ty, kind }, Type::broken())
+                });
+                ir::BlockKind::For(ir::ForLoop {
+                    items: items.0,
+                    item: names::iterator(&it.iterator, &mut Diagnostics::default()),
+                    item_type: items.1,
+                    at_once: it.at_once,
+                    until: until.into_iter().collect(),
+                })
             }
-        }
+            BlockKind::While(it) => {
+                let test = it.condition.as_ref();
+                let test = test.and_then(|it| self.at_end_of_round(index, it));
+                ir::BlockKind::While(ir::WhileLoop {
+                    tests: test.into_iter().collect(),
+                    limit: it.max_iterations,
+                    round: self.results[index].round,
+                })
+            }
+            BlockKind::Call(it) => {
+                let called = nested.of_block(index);
+                let imported = self.results[index].imported.as_ref();
+                let inputs = match (called, imported) {
+                    (Some(called), Some(imported)) => self.call_inputs(node, it, called, imported),
+                    _ => Vec::new(),
+                };
+                ir::BlockKind::Call(ir::Call {
+                    workflow: called.map(|it| Arc::clone(&it.workflow)),
+                    owner: imported.map_or(node, |it| it.owner),
+                    inputs,
+                })
+            }
+        };
         BoundBlock {
             guard: self.guard(node, facts),
-            items: self.items.get_mut(index).and_then(Option::take),
-            until,
+            kind,
         }
+    }
+
+    /// A condition on what a round gave.
+    fn at_end_of_round(&mut self, block: usize, condition: &'w spec::Condition) -> Option<Expr> {
+        self.inside = Some(block);
+        let test = self.tree(self.workflow.node_of_block(block), condition);
+        self.inside = None;
+        test
     }
 }
 
@@ -194,30 +303,5 @@ fn dotted(text: &str) -> String {
         text.replace(':', ".")
     } else {
         text.to_owned()
-    }
-}
-
-/// A block, all parts of it bound.
-pub(super) fn kind(
-    written: &spec::Block,
-    items: Option<(Expr, Type)>,
-    until: Vec<Expr>,
-) -> ir::BlockKind {
-    match &written.kind {
-        BlockKind::For(it) => {
-            // A list that is wrong is reported, and no code comes of it.
-            let (items, item_type) = items.unwrap_or_else(|| {
-                let kind = ExprKind::Boolean(false);
-                let ty = Type::broken();
-                (Expr { ty, kind }, Type::broken())
-            });
-            ir::BlockKind::For(ir::ForLoop {
-                items,
-                item: names::iterator(&it.iterator, &mut Diagnostics::default()),
-                item_type,
-                at_once: it.at_once,
-                until,
-            })
-        }
     }
 }

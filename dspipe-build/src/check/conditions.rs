@@ -197,9 +197,16 @@ impl<'w> Binder<'w> {
         let [name] = without_steps(parts) else {
             return None;
         };
-        self.workflow
+        let workflow = self.workflow;
+        // In the condition of a `while_loop` that is the round before, not this one.
+        let before = self.inside.filter(|block| {
+            let kind = &workflow.blocks()[*block].kind;
+            matches!(kind, spec::BlockKind::While(_))
+        });
+        workflow
             .node_named(name)
-            .filter(|node| self.workflow.condition_of(*node).is_some())
+            .filter(|node| workflow.condition_of(*node).is_some())
+            .filter(|node| before.is_none() || workflow.within(*node) != before)
     }
 
     /// A conditional step's whole output, to be compared with null.

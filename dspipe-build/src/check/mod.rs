@@ -4,6 +4,7 @@
 
 mod alternatives;
 mod blocks;
+mod calls;
 mod cells;
 mod checks;
 mod choices;
@@ -39,6 +40,7 @@ use crate::data::{DataFile, DataFiles};
 use crate::diag::{Code, Diagnostics};
 use crate::ir;
 use crate::library::Library;
+use crate::nested::Nested;
 use crate::source::{Sources, Spanned};
 use crate::spec;
 
@@ -50,6 +52,7 @@ pub(crate) struct Checked(());
 pub(crate) fn check(
     workflow: &spec::Workflow,
     library: &Library,
+    nested: &Nested,
     sources: &Sources,
     data: &DataFiles,
     artifact: Option<&Artifact>,
@@ -64,7 +67,7 @@ pub(crate) fn check(
         inputs,
         mut types,
     } = types::lower(workflow, library, sources, diagnostics);
-    let results = blocks::results(workflow, &node_names, &steps, &mut types, sources);
+    let results = blocks::results(workflow, nested, &node_names, &steps, &mut types, sources);
 
     let bound = templates::bind(
         workflow,
@@ -72,6 +75,7 @@ pub(crate) fn check(
         &inputs,
         &types,
         &results,
+        nested,
         sources,
         diagnostics,
     );
@@ -141,16 +145,16 @@ pub(crate) fn check(
     let blocks = workflow.blocks().iter().zip(bound.blocks).zip(parts);
     let blocks = blocks
         .map(
-            |((written, bound), (((name, ty), plan), after))| ir::Block {
+            |((written, bound), (((name, result), plan), after))| ir::Block {
                 name,
                 description: text(written.description.as_ref()),
                 source: sources.location(written.name.span),
-                kind: blocks::kind(written, bound.items, bound.until),
+                kind: bound.kind,
                 guard: bound.guard,
                 after: after.into_iter().collect(),
                 members: nodes_of(workflow, &written.members),
                 plan,
-                ty,
+                ty: result.ty,
             },
         )
         .collect();

@@ -13,6 +13,9 @@ impl Binder<'_> {
         if self.seen.is_some() && parts.first() != Some(&"global_vars") {
             return self.seen_path(parts, &whole, span);
         }
+        if let Some(found) = self.seen_before(parts, &whole, span) {
+            return found;
+        }
         if let Some(found) = self.loop_path(step, parts, &whole, span) {
             return found;
         }

@@ -1,6 +1,7 @@
 //! What is seen from where: bodies of loops see themselves and what is around them, and nobody sees into them.
 
 use super::templates::Binder;
+use super::types::optional;
 use crate::diag::Code;
 use crate::ir::{Expr, ExprKind, LoopValue, Path, Root, Type, TypeKind};
 use crate::source::Span;
@@ -125,12 +126,19 @@ impl Binder<'_> {
 
     /// `loop.…` in the body of a block.
     fn own_path(&mut self, block: usize, rest: &[&str], whole: &str, span: Span) -> Option<Expr> {
+        let blocks = self.workflow.blocks();
+        let is_for = blocks
+            .get(block)
+            .is_some_and(|it| it.kind.as_for().is_some());
         let value = match rest {
-            ["item", rest @ ..] => return self.item_path(block, rest, whole, span),
+            ["item", rest @ ..] if is_for => return self.item_path(block, rest, whole, span),
+            ["previous", rest @ ..] if !is_for => {
+                return self.last_path(block, rest, whole, span);
+            }
             ["index"] => Some((LoopValue::Index, TypeKind::Integer)),
-            ["length"] => Some((LoopValue::Length, TypeKind::Integer)),
             ["first"] => Some((LoopValue::First, TypeKind::Boolean)),
-            ["last"] => Some((LoopValue::Last, TypeKind::Boolean)),
+            ["length"] if is_for => Some((LoopValue::Length, TypeKind::Integer)),
+            ["last"] if is_for => Some((LoopValue::Last, TypeKind::Boolean)),
             _ => None,
         };
         if let Some((value, kind)) = value {
@@ -139,15 +147,21 @@ impl Binder<'_> {
                 kind: ExprKind::Loop(value),
             });
         }
-        const KNOWN: [&str; 5] = ["item", "index", "first", "last", "length"];
+        let known: &[&str] = if is_for {
+            &["item", "index", "first", "last", "length"]
+        } else {
+            &["previous", "index", "first"]
+        };
         let diagnostic = self.diagnostics.error(
             Code::LoopVariable,
             span,
-            format!("a loop has no variable `{whole}`"),
+            format!("this loop has no variable `{whole}`"),
         );
         diagnostic.label("unknown loop variable");
         match rest.first() {
-            Some(name) => _ = diagnostic.meant_in(self.sources, span, name, KNOWN),
+            Some(name) => {
+                _ = diagnostic.meant_in(self.sources, span, name, known.iter().copied());
+            }
             None => _ = diagnostic.help("add what you want of it, such as `loop.index`"),
         }
         None
@@ -188,7 +202,11 @@ impl Binder<'_> {
         self.depend(node, target, span);
         let workflow = self.workflow;
         let block = workflow.block_at(target)?;
-        let ty = self.results.get(target - workflow.steps().len())?.clone();
+        let ty = self
+            .results
+            .get(target - workflow.steps().len())?
+            .ty
+            .clone();
         let absent = block.condition.is_some() && !self.present[node].contains(&target);
         if let (BlockKind::For(_), false) = (&block.kind, rest.is_empty()) {
             let name = &block.name.value;
@@ -206,20 +224,67 @@ impl Binder<'_> {
                 ));
             return None;
         }
+        if !rest.is_empty() {
+            return self.descend(
+                Root::Step(target),
+                absent,
+                Vec::new(),
+                ty,
+                rest,
+                whole,
+                span,
+            );
+        }
         let value = Path {
             root: Root::Step(target),
             root_optional: absent,
             hops: Vec::new(),
         };
-        let ty = if absent {
-            Type::new(TypeKind::Optional(Box::new(ty)))
-        } else {
-            ty
-        };
+        let ty = if absent { optional(ty) } else { ty };
         Some(Expr {
             ty,
             kind: ExprKind::Path(value),
         })
+    }
+
+    /// The round before, as `loop.previous` and the condition of a `while_loop` see it: absent in the first one.
+    fn last_path(&mut self, block: usize, rest: &[&str], whole: &str, span: Span) -> Option<Expr> {
+        let round = self.results.get(block)?.round;
+        let ty = Type::new(TypeKind::Struct(round));
+        if rest.is_empty() {
+            return Some(Expr {
+                ty: optional(ty),
+                kind: ExprKind::Path(Path {
+                    root: Root::Last(block),
+                    root_optional: true,
+                    hops: Vec::new(),
+                }),
+            });
+        }
+        self.descend(Root::Last(block), true, Vec::new(), ty, rest, whole, span)
+    }
+
+    /// What a step or a block gave in the round before, where the condition of their loop names it.
+    pub(super) fn seen_before(
+        &mut self,
+        parts: &[&str],
+        whole: &str,
+        span: Span,
+    ) -> Option<Option<Expr>> {
+        let block = self.inside?;
+        let workflow = self.workflow;
+        let BlockKind::While(_) = workflow.blocks().get(block)?.kind else {
+            return None;
+        };
+        let parts = match parts {
+            ["steps", rest @ ..] => rest,
+            other => other,
+        };
+        let target = workflow.node_named(parts.first()?)?;
+        if workflow.within(target) != Some(block) {
+            return None;
+        }
+        Some(self.last_path(block, parts, whole, span))
     }
 }
 
@@ -227,6 +292,7 @@ impl BlockKind {
     pub(super) fn as_for(&self) -> Option<&ForLoop> {
         match self {
             Self::For(it) => Some(it),
+            Self::While(_) | Self::Call(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::blocks::BoundBlock;
+use super::blocks::{BlockResult, BoundBlock};
 use super::checks::Seen;
 use super::conditions;
 use super::exprs::Here;
@@ -13,6 +13,7 @@ use crate::ir::{
     Binding, BoundField, Check, Expr, ExprKind, Field, Guard, Hop, Input, Path, Piece, Root, Type,
     TypeDef, TypeDefKind, TypeKind,
 };
+use crate::nested::Nested;
 use crate::source::{Sources, Span, Spanned};
 use crate::spec;
 use crate::template::{Segment, Template, TemplateErrorKind};
@@ -35,12 +36,14 @@ pub(super) struct Bound {
 }
 
 /// Binds every input field of every step.
+#[expect(clippy::too_many_arguments, reason = "all that is known before")]
 pub(super) fn bind(
     workflow: &spec::Workflow,
     steps: &mut [StepTypes],
     inputs: &[Field],
     types: &[TypeDef],
-    results: &[Type],
+    results: &[BlockResult],
+    nested: &Nested,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
 ) -> Bound {
@@ -81,7 +84,9 @@ pub(super) fn bind(
     }
     // From the inside: a loop needs what its body needs.
     let blocks = of_blocks.iter().enumerate().rev();
-    let mut blocks: Vec<BoundBlock> = blocks.map(|(at, facts)| binder.block(at, facts)).collect();
+    let mut blocks: Vec<BoundBlock> = blocks
+        .map(|(at, facts)| binder.block(at, nested, facts))
+        .collect();
     blocks.reverse();
     binder.keep_shared_inputs();
     Bound {
@@ -105,7 +110,7 @@ pub(super) struct Binder<'a> {
     /// The field that declared each of `inputs`.
     input_places: Vec<Span>,
     /// By block, the type of what it gives.
-    pub(super) results: &'a [Type],
+    pub(super) results: &'a [BlockResult],
     /// By block, the list that it goes over and the type of its items.
     pub(super) items: Vec<Option<(Expr, Type)>>,
     pub(super) dependencies: Vec<BTreeSet<usize>>,
@@ -118,6 +123,12 @@ pub(super) struct Binder<'a> {
     pub(super) seen: Option<Seen>,
     /// While what stands at the end of a round is read: the block.
     pub(super) inside: Option<usize>,
+}
+
+/// Where a field says its type.
+fn place(written: &spec::Field) -> Span {
+    let ty = written.schema.ty.as_ref();
+    ty.map_or(written.name.span, |ty| ty.span)
 }
 
 /// The steps with readable signatures, and their written input fields.
@@ -293,7 +304,13 @@ impl Binder<'_> {
                 binding: Binding::Text(Vec::new()),
             },
             Some(Binding::Value(value)) => {
-                self.expect(&declared, &value.ty, written, template);
+                self.expect(
+                    &declared.ty,
+                    &value.ty,
+                    &written.name,
+                    Some(place(written)),
+                    template,
+                );
                 BoundField {
                     // The value keeps its type, which is at least as precise.
                     field: Field {
@@ -305,7 +322,13 @@ impl Binder<'_> {
             }
             Some(text) => {
                 let string = Type::new(TypeKind::String);
-                self.expect(&declared, &string, written, template);
+                self.expect(
+                    &declared.ty,
+                    &string,
+                    &written.name,
+                    Some(place(written)),
+                    template,
+                );
                 BoundField {
                     field: Field {
                         ty: string,
@@ -318,7 +341,7 @@ impl Binder<'_> {
     }
 
     /// `None`: something in it is wrong, and reported.
-    fn template(
+    pub(super) fn template(
         &mut self,
         step: usize,
         written: &Spanned<String>,
@@ -414,46 +437,40 @@ impl Binder<'_> {
     }
 
     /// Holds a template's value against the type that its field declares.
-    fn expect(
+    pub(super) fn expect(
         &mut self,
-        declared: &Field,
+        declared: &Type,
         found: &Type,
-        written: &spec::Field,
+        name: &Spanned<String>,
+        place: Option<Span>,
         template: &Spanned<String>,
     ) {
-        if self.fits(&declared.ty, found) {
+        if self.fits(declared, found) {
             return;
         }
-        let (wanted, given) = (self.describe(&declared.ty), self.describe(found));
-        let place = written
-            .schema
-            .ty
-            .as_ref()
-            .map_or(written.name.span, |ty| ty.span);
+        let (wanted, given) = (self.describe(declared), self.describe(found));
         let optional = matches!(found.kind, TypeKind::Optional(_));
         let help = if optional {
             format!(
                 "the value may be absent: declare `{}` with `required: false`, or say what stands for it \
                  (`| default(…)`)",
-                written.name
+                name
             )
-        } else if declared.ty.kind == TypeKind::String {
+        } else if declared.kind == TypeKind::String {
             "put text around the path to make it a string, or change the field's type".to_owned()
         } else {
             "change the field's type or its template".to_owned()
         };
-        self.diagnostics
-            .error(
-                Code::TypeMismatch,
-                template.span,
-                format!(
-                    "field `{}` is {wanted}, its template gives {given}",
-                    written.name
-                ),
-            )
-            .label(format!("this is {given}"))
-            .also(place, format!("expected {wanted}"))
-            .help(help);
+        let diagnostic = self.diagnostics.error(
+            Code::TypeMismatch,
+            template.span,
+            format!("field `{name}` is {wanted}, its template gives {given}"),
+        );
+        diagnostic.label(format!("this is {given}"));
+        if let Some(place) = place {
+            diagnostic.also(place, format!("expected {wanted}"));
+        }
+        diagnostic.help(help);
     }
 
     /// Whether a value of type `found` may stand where `declared` is asked for.

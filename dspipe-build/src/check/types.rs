@@ -369,7 +369,7 @@ impl<'a> Lowering<'a> {
             kind: TypeDefKind::Enum(Vec::new()),
             replacement: None,
             recursive: false,
-            is_output: false,
+            elsewhere: None,
         });
         TypeRef(self.types.len() - 1)
     }

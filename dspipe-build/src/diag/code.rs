@@ -119,6 +119,10 @@ codes! {
     ConflictingSettings = "E039",
     /// A variable of a loop where there is no such loop, or one that loops do not have.
     LoopVariable = "E040",
+    /// The file of a workflow that is called cannot be read, or has errors.
+    NestedWorkflow = "E041",
+    /// Workflows that call each other.
+    WorkflowCycle = "E042",
 }
 
 impl std::str::FromStr for Code {

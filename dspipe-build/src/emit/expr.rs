@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::printer::{float, string};
 use super::{Emitter, blocks, run};
 use crate::ir::{
-    Arithmetic, Binding, BlockKind, Comparison, Expr, ExprKind, Function, LoopValue, Path, Piece,
-    Root, Type, TypeDefKind, TypeKind, TypeRef, Workflow,
+    Arithmetic, Binding, BlockKind, Comparison, Expr, ExprKind, Function, LoopValue, Passed, Path,
+    Piece, Root, Type, TypeDefKind, TypeKind, TypeRef, Workflow,
 };
 
 /// A value, owned: moved when this is its only use, copied or cloned otherwise.
@@ -27,7 +27,7 @@ pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> String {
                 Root::Input(input) => {
                     path.hops.len() == 1 && emitter.workflow.inputs[input].uses == 1
                 }
-                Root::Step(_) | Root::Item(_) | Root::Given | Root::Gives => false,
+                Root::Step(_) | Root::Item(_) | Root::Last(_) | Root::Given | Root::Gives => false,
             };
             if only_use || is_copy {
                 place
@@ -129,6 +129,15 @@ pub(super) fn tests(emitter: &Emitter<'_>, all: &[Expr]) -> Option<String> {
         [] => None,
         [only] => Some(test(emitter, only, true)),
         several => Some(joined(emitter, several, true, true)),
+    }
+}
+
+/// A test that is true where not all of these hold.
+pub(super) fn failed(emitter: &Emitter<'_>, all: &[Expr]) -> String {
+    match all {
+        [] => "false".to_owned(),
+        [only] => test(emitter, only, false),
+        several => joined(emitter, several, false, false),
     }
 }
 
@@ -440,6 +449,7 @@ fn root(emitter: &Emitter<'_>, path: &Path) -> String {
         Root::Input(_) => "inputs".to_owned(),
         Root::Step(step) => run::output(emitter, step).to_owned(),
         Root::Item(block) => blocks::item(emitter, block).to_owned(),
+        Root::Last(_) => "__last".to_owned(),
         Root::Given => "input".to_owned(),
         Root::Gives => "output".to_owned(),
     }
@@ -480,16 +490,7 @@ pub(super) fn node_roots(workflow: &Workflow, node: usize, found: &mut dyn FnMut
     }
     let Some(block) = workflow.block_at(node) else {
         for input in &workflow.steps[node].inputs {
-            match &input.binding {
-                Binding::Value(value) => each_root(value, found),
-                Binding::Text(pieces) => {
-                    for piece in pieces {
-                        if let Piece::Value(value) = piece {
-                            each_root(value, found);
-                        }
-                    }
-                }
-            }
+            binding_roots(&input.binding, found);
         }
         return;
     };
@@ -498,9 +499,30 @@ pub(super) fn node_roots(workflow: &Workflow, node: usize, found: &mut dyn FnMut
             each_root(&it.items, found);
             it.until.iter().for_each(|test| each_root(test, found));
         }
+        BlockKind::While(it) => it.tests.iter().for_each(|test| each_root(test, found)),
+        BlockKind::Call(call) => {
+            let bindings = call.inputs.iter().filter_map(|input| match &input.value {
+                Passed::Same(binding) | Passed::Read(binding) => Some(binding),
+                Passed::Default(_) | Passed::Nothing => None,
+            });
+            bindings.for_each(|binding| binding_roots(binding, found));
+        }
     }
     for member in &block.members {
         node_roots(workflow, *member, found);
+    }
+}
+
+fn binding_roots(binding: &Binding, found: &mut dyn FnMut(Root)) {
+    match binding {
+        Binding::Value(value) => each_root(value, found),
+        Binding::Text(pieces) => {
+            for piece in pieces {
+                if let Piece::Value(value) = piece {
+                    each_root(value, found);
+                }
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 pub(crate) use one_step::step;
 pub(crate) use printer::{Printer, is_balanced};
 
-use crate::ir::{Block, Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
+use crate::ir::{Block, BlockKind, Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
 use crate::overrides::{Change, Override};
 
 /// The trait that is written out where it is to be derived.
@@ -61,7 +61,7 @@ pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
 /// The types of each module, in their order.
 fn by_home(workflow: &Workflow) -> HashMap<Home, Vec<&TypeDef>> {
     let mut types: HashMap<Home, Vec<&TypeDef>> = HashMap::new();
-    for def in workflow.types.iter().filter(|def| !def.is_output) {
+    for def in workflow.types.iter().filter(|def| def.elsewhere.is_none()) {
         types.entry(def.home).or_default().push(def);
     }
     types
@@ -81,7 +81,7 @@ pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> 
         let scope = Scope::Step(index);
         paths.extend([path(scope, "Input"), path(scope, "Output")]);
     }
-    let types = workflow.types.iter().filter(|def| !def.is_output);
+    let types = workflow.types.iter().filter(|def| def.elsewhere.is_none());
     paths.extend(types.map(|def| path(Scope::of(def.home), &def.ident)));
     paths
 }
@@ -168,12 +168,38 @@ impl Emitter<'_> {
 
     /// The types of a block.
     fn block(&self, node: usize, block: &Block, out: &mut Printer) {
+        let fallback = match &block.kind {
+            BlockKind::Call(call) => match &call.workflow {
+                Some(workflow) if call.owner == node => {
+                    return self.called(block, workflow, out);
+                }
+                _ => return,
+            },
+            BlockKind::For(_) | BlockKind::While(_) => {
+                ["The types of loop `", &block.name.text, "`."].concat()
+            }
+        };
         out.blank();
-        let fallback = ["The types of loop `", &block.name.text, "`."].concat();
         out.docs(&doc::item(&fallback, &block.description, &block.source));
         out.open(["pub mod ", &block.name.ident, " {"]);
         self.prelude(out);
         self.definitions(Scope::Step(node), out);
+        out.close("}");
+    }
+
+    /// A workflow that is called.
+    fn called(&self, block: &Block, called: &Workflow, out: &mut Printer) {
+        let name = &called.name.text;
+        let fallback = ["The workflow `", name, "`, which is called here."].concat();
+        out.blank();
+        out.docs(&doc::item(&fallback, &block.description, &called.source));
+        out.open(["pub mod ", &block.name.ident, " {"]);
+        for line in workflow(called, self.options).lines() {
+            match line {
+                "" => out.blank(),
+                line => out.line(line),
+            }
+        }
         out.close("}");
     }
 
@@ -206,7 +232,10 @@ impl Emitter<'_> {
         if let Some(replacement) = self.replacement(def) {
             return replacement.to_owned();
         }
-        let name = self.type_name(&def.ident);
+        let mut name = self.type_name(&def.ident);
+        if let Some(module) = &def.elsewhere {
+            name.insert_str(0, module);
+        }
         match (scope, def.home) {
             (Scope::Workflow, Home::Workflow) => name,
             (Scope::Step(_), Home::Workflow) => format!("super::{name}"),

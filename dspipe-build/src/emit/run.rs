@@ -318,10 +318,7 @@ fn started(emitter: &Emitter<'_>, step: usize) -> String {
         .inputs
         .iter()
         .map(|input| {
-            let value = match &input.binding {
-                Binding::Value(value) => expr::value(emitter, value),
-                Binding::Text(pieces) => text(emitter, pieces),
-            };
+            let value = binding(emitter, &input.binding);
             format!("{}: {value}", input.field.name.ident)
         })
         .collect();
@@ -332,6 +329,14 @@ fn started(emitter: &Emitter<'_>, step: usize) -> String {
             "{name}(runner, &{name}::{input} {{ {} }})",
             fields.join(", ")
         ),
+    }
+}
+
+/// The value of an input, owned.
+pub(super) fn binding(emitter: &Emitter<'_>, binding: &Binding) -> String {
+    match binding {
+        Binding::Value(value) => expr::value(emitter, value),
+        Binding::Text(pieces) => text(emitter, pieces),
     }
 }
 

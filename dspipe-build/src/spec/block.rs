@@ -1,4 +1,4 @@
-//! Members of a workflow that are no steps themselves: loops with a body of steps.
+//! Members of a workflow that are no steps themselves: loops with a body of steps, and calls of workflows.
 
 use super::{Condition, Step, optional_text};
 use crate::diag::{Code, Diagnostics};
@@ -10,6 +10,10 @@ const MAX_DEPTH: usize = 8;
 
 /// Rounds at the same time, where `parallel: true` is all that is said.
 const AT_ONCE: u32 = 4;
+
+/// Rounds of a loop with a condition, where nothing is said, and at most.
+const ITERATIONS: u32 = 100;
+const MOST_ITERATIONS: u32 = 1000;
 
 /// More rounds at the same time than this are more than any provider takes.
 const MOST_AT_ONCE: u32 = 1000;
@@ -32,7 +36,7 @@ pub(crate) enum Member {
     Block(usize),
 }
 
-/// A loop as written.
+/// A loop or a call as written.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) name: Spanned<String>,
@@ -49,6 +53,25 @@ pub(crate) struct Block {
 #[derive(Debug)]
 pub(crate) enum BlockKind {
     For(ForLoop),
+    While(WhileLoop),
+    Call(Call),
+}
+
+/// `while_loop`.
+#[derive(Debug)]
+pub(crate) struct WhileLoop {
+    /// `None`: missing or unreadable, and reported.
+    pub(crate) condition: Option<Condition>,
+    pub(crate) max_iterations: u32,
+}
+
+/// `pipeline`.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `None`: missing or unreadable, and reported.
+    pub(crate) file: Option<Spanned<String>>,
+    /// Names and templates.
+    pub(crate) inputs: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
 /// `for_loop`.
@@ -94,15 +117,22 @@ impl Members {
         depth: usize,
         diagnostics: &mut Diagnostics,
     ) -> Option<Member> {
-        let mut map = MapReader::new(node, "a loop", diagnostics)?;
+        let mut map = MapReader::new(node, ty.what(), diagnostics)?;
         map.point_at(Span {
             end: node.span.start + 1,
             ..node.span
         });
-        let name = map
-            .required("name", diagnostics)
-            .and_then(|node| yaml::text(node, "a loop's `name`", diagnostics));
-        let what = name.as_ref().map(|name| format!("loop `{name}`"));
+        let name = map.required("name", diagnostics).and_then(|node| {
+            yaml::text(
+                node,
+                format_args!("the `name` of {}", ty.what()),
+                diagnostics,
+            )
+        });
+        let what = name.as_ref().map(|name| match ty {
+            Type::Call => format!("call `{name}`"),
+            _ => format!("loop `{name}`"),
+        });
         if let (Some(name), Some(what)) = (&name, &what) {
             map.rename(what);
             map.point_at(name.span);
@@ -113,13 +143,23 @@ impl Members {
             .optional("depends_on")
             .map(|node| super::step::names(node, diagnostics))
             .unwrap_or_default();
-        let condition = map
-            .optional("condition")
-            .and_then(|node| Condition::read(node, diagnostics));
+        let condition = match ty {
+            // It is the loop's own: where it does not hold at first, there is no round.
+            Type::While => None,
+            _ => map
+                .optional("condition")
+                .and_then(|node| Condition::read(node, diagnostics)),
+        };
         let kind = match ty {
             Type::For => BlockKind::For(ForLoop::read(&mut map, diagnostics)),
+            Type::While => BlockKind::While(WhileLoop::read(&mut map, diagnostics)),
+            Type::Call => BlockKind::Call(Call::read(&mut map, diagnostics)),
         };
-        let body = map.required("steps", diagnostics).and_then(|node| {
+        let body = match ty {
+            Type::Call => None,
+            _ => map.required("steps", diagnostics),
+        };
+        let body = body.and_then(|node| {
             let items = yaml::list(node, "`steps` of a loop", diagnostics)?;
             if items.is_empty() {
                 diagnostics
@@ -160,10 +200,23 @@ impl Members {
 #[derive(Clone, Copy)]
 enum Type {
     For,
+    While,
+    Call,
 }
 
 impl Type {
-    const NAMES: [(&'static str, Self); 1] = [("for_loop", Self::For)];
+    const NAMES: [(&'static str, Self); 3] = [
+        ("for_loop", Self::For),
+        ("while_loop", Self::While),
+        ("pipeline", Self::Call),
+    ];
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::For | Self::While => "a loop",
+            Self::Call => "a call",
+        }
+    }
 
     /// That of a node, if it is a block.
     fn of(node: &Node) -> Option<Self> {
@@ -184,6 +237,57 @@ impl Type {
 /// The types of blocks, for suggestions.
 pub(super) fn type_names() -> impl Iterator<Item = &'static str> {
     Type::NAMES.iter().map(|(name, _)| *name)
+}
+
+impl WhileLoop {
+    fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let condition = map
+            .required("condition", diagnostics)
+            .and_then(|node| Condition::read(node, diagnostics));
+        let limit = map
+            .optional("max_iterations")
+            .and_then(|node| yaml::size(node, "`max_iterations`", diagnostics));
+        let limit = limit.unwrap_or_else(|| Spanned::new(ITERATIONS, map.span()));
+        if !(1..=MOST_ITERATIONS).contains(&limit.value) {
+            diagnostics
+                .error(
+                    Code::InvalidSetting,
+                    limit.span,
+                    format!("`max_iterations` is {limit}"),
+                )
+                .label(format!("expected 1 to {MOST_ITERATIONS}"));
+        }
+        Self {
+            condition,
+            max_iterations: limit.value,
+        }
+    }
+}
+
+impl Call {
+    fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let file = map
+            .required("pipeline_file", diagnostics)
+            .and_then(|node| yaml::text(node, "`pipeline_file`", diagnostics));
+        let mut inputs = Vec::new();
+        match map.optional("inputs") {
+            Some(Node {
+                kind: Kind::Map(entries),
+                ..
+            }) => {
+                for (key, value) in entries {
+                    let what = format_args!("the input `{}`", key.text);
+                    if let Some(text) = yaml::text(value, what, diagnostics) {
+                        inputs.push((Spanned::new(key.text.clone(), key.span), text));
+                    }
+                }
+            }
+            // Says what is wrong.
+            Some(node) => _ = MapReader::new(node, "`inputs` of a call", diagnostics),
+            None => {}
+        }
+        Self { file, inputs }
+    }
 }
 
 impl ForLoop {

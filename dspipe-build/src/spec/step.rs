@@ -104,7 +104,7 @@ impl StepType {
 }
 
 /// Step types of `pipeline_ex` that have no signature to check or optimize.
-const UNTYPED: [&str; 14] = [
+const UNTYPED: [&str; 12] = [
     "claude",
     "gemini",
     "claude_smart",
@@ -117,8 +117,6 @@ const UNTYPED: [&str; 14] = [
     "set_variable",
     "data_transform",
     "file_ops",
-    "pipeline",
-    "while_loop",
 ];
 
 impl Step {

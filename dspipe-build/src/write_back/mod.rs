@@ -17,6 +17,7 @@ use crate::diag::Diagnostics;
 use crate::files::read_data;
 use crate::ir;
 use crate::library::Library;
+use crate::nested::Nested;
 use crate::source::{Sources, Span};
 use crate::spec;
 use crate::training::{Invalid, finish};
@@ -101,7 +102,16 @@ impl Front {
         let mut read = |path: &Path| read_data(path);
         let library = Library::load(&mut spec, &mut sources, &mut read, &mut diagnostics);
         let data = DataFiles::load(&spec, &mut sources, &mut read, &mut diagnostics);
-        let checked = check::check(&spec, &library, &sources, &data, None, &mut diagnostics);
+        let nested = Nested::load(&spec, &mut sources, &mut read, &mut diagnostics);
+        let checked = check::check(
+            &spec,
+            &library,
+            &nested,
+            &sources,
+            &data,
+            None,
+            &mut diagnostics,
+        );
         finish(&sources, diagnostics, Some(()))?;
         // All that they could say has been said.
         let said = &mut Diagnostics::default();
