@@ -1,10 +1,10 @@
 //! From settings and files to what an optimization works with.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dspipe_build::{Record as LabelledRecord, Stage, Training};
+use dspipe_build::{Record as LabelledRecord, Settings, Stage, Training};
 use dspipe_eval::metric::{Declared, Registry};
 use dspipe_history::training::Shares;
 use dspipe_runtime::LmName;
@@ -57,7 +57,10 @@ impl Optimization {
                 def.name
             ));
         }
-        let stages = self.stages.clone().unwrap_or(settings.stages);
+        let stages = self
+            .stages
+            .clone()
+            .unwrap_or_else(|| settings.stages.clone());
         if stages.is_empty() && purpose == Purpose::Optimize {
             return Err(OptimizeError::Settings(format!(
                 "which optimizer? Set `optimizer` in the `dspy_config` of `{}`, or name one with --optimizer",
@@ -74,18 +77,53 @@ impl Optimization {
                 )));
             }
         }
+        let data = self.data(training.records, &settings, &workflow_file, purpose)?;
+        let metric = self.metric_of(settings.metric)?;
+        let lms: Vec<LmName> = def
+            .steps
+            .iter()
+            .map(|step| self.runner.lm_name(step))
+            .collect::<Result<_, _>>()?;
+        let Some(first) = lms.first().cloned() else {
+            return Err(OptimizeError::Settings(format!(
+                "`{}` has no steps",
+                def.name
+            )));
+        };
+        Ok(Prepared {
+            workflow_file,
+            stages,
+            data,
+            metric,
+            lm: lms.iter().all(|lm| *lm == first).then(|| first.clone()),
+            proposer: self.proposer.clone().unwrap_or(first),
+            given: training.given,
+            warnings,
+        })
+    }
+
+    /// The examples in their sets; `records` are those to train with.
+    fn data(
+        &self,
+        records: Vec<LabelledRecord>,
+        settings: &Settings,
+        workflow_file: &Path,
+        purpose: Purpose,
+    ) -> Result<Data, OptimizeError> {
+        let def = self.def();
+        let read = |files: &[PathBuf]| Training::read_with(workflow_file, files);
         let whole = |records: Vec<LabelledRecord>| data::of_workflow(records, def);
         let records = match &self.train {
-            Some(_) => training.records,
-            None => data::without_copies(training.records, &workflow_file),
+            Some(_) => records,
+            None => data::without_copies(records, workflow_file),
         };
         let train = whole(records)?;
         let judging = |given: &[PathBuf], named: Option<PathBuf>| match given {
             [] => named.into_iter().collect(),
             given => given.to_vec(),
         };
-        let validation_files: Vec<PathBuf> = judging(&self.validation, settings.validation);
-        let held_out_files: Vec<PathBuf> = judging(&self.held_out, settings.held_out);
+        let validation_files: Vec<PathBuf> = judging(&self.validation, settings.validation.clone());
+        let held_out_files: Vec<PathBuf> = judging(&self.held_out, settings.held_out.clone());
         let mut data = match held_out_files.as_slice() {
             [_, ..] => {
                 let mut train = train;
@@ -123,28 +161,7 @@ impl Optimization {
                 )));
             }
         }
-        let metric = self.metric_of(settings.metric)?;
-        let lms: Vec<LmName> = def
-            .steps
-            .iter()
-            .map(|step| self.runner.lm_name(step))
-            .collect::<Result<_, _>>()?;
-        let Some(first) = lms.first().cloned() else {
-            return Err(OptimizeError::Settings(format!(
-                "`{}` has no steps",
-                def.name
-            )));
-        };
-        Ok(Prepared {
-            workflow_file,
-            stages,
-            data,
-            metric,
-            lm: lms.iter().all(|lm| *lm == first).then(|| first.clone()),
-            proposer: self.proposer.clone().unwrap_or(first),
-            given: training.given,
-            warnings,
-        })
+        Ok(data)
     }
 
     /// The metric by the call, by the workflow file, or else the first that the program brings.
