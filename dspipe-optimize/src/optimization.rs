@@ -22,7 +22,7 @@ use crate::validate::{EvaluatedCase, Evaluation, Rule};
 /// An optimization of a compiled workflow.
 ///
 /// ```no_run
-/// # async fn example<W: dspipe_runtime::Workflow>() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example<W: dspipe_runtime::Workflow + 'static>() -> Result<(), Box<dyn std::error::Error>> {
 /// use dspipe_optimize::Optimization;
 ///
 /// // `W` is the type `Workflow` in the module of a compiled workflow.
