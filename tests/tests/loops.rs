@@ -18,6 +18,7 @@ use serde_json::json;
 struct Answers<F> {
     answer: F,
     asked: Mutex<Vec<(&'static str, Value)>>,
+    /// How many rounds of `search` run now, and how many did at the same time.
     running: AtomicUsize,
     most: AtomicUsize,
 }
@@ -26,17 +27,16 @@ impl<F: Fn(&str, &Value) -> Value + Sync> Runner for Answers<F> {
     async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
         let step = S::DEF.step;
         let input = serde_json::to_value(input).unwrap();
-        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
-        if step == "find" {
-            self.most.fetch_max(running, Ordering::SeqCst);
-        }
+        let counted = usize::from(step == "find");
+        let running = self.running.fetch_add(counted, Ordering::SeqCst) + counted;
+        self.most.fetch_max(running, Ordering::SeqCst);
         self.asked.lock().unwrap().push((step, input.clone()));
         // The later ones of a loop may overtake the first.
         let turns = if input["topic"] == "slow" { 20 } else { 2 };
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }
-        self.running.fetch_sub(1, Ordering::SeqCst);
+        self.running.fetch_sub(counted, Ordering::SeqCst);
         let answer = (self.answer)(step, &input);
         if answer["fails"] == true {
             return Err(Error::Input {

@@ -5,12 +5,10 @@ use std::path::Path;
 
 use super::exprs::Here;
 use super::functions::float;
-use super::names;
 use super::templates::Binder;
 use crate::diag::Code;
 use crate::ir::{
-    self, Binding, CallInput, Expr, Field, Home, Passed, Type, TypeDef, TypeDefKind, TypeKind,
-    TypeRef,
+    self, Binding, CallInput, Field, Home, Passed, Type, TypeDef, TypeDefKind, TypeKind, TypeRef,
 };
 use crate::nested::Called;
 use crate::source::{Span, Spanned};
@@ -277,22 +275,4 @@ fn is_same(a: &Type, b: &Type) -> bool {
 
 fn is_number(wanted: &Type, found: &Type) -> bool {
     wanted.kind == TypeKind::Number && found.kind == TypeKind::Integer
-}
-
-/// The binding of an input that has an expression, for tests of what it refers to.
-pub(super) fn each_value(inputs: &[CallInput], found: &mut dyn FnMut(&Expr)) {
-    for input in inputs {
-        if let Passed::Same(binding) | Passed::Read(binding) = &input.value {
-            match binding {
-                Binding::Value(value) => found(value),
-                Binding::Text(pieces) => {
-                    for piece in pieces {
-                        if let ir::Piece::Value(value) = piece {
-                            found(value);
-                        }
-                    }
-                }
-            }
-        }
-    }
 }

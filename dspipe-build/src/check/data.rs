@@ -77,7 +77,7 @@ pub(super) fn check(
     if complete {
         let judging = workflow.judging_data().filter_map(|path| files.get(path));
         let judging = judging.map(|file| (file, None));
-        records(workflow, fields, types, sources, judging, diagnostics);
+        records(workflow, fields, sources, judging, diagnostics);
     }
     let (demos, available): (Vec<_>, Vec<_>) = found
         .into_iter()

@@ -197,7 +197,7 @@ impl Diagnostics {
 
     /// Keeps errors only.
     pub(crate) fn drop_warnings(&mut self) {
-        self.0.retain(|it| it.severity == Severity::Error);
+        self.all.retain(|it| it.severity == Severity::Error);
     }
 
     pub(crate) fn has_errors(&self) -> bool {

@@ -16,7 +16,7 @@ mod signature;
 mod step;
 mod types;
 
-pub(crate) use block::{Block, BlockKind, Call, ForLoop, Member, Members, WhileLoop};
+pub(crate) use block::{Block, BlockKind, Call, ForLoop, Member, Members};
 pub(crate) use checks::Check;
 pub(crate) use condition::Condition;
 pub(crate) use example::Example;
