@@ -67,7 +67,7 @@ workflow:
       steps: []
     - name: m
       type: while_loop
-      condition: "true"
+      condition: true
       zzzzzzzz: 1
       steps: []
     - name: n
