@@ -175,9 +175,9 @@ impl<'w> Binder<'w> {
             let around = self.around(workflow.node_of_block(index));
             let outer = around.filter_map(|outer| {
                 let it = workflow.blocks().get(outer)?.kind.as_for()?;
-                Some((&it.iterator, "item"))
+                Some((&it.iterator, "the item of an outer loop"))
             });
-            let nodes = (0..workflow.nodes()).map(|node| (workflow.name_of(node), "step"));
+            let nodes = (0..workflow.nodes()).map(|node| (workflow.name_of(node), "a step"));
             let taken = outer.chain(nodes).find(|(name, _)| {
                 names::iterator(name, &mut Diagnostics::default()).ident == ident.ident
             });
@@ -192,7 +192,7 @@ impl<'w> Binder<'w> {
                             block.name
                         ),
                     )
-                    .label(format!("a {what} has this name"))
+                    .label(format!("{what} has this name"))
                     .also(first.span, "the first one")
                     .help("`iterator` gives the item another name");
             }

@@ -62,7 +62,12 @@ impl Binder<'_> {
             .and_then(|at| workflow.blocks().get(at));
         let Some(block) = block else { return };
         let outer = &block.name.value;
-        let each = [&[name.as_str()], rest].concat().join(".");
+        let help = if rest.is_empty() {
+            format!("refer to the loop as a whole: `{outer}`")
+        } else {
+            let each = [&[name.as_str()], rest].concat().join(".");
+            format!("what all rounds gave is a list: `steps.{outer} | map('{each}')`")
+        };
         self.diagnostics
             .error(
                 Code::UnresolvedPath,
@@ -71,9 +76,7 @@ impl Binder<'_> {
             )
             .label("not seen from here")
             .also(block.name.span, "the loop")
-            .help(format!(
-                "what all rounds gave is a list: `steps.{outer} | map('{each}')`"
-            ));
+            .help(help);
     }
 
     /// The value of a path that starts with a loop variable; `None` if it does not start with one.
