@@ -197,6 +197,10 @@ pub fn integer(place: usize) -> i64 {
 ///
 /// # Errors
 /// [`Error::Input`] if it is beyond a limit that the type has.
+#[expect(
+    clippy::result_large_err,
+    reason = "as that of the steps it stands beside"
+)]
 pub fn given<T: Read>(
     workflow: &'static str,
     step: &'static str,
@@ -215,6 +219,10 @@ pub fn given<T: Read>(
 ///
 /// # Errors
 /// None that the compiler has not found.
+#[expect(
+    clippy::result_large_err,
+    reason = "as that of the steps it stands beside"
+)]
 pub fn default_of<T: Read>(
     workflow: &'static str,
     step: &'static str,

@@ -95,11 +95,8 @@ impl<R: Runner> InRound<R> {
 }
 
 impl<R: Runner> Runner for InRound<R> {
-    fn step<S: Signature>(
-        &self,
-        input: &S::Input,
-    ) -> impl Future<Output = Result<S::Output, Error>> + Send {
-        async move { self.in_run().step::<S>(input).await }
+    async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
+        self.in_run().step::<S>(input).await
     }
 
     fn join<A: Send, B: Send>(

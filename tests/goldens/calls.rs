@@ -209,7 +209,9 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
                 let translate = &translate;
                 async move {
                     let runner = &runner.round("all", __index);
-                    let again = if language.as_str() != "English" {
+                    let again = if language.as_str() == "English" {
+                        None
+                    } else {
                         Some(
                             translate::run_with(
                                 runner,
@@ -230,8 +232,6 @@ pub async fn run_with<R: Runner>(runner: &R, inputs: Inputs) -> Result<Outputs, 
                             )
                             .await?,
                         )
-                    } else {
-                        None
                     };
                     Ok(all::Iteration { again })
                 }
@@ -999,7 +999,7 @@ pub mod improve {
     #[allow(unused_imports, clippy::wildcard_imports)]
     use ::dspipe_runtime::generated::*;
 
-    /// What a round of \`improve\` gave.
+    /// What a round of the loop gave.
     ///
     /// Defined at `calls.yaml:19`.
     #[derive(Clone, Debug, PartialEq)]
@@ -1034,7 +1034,7 @@ pub mod improve {
         }
     }
 
-    /// What \`improve\` gave.
+    /// What the loop gave.
     ///
     /// Defined at `calls.yaml:19`.
     #[derive(Clone, Debug, PartialEq)]
@@ -1749,7 +1749,7 @@ pub mod all {
     #[allow(unused_imports, clippy::wildcard_imports)]
     use ::dspipe_runtime::generated::*;
 
-    /// What a round of \`all\` gave.
+    /// What a round of the loop gave.
     ///
     /// Defined at `calls.yaml:53`.
     #[derive(Clone, Debug, PartialEq)]

@@ -1598,7 +1598,7 @@ pub mod review {
     #[allow(unused_imports, clippy::wildcard_imports)]
     use ::dspipe_runtime::generated::*;
 
-    /// What a round of \`review\` gave.
+    /// What a round of the loop gave.
     ///
     /// Defined at `loops.yaml:22`.
     #[derive(Clone, Debug, PartialEq)]
@@ -1645,7 +1645,7 @@ pub mod read_lines {
     #[allow(unused_imports, clippy::wildcard_imports)]
     use ::dspipe_runtime::generated::*;
 
-    /// What a round of \`read_lines\` gave.
+    /// What a round of the loop gave.
     ///
     /// Defined at `loops.yaml:51`.
     #[derive(Clone, Debug, PartialEq)]
@@ -1684,7 +1684,7 @@ pub mod search {
     #[allow(unused_imports, clippy::wildcard_imports)]
     use ::dspipe_runtime::generated::*;
 
-    /// What a round of \`search\` gave.
+    /// What a round of the loop gave.
     ///
     /// Defined at `loops.yaml:68`.
     #[derive(Clone, Debug, PartialEq)]
@@ -1727,7 +1727,7 @@ pub mod limit {
     #[allow(unused_imports, clippy::wildcard_imports)]
     use ::dspipe_runtime::generated::*;
 
-    /// What a round of \`limit\` gave.
+    /// What a round of the loop gave.
     ///
     /// Defined at `loops.yaml:92`.
     #[derive(Clone, Debug, PartialEq)]

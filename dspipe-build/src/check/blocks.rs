@@ -83,11 +83,11 @@ pub(super) fn results(
             member(names[node].clone(), ty, guarded)
         });
         let fields = fields.collect();
-        let mut structure = |ident: &str, description: String, fields| {
+        let mut structure = |ident: &str, description: &str, fields| {
             let def = TypeDef {
                 ident: ident.to_owned(),
                 home: Home::Step(workflow.node_of_block(index)),
-                description,
+                description: description.to_owned(),
                 source: sources.location(block.name.span),
                 kind: TypeDefKind::Struct(fields),
                 replacement: None,
@@ -96,7 +96,7 @@ pub(super) fn results(
             };
             add(types, def)
         };
-        let text = format!("What a round of `{}` gave.", block.name);
+        let text = "What a round of the loop gave.";
         let round = structure(ROUND, text, fields);
         let ty = match &block.kind {
             BlockKind::While(_) => {
@@ -113,7 +113,7 @@ pub(super) fn results(
                 let count = own("iterations", TypeKind::Integer, text);
                 let text = "Whether it ended because there may be no more rounds.";
                 let exhausted = own("exhausted", TypeKind::Boolean, text);
-                let text = format!("What `{}` gave.", block.name);
+                let text = "What the loop gave.";
                 let fields = vec![last, count, exhausted];
                 Type::new(TypeKind::Struct(structure(RESULT, text, fields)))
             }

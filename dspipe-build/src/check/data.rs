@@ -23,10 +23,20 @@ const SHOWN: usize = 20;
 /// What records are held to.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
-    pub(super) steps: &'a [StepTypes],
+    steps: &'a [StepTypes],
     /// The inputs that the workflow declares.
-    pub(super) inputs: &'a [Field],
-    pub(super) types: &'a [TypeDef],
+    inputs: &'a [Field],
+    types: &'a [TypeDef],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(steps: &'a [StepTypes], inputs: &'a [Field], types: &'a [TypeDef]) -> Self {
+        Self {
+            steps,
+            inputs,
+            types,
+        }
+    }
 }
 
 /// Checks all files, and takes from them the demos that each step still has room for.

@@ -32,6 +32,8 @@ mod templates;
 mod types;
 mod values;
 
+use std::collections::BTreeSet;
+
 pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::{another, module_name};
 
@@ -80,11 +82,7 @@ pub(crate) fn check(
         diagnostics,
     );
     settings::check(workflow, diagnostics);
-    let fields = data::Fields {
-        steps: &steps,
-        inputs: &inputs,
-        types: &types,
-    };
+    let fields = data::Fields::new(&steps, &inputs, &types);
     let file_demos = data::check(workflow, fields, sources, data, diagnostics);
     let plans = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
@@ -140,31 +138,20 @@ pub(crate) fn check(
         });
     }
     lms.report_unused(diagnostics);
-    let names = block_names.into_iter().zip(results);
-    let parts = names.zip(plans.blocks).zip(of_blocks);
-    let blocks = workflow.blocks().iter().zip(bound.blocks).zip(parts);
-    let blocks = blocks
-        .map(
-            |((written, bound), (((name, result), plan), after))| ir::Block {
-                name,
-                description: text(written.description.as_ref()),
-                source: sources.location(written.name.span),
-                kind: bound.kind,
-                guard: bound.guard,
-                after: after.into_iter().collect(),
-                members: nodes_of(workflow, &written.members),
-                plan,
-                ty: result.ty,
-            },
-        )
-        .collect();
     let mut checked = ir::Workflow {
         name,
         description: text(workflow.description.as_ref()),
         source: sources.location(workflow.name.span),
         inputs: bound.workflow_inputs,
         steps: checked_steps,
-        blocks,
+        blocks: blocks_of(
+            workflow,
+            sources,
+            block_names.into_iter().zip(results),
+            bound.blocks,
+            plans.blocks,
+            of_blocks,
+        ),
         members: nodes_of(workflow, &workflow.members.top),
         plan: plans.workflow,
         types,
@@ -191,11 +178,7 @@ pub(crate) fn records(
         inputs,
         types,
     } = types::lower(workflow, library, sources, diagnostics);
-    let fields = data::Fields {
-        steps: &steps,
-        inputs: &inputs,
-        types: &types,
-    };
+    let fields = data::Fields::new(&steps, &inputs, &types);
     if let Some(files) = files {
         let files = files.iter().map(|file| (*file, None));
         return data::records(workflow, fields, sources, files, diagnostics);
@@ -239,6 +222,34 @@ pub(crate) fn required(
             let outputs = step.outputs.get(reasons..).unwrap_or_default();
             (names(&step.inputs), names(outputs))
         })
+        .collect()
+}
+
+/// The blocks of a workflow, once all parts of them are known.
+fn blocks_of(
+    workflow: &spec::Workflow,
+    sources: &Sources,
+    results: impl Iterator<Item = (ir::Name, blocks::BlockResult)>,
+    bound: Vec<blocks::BoundBlock>,
+    plans: Vec<ir::Plan>,
+    after: Vec<BTreeSet<usize>>,
+) -> Vec<ir::Block> {
+    let parts = results.zip(plans).zip(after);
+    let blocks = workflow.blocks().iter().zip(bound).zip(parts);
+    blocks
+        .map(
+            |((written, bound), (((name, result), plan), after))| ir::Block {
+                name,
+                description: text(written.description.as_ref()),
+                source: sources.location(written.name.span),
+                kind: bound.kind,
+                guard: bound.guard,
+                after: after.into_iter().collect(),
+                members: nodes_of(workflow, &written.members),
+                plan,
+                ty: result.ty,
+            },
+        )
         .collect()
 }
 

@@ -60,9 +60,8 @@ impl Binder<'_> {
     /// The node of the block that a path starts with, and what follows.
     fn block_in<'p, 't>(&self, parts: &'p [&'t str]) -> Option<(usize, &'p [&'t str])> {
         let (name, rest) = match parts {
-            ["inputs" | "global_vars", ..] => return None,
+            [] | ["inputs" | "global_vars", ..] => return None,
             ["steps", name, rest @ ..] | [name, rest @ ..] => (name, rest),
-            [] => return None,
         };
         let mut blocks = self.workflow.blocks().iter();
         let block = blocks.position(|block| block.name.value == *name)?;

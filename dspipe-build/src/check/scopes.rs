@@ -268,6 +268,10 @@ impl Binder<'_> {
     }
 
     /// What a step or a block gave in the round before, where the condition of their loop names it.
+    #[expect(
+        clippy::option_option,
+        reason = "no such path is not the same as a wrong one"
+    )]
     pub(super) fn seen_before(
         &mut self,
         parts: &[&str],

@@ -452,9 +452,8 @@ impl Binder<'_> {
         let optional = matches!(found.kind, TypeKind::Optional(_));
         let help = if optional {
             format!(
-                "the value may be absent: declare `{}` with `required: false`, or say what stands for it \
-                 (`| default(…)`)",
-                name
+                "the value may be absent: declare `{name}` with `required: false`, or say what stands for it \
+                 (`| default(…)`)"
             )
         } else if declared.kind == TypeKind::String {
             "put text around the path to make it a string, or change the field's type".to_owned()

@@ -296,6 +296,13 @@ fn call(emitter: &Emitter<'_>, step: usize) -> String {
         .collect();
     if ran.is_empty() {
         let tests = tests.unwrap_or_else(|| "true".to_owned());
+        // Nobody asks for what is not where there is an `else`.
+        let is_negative = tests.starts_with('!')
+            || tests.contains(" != ") && !tests.contains(" && ") && !tests.contains(" || ");
+        if is_negative {
+            let tests = expr::failed(emitter, &guard.tests);
+            return format!("if {tests} {{ None }} else {{ Some({value}) }}");
+        }
         return format!("if {tests} {{ Some({value}) }} else {{ None }}");
     }
     let tests = tests.map_or_else(String::new, |tests| format!(" if {tests}"));
