@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use dspipe_optimize::Optimization;
 use dspipe_runtime::lm::{Api, HttpLm, Retry};
-use dspipe_runtime::{LmName, Lms, LocalRunner, Value};
+use dspipe_runtime::{LmName, Lms, LocalRunner};
 use dspipe_tests::server::{Answer, Received, Server};
 use dspipe_tests::workflows::palette::Workflow;
 use serde_json::json;
@@ -31,10 +31,12 @@ fn answer(request: &Received) -> Answer {
     let asked = request.last_message();
     let system = request.body["messages"][0]["content"].as_str().unwrap();
     if request.body["model"] == "proposer" {
-        let schema = &request.body["response_format"]["json_schema"]["schema"];
-        let properties = schema["properties"].as_object().unwrap();
-        let fields = properties.keys().map(|name| (name.clone(), json!(RULE)));
-        return Answer::reply(&Value::Object(fields.collect()).to_string());
+        let fields = system.split("Your output fields are:").nth(1);
+        let fields = fields.and_then(|text| text.split("All interactions").next());
+        let names = fields.unwrap_or_default().lines();
+        let names = names.filter_map(|line| line.split('`').nth(1));
+        let texts = names.map(|name| format!("[[ ## {name} ## ]]\n{RULE}"));
+        return Answer::reply(&texts.collect::<Vec<_>>().join("\n\n"));
     }
     let schema = request.body["response_format"].to_string();
     if schema.contains("codes") {
@@ -72,7 +74,7 @@ async fn the_step_of_a_loop_gets_a_better_prompt() {
         .into_iter()
         .fold(Lms::new(), |lms, name| {
             let name: LmName = name.parse().unwrap();
-            let lm = HttpLm::new(name, Api::OpenAiChat, server.url(), None);
+            let lm = HttpLm::new(name, Api::OpenAiChat, &server.url(), None);
             lms.with(Arc::new(lm.unwrap()))
         });
     let outcome = Optimization::of::<Workflow>(package.path())
