@@ -3,7 +3,7 @@
 use super::metadata::optional;
 use super::printer::{Printer, float, string};
 use super::{Emitter, expr};
-use crate::ir::{Best, Module, Root, TypeKind};
+use crate::ir::{Best, ExprKind, Module, Root, TypeKind};
 
 /// `module` of a signature.
 pub(super) fn definition(emitter: &Emitter<'_>, module: &Module, out: &mut Printer) {
@@ -69,7 +69,15 @@ pub(super) fn function(emitter: &Emitter<'_>, module: &Module, out: &mut Printer
     let value = match reward.value.ty.kind {
         TypeKind::Boolean => format!("f64::from({value})"),
         TypeKind::Integer => format!("{}::float({value})", expr::helpers(emitter)),
-        _ => value,
+        // Its brackets are needed inside of other expressions only.
+        _ => match &reward.value.kind {
+            ExprKind::Arithmetic(..) | ExprKind::Negate(_) => value
+                .strip_prefix('(')
+                .and_then(|rest| rest.strip_suffix(')'))
+                .unwrap_or(&value)
+                .to_owned(),
+            _ => value,
+        },
     };
     out.flow(format_args!("Some({value})"));
     out.close("}");
