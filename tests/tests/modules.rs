@@ -365,8 +365,9 @@ async fn what_most_say_is_given_by_the_first_who_says_it() {
     let report = report(&trace);
     assert_eq!((report.calls.len(), report.usage.output_tokens), (3, 21));
     // In Rust by another field: two of three say "a".
-    let by_note = Majority::new(3).run::<topic::Step>(&runner, &topic::Input { word: word() });
-    assert_eq!(by_note.await.unwrap().topic, topic::Topic::Land);
+    let input = topic::Input { word: word() };
+    let by_note = Majority::new(3).run::<topic::Step>(&runner, &input).await;
+    assert_eq!(by_note.unwrap().topic, topic::Topic::Land);
 }
 
 #[tokio::test]
