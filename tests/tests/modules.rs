@@ -273,8 +273,8 @@ async fn an_output_that_is_not_good_enough_is_advised_on() {
 async fn advice_that_cannot_be_read_is_done_without() {
     let server = server(&[
         r#"{"reasoning":"","title":"Rain","dull":true}"#,
-        "no",
-        "advice",
+        "{}",
+        "{}",
         r#"{"reasoning":"","title":"The sea","dull":false}"#,
     ])
     .await;
@@ -338,9 +338,9 @@ async fn refining_in_rust_says_that_the_reward_is_a_function() {
 async fn votes() -> Server {
     Server::start(|_, received| {
         Answer::reply(match received.body["seed"].as_u64() {
-            None => r#"{"topic":"land","note":"a"}"#,
+            None => r#"{"topic":"land","note":"x"}"#,
             Some(1) => r#"{"topic":"sea","note":"b"}"#,
-            _ => r#"{"topic":"sea","note":"A."}"#,
+            _ => r#"{"topic":"sea","note":"X."}"#,
         })
     })
     .await
@@ -364,7 +364,7 @@ async fn what_most_say_is_given_by_the_first_who_says_it() {
     );
     let report = report(&trace);
     assert_eq!((report.calls.len(), report.usage.output_tokens), (3, 21));
-    // In Rust by another field: two of three say "a".
+    // In Rust by another field: two of three say "x".
     let input = topic::Input { word: word() };
     let by_note = Majority::new(3).run::<topic::Step>(&runner, &input).await;
     assert_eq!(by_note.unwrap().topic, topic::Topic::Land);
