@@ -19,6 +19,9 @@ use crate::tool::{FINISH, Tool};
 /// How often a request is made shorter, as in DSPy.
 const SHORTENED: u32 = 3;
 
+/// The output that the compiler adds.
+const REASONING: &str = "reasoning";
+
 /// What is read of a reply: any name, so that one of no tool is seen as an observation.
 const SCHEMA: &str = r#"{"type":"object","properties":{"next_thought":{"type":"string"},"next_tool_name":{"type":"string"},"next_tool_args":{"type":"object"}},"required":["next_tool_name"]}"#;
 
@@ -169,7 +172,11 @@ impl Call<'_> {
 
     fn agent_instructions(&self, told: &str, tools: &[&Tool], trajectory: &str) -> String {
         let outputs = self.def.outputs.iter();
-        let outputs: Vec<String> = outputs.map(|field| format!("`{}`", field.name)).collect();
+        let outputs: Vec<String> = outputs
+            // What leads from the trajectory to the answer needs no tools.
+            .filter(|field| field.name != REASONING)
+            .map(|field| format!("`{}`", field.name))
+            .collect();
         let outputs = outputs.join(", ");
         let mut text = format!(
             "{told}\n\nYou are an agent with tools, and work in turns on all that is needed to write {outputs}. \
@@ -190,7 +197,7 @@ impl Call<'_> {
         }
         let _ = write!(
             text,
-            "\n{}. `{FINISH}`: Says that all that {outputs} need is known.\n   It takes no arguments: {{}}",
+            "\n{}. `{FINISH}`: Says that all that is needed for {outputs} is known.\n   It takes no arguments: {{}}",
             tools.len() + 1
         );
         text
