@@ -58,6 +58,7 @@ workflow:
         output_fields:
           - {name: b, schema: {type: string, zzzzzzzz: 1}}
       checks: [{check: \"true\", zzzzzzzz: 1}]
+      module: {best_of_n: {reward: \"outputs.b == 'x'\", zzzzzzzz: 1}}
       examples:
         - {input: {a: x}, output: {b: y}, zzzzzzzz: 1}
     - name: l
@@ -74,10 +75,20 @@ workflow:
       type: pipeline
       pipeline_file: n.yaml
       zzzzzzzz: 1
+    - name: t
+      type: dspy
+      module: {majority: {zzzzzzzz: 1}}
+      signature: &signature
+        input_fields: [{name: a, type: string}]
+        output_fields: [{name: b, type: string}]
+    - name: u
+      type: dspy
+      module: {react: {tools: [x], zzzzzzzz: 1}}
+      signature: *signature
 ";
 
 /// How the reader calls a mapping in that workflow, and the schema's name of it.
-const MAPPINGS: [(&str, &str); 16] = [
+const MAPPINGS: [(&str, &str); 19] = [
     ("in the workflow", "Workflow"),
     ("in `dspy_config` of the workflow", "DspyConfig"),
     ("in step `s`", "Step"),
@@ -94,6 +105,9 @@ const MAPPINGS: [(&str, &str); 16] = [
     ("in loop `m`", "WhileLoop"),
     ("in call `n`", "Pipeline"),
     ("in field `i`", "Input"),
+    ("in `best_of_n`", "Best"),
+    ("in `majority`", "Majority"),
+    ("in `react`", "React"),
 ];
 
 #[test]

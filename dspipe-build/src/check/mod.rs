@@ -18,6 +18,7 @@ mod graph;
 mod limits;
 mod lm;
 mod lms;
+mod module;
 mod named;
 mod names;
 mod objects;
@@ -93,14 +94,16 @@ pub(crate) fn check(
     let mut dependencies = bound.dependencies;
     let of_blocks = dependencies.split_off(workflow.steps().len());
     let block_names = node_names.split_off(workflow.steps().len());
-    let bindings = bindings.zip(dependencies).zip(bound.checks);
-    for ((((step, fields), (((inputs, guard), after), checks)), name), file_demos) in workflow
-        .steps()
-        .iter()
-        .zip(steps)
-        .zip(bindings)
-        .zip(node_names)
-        .zip(file_demos)
+    let judged = bound.checks.into_iter().zip(bound.modules);
+    let bindings = bindings.zip(dependencies).zip(judged);
+    for ((((step, fields), (((inputs, guard), after), (checks, module))), name), file_demos) in
+        workflow
+            .steps()
+            .iter()
+            .zip(steps)
+            .zip(bindings)
+            .zip(node_names)
+            .zip(file_demos)
     {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
         let lm = step.lm.clone().over(&workflow.lm);
@@ -135,6 +138,7 @@ pub(crate) fn check(
             inputs,
             outputs: fields.outputs,
             checks,
+            module,
         });
     }
     lms.report_unused(diagnostics);

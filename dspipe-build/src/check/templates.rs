@@ -10,8 +10,8 @@ use super::paths;
 use super::types::StepTypes;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{
-    Binding, BoundField, Check, Expr, ExprKind, Field, Guard, Hop, Input, Path, Piece, Root, Type,
-    TypeDef, TypeDefKind, TypeKind,
+    Binding, BoundField, Check, Expr, ExprKind, Field, Guard, Hop, Input, Module, Path, Piece,
+    Root, Type, TypeDef, TypeDefKind, TypeKind,
 };
 use crate::nested::Nested;
 use crate::source::{Sources, Span, Spanned};
@@ -29,6 +29,8 @@ pub(super) struct Bound {
     pub(super) blocks: Vec<BoundBlock>,
     /// Per step, what should hold for its output.
     pub(super) checks: Vec<Vec<Check>>,
+    /// Per step, how it comes to its output.
+    pub(super) modules: Vec<Module>,
     /// Per node, the nodes beside it that it needs.
     pub(super) dependencies: Vec<BTreeSet<usize>>,
     /// Where node `.0` refers to node `.1`.
@@ -73,11 +75,13 @@ pub(super) fn bind(
     let mut step_inputs = Vec::with_capacity(workflow.steps().len());
     let mut guards = Vec::with_capacity(workflow.steps().len());
     let mut checks = Vec::with_capacity(workflow.steps().len());
+    let mut modules = Vec::with_capacity(workflow.steps().len());
     let (of_steps, of_blocks) = facts.split_at(workflow.steps().len());
     for (index, facts) in of_steps.iter().enumerate() {
         binder.depends_on(index);
         let inputs = binder.step(index);
         checks.push(binder.checks(index, &inputs));
+        modules.push(binder.module(index, &inputs));
         step_inputs.push(inputs);
         // Last: it names those of the present steps that the step uses.
         guards.push(binder.guard(index, facts));
@@ -95,6 +99,7 @@ pub(super) fn bind(
         guards,
         blocks,
         checks,
+        modules,
         dependencies: binder.dependencies,
         places: binder.places,
     }

@@ -123,6 +123,8 @@ codes! {
     NestedWorkflow = "E041",
     /// Workflows that call each other.
     WorkflowCycle = "E042",
+    /// A module that the rest of its step does not go with.
+    UnfitModule = "E045",
 }
 
 impl std::str::FromStr for Code {

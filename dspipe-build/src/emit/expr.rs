@@ -527,7 +527,7 @@ fn binding_roots(binding: &Binding, found: &mut dyn FnMut(Root)) {
 }
 
 /// Calls `found` with the root of every path in an expression.
-pub(super) fn each_root(expr: &Expr, found: &mut dyn FnMut(Root)) {
+pub(crate) fn each_root(expr: &Expr, found: &mut dyn FnMut(Root)) {
     match &expr.kind {
         ExprKind::Path(path) => found(path.root),
         ExprKind::Text(_)
