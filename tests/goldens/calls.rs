@@ -380,6 +380,7 @@ pub mod draft {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `draft` as a type.
@@ -572,6 +573,7 @@ pub mod judge {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `judge` as a type.
@@ -703,6 +705,7 @@ pub mod fix {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `fix` as a type.
@@ -850,6 +853,7 @@ pub mod report {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `report` as a type.
@@ -1397,6 +1401,7 @@ pub mod translate {
             max_tokens: None,
             lms: &[],
             checks: &[],
+            module: ModuleDef::Predict,
         };
 
         /// Step `word_by_word` as a type.
@@ -1609,6 +1614,7 @@ pub mod translate {
             max_tokens: None,
             lms: &[],
             checks: &[],
+            module: ModuleDef::Predict,
         };
 
         /// Step `check` as a type.

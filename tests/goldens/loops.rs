@@ -448,6 +448,7 @@ pub mod plan {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `plan` as a type.
@@ -599,6 +600,7 @@ pub mod check {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `check` as a type.
@@ -793,6 +795,7 @@ pub mod fix {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `fix` as a type.
@@ -932,6 +935,7 @@ pub mod gist {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `gist` as a type.
@@ -1075,6 +1079,7 @@ pub mod find {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `find` as a type.
@@ -1206,6 +1211,7 @@ pub mod rank {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `rank` as a type.
@@ -1329,6 +1335,7 @@ pub mod hold {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `hold` as a type.
@@ -1488,6 +1495,7 @@ pub mod report {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `report` as a type.
