@@ -105,15 +105,16 @@ fn a_step_in_a_loop_is_found_there() {
             - name: sort
               type: dspy_local
               signature:
-                instructions: {instructions} # why
+                instructions: {instructions}
                 input_fields: [{{name: text, type: string, template: \"{{{{ item }}}}\"}}]
                 output_fields: [{{name: team, type: string}}]
 "
         )
     };
-    let file = |instructions| file(instructions).replace("steps: []", &other());
-    let new = written(&file("Sort."), sort("Label it.", &[]));
-    assert_eq!(new, file("Label it."));
+    let file = |instructions: &str| file(instructions).replace("steps: []", &other());
+    let new = written(&file("Sort. # why"), sort("Label it.", &[]));
+    let block = format!("|- # why\n{}Label it.", " ".repeat(18));
+    assert_eq!(new, file(&block));
 }
 
 /// A step beside the loops, so that places in different lists differ.
