@@ -30,6 +30,7 @@ mod diag;
 mod emit;
 mod emitted;
 mod error;
+mod evals;
 mod expr;
 mod files;
 #[cfg(fuzzing)]
@@ -44,6 +45,7 @@ mod schema;
 mod source;
 mod spec;
 mod stamps;
+mod suite;
 mod template;
 mod training;
 mod ty;
@@ -75,6 +77,7 @@ pub use diag::{Code, UnknownCode};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use schema::format_schema;
+pub use suite::{METRICS, Sample, SnapshotRules, Suite, SuiteCase, Takes};
 pub use training::{Invalid, Record, Settings, Stage, Training};
 pub use write_back::{StepText, write_back};
 

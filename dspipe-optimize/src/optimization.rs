@@ -425,6 +425,18 @@ impl Optimization {
     /// # Errors
     /// As [`Self::run`].
     pub async fn evaluate(&self) -> Result<Evaluation, OptimizeError> {
+        self.evaluate_those(None).await
+    }
+
+    /// The same on the held-out example that has this [`id`](Example::id) or [`source`](Example::source).
+    ///
+    /// # Errors
+    /// As [`Self::run`], and [`OptimizeError::Settings`] if there is no such example.
+    pub async fn evaluate_named(&self, example: &str) -> Result<Evaluation, OptimizeError> {
+        self.evaluate_those(Some(example)).await
+    }
+
+    async fn evaluate_those(&self, only: Option<&str>) -> Result<Evaluation, OptimizeError> {
         let mut with_any = self.clone();
         // No optimizer is asked, so none need be named.
         with_any.stages.get_or_insert_with(|| {
@@ -441,9 +453,19 @@ impl Optimization {
             metric: Arc::clone(&prepared.metric.1),
         };
         let reporter = Arc::new(Reporter::new(self.shown));
-        let held_out = &prepared.data.held_out;
+        let mut held_out = prepared.data.held_out;
+        if let Some(only) = only {
+            held_out.retain(|example| example.id == only || example.source.ends_with(only));
+            if held_out.is_empty() {
+                return Err(OptimizeError::Settings(format!(
+                    "no held-out example is called `{only}`; names read as `test-3`, or as `data/test.jsonl:3`"
+                )));
+            }
+        }
         reporter.phase("evaluating", held_out.len(), &budget);
-        let evaluation = self.evaluate_with(&engine, held_out, None, &reporter).await;
+        let evaluation = self
+            .evaluate_with(&engine, &held_out, None, &reporter)
+            .await;
         reporter.end();
         evaluation
     }

@@ -3,6 +3,7 @@
 //! problems is good enough to generate a skeleton from.
 
 mod alternatives;
+mod cases;
 mod cells;
 mod checks;
 mod choices;
@@ -29,6 +30,7 @@ mod templates;
 mod types;
 mod values;
 
+pub(crate) use cases::{Signatures, tags};
 pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::{another, module_name};
 

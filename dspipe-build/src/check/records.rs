@@ -136,9 +136,10 @@ fn named_step(
     None
 }
 
-/// `{input: …, output: …}` rather than fields, of which some may have these names.
+/// `{input: …, output: …}`, or the same in the plural as `cargo dspipe data` writes it, rather than fields, of
+/// which some may have these names.
 fn is_nested(entries: &Entries, shapes: &[Shape<'_>]) -> bool {
-    ["input", "output"].iter().any(|side| {
+    ["input", "output", "inputs", "outputs"].iter().any(|side| {
         let value = entries.iter().find(|(key, _)| key.text == *side);
         value.is_some_and(|(_, node)| {
             matches!(node.kind, Kind::Map(_)) || !shapes.iter().any(|shape| shape.has(side))
@@ -150,8 +151,10 @@ fn nested(span: Span, entries: Entries, diagnostics: &mut Diagnostics) -> Option
     let (mut input, mut output) = (None, None);
     for (key, node) in entries {
         match key.text.as_str() {
-            "input" => input = Some(node),
-            "output" => output = Some(node),
+            "input" | "inputs" => input = Some(node),
+            "output" | "outputs" => output = Some(node),
+            // What `cargo dspipe data` says of an example.
+            "source" | "weight" | "synthetic" => {}
             _ => {
                 diagnostics
                     .error(

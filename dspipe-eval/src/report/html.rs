@@ -155,6 +155,8 @@ fn row(result: &CaseResult) -> Value {
         "expected": result.expected.as_ref().map(pretty),
         "actual": result.actual.as_ref().map(pretty),
         "steps": steps,
+        "tags": result.tags,
+        "recordings": result.recordings,
     })
 }
 
@@ -276,6 +278,17 @@ fn plots(report: &Report, tally: &Tally) -> String {
         figure(
             &mut text,
             &format!("Fields of {name}"),
+            &rows.collect::<String>(),
+        );
+    }
+    if !report.tags.is_empty() {
+        let rows = report.tags.iter().map(|(tag, of)| {
+            let name = format!("{tag} ({} of {})", of.passed, of.results);
+            meter(&name, of.score, None)
+        });
+        figure(
+            &mut text,
+            "Score by tag (runs that pass)",
             &rows.collect::<String>(),
         );
     }
