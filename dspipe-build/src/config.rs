@@ -209,7 +209,7 @@ impl Config {
     /// # }
     /// ```
     pub fn evals(&mut self, directory: impl AsRef<Path>) -> &mut Self {
-        self.evals = directory.as_ref().to_owned();
+        directory.as_ref().clone_into(&mut self.evals);
         self
     }
 

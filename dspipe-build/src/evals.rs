@@ -1,5 +1,6 @@
 //! Suites at build time: they are checked, and become what `dspipe_eval::main!` makes tests of.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,9 +40,13 @@ pub(crate) fn compile(config: &Config, package: &Path, out: &Path) -> Result<(),
         if let Some(checked) = &reading.checked {
             let name = checked.suite.name.clone();
             match seen.iter().find(|(known, _)| *known == name) {
-                Some((_, first)) => errors.push_str(&format!(
-                    "error: two suites are called `{name}`: {first} and {path}\n\n"
-                )),
+                // Writing to a string does not fail.
+                Some((_, first)) => {
+                    let _ = writeln!(
+                        errors,
+                        "error: two suites are called `{name}`: {first} and {path}\n"
+                    );
+                }
                 None => seen.push((name, path.clone())),
             }
         }
@@ -66,7 +71,7 @@ pub(crate) fn compile(config: &Config, package: &Path, out: &Path) -> Result<(),
             errors.push_str("\n\n");
         }
         if bad.len() > SHOWN {
-            errors.push_str(&format!("… and {} more in {path}\n\n", bad.len() - SHOWN));
+            let _ = writeln!(errors, "… and {} more in {path}\n", bad.len() - SHOWN);
         }
         opened.extend(checked.map(|checked| (path, checked)));
     }
@@ -144,10 +149,11 @@ fn expression(opened: &[(String, Checked)]) -> String {
             .iter()
             .map(|name| format!("({name:?}, dspipe_metrics().{name})"))
             .collect();
-        text.push_str(&format!(
-            "    {open}({path:?}, ::std::vec![{}]),\n",
+        let _ = writeln!(
+            text,
+            "    {open}({path:?}, ::std::vec![{}]),",
             functions.join(", ")
-        ));
+        );
     }
     text.push_str("]\n");
     text

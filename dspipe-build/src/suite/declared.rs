@@ -77,13 +77,10 @@ impl<'a> Checker<'a> {
 
     /// A metric of the suite, perhaps with a name and the like.
     fn entry(&mut self, entry: &Node, at: At<'a>) {
-        let own = match own_keys(entry, &["name", "weight", "pass_at"]) {
-            Some(entries) => entries,
-            None => {
-                let name = self.metric(entry, at);
-                self.names.extend(name);
-                return;
-            }
+        let Some(own) = own_keys(entry, &["name", "weight", "pass_at"]) else {
+            let name = self.metric(entry, at);
+            self.names.extend(name);
+            return;
         };
         let name = self.with(entry, own, &["name", "weight", "pass_at"], at);
         let given = find(own, "name").and_then(|node| scalar(node));

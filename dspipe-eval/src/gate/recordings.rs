@@ -15,9 +15,10 @@ pub(super) fn decide(evidence: &Evidence<'_>) -> (bool, String, String) {
     let said = |passed: bool, summary: String| (passed, summary, String::new());
     if tally.errors > 0 || evidence.is_part {
         // A case that ended early has not used all of its own.
-        let why = match evidence.is_part {
-            true => "not all cases were selected".to_owned(),
-            false => format!("{} runs ended in errors", tally.errors),
+        let why = if evidence.is_part {
+            "not all cases were selected".to_owned()
+        } else {
+            format!("{} runs ended in errors", tally.errors)
         };
         let summary = format!("{why}, so which recordings nothing uses is not known");
         return said(!evidence.prune, summary);

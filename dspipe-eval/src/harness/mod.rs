@@ -49,7 +49,7 @@ impl std::fmt::Debug for Harness {
         f.debug_struct("Harness")
             .field("directory", &self.directory)
             .field("suites", &self.suites.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

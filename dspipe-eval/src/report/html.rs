@@ -282,15 +282,18 @@ fn plots(report: &Report, tally: &Tally) -> String {
         );
     }
     if !report.tags.is_empty() {
-        let rows = report.tags.iter().map(|(tag, of)| {
-            let name = format!("{tag} ({} of {})", of.passed, of.results);
-            meter(&name, of.score, None)
-        });
-        figure(
-            &mut text,
-            "Score by tag (runs that pass)",
-            &rows.collect::<String>(),
+        let mut rows = String::new();
+        let mut passes = Vec::new();
+        for (tag, of) in &report.tags {
+            rows.push_str(&meter(tag, of.score, None));
+            let (tag, passed, results) = (escaped(tag), of.passed, of.results);
+            passes.push(format!("{tag}: {passed} of {results} runs pass"));
+        }
+        push(
+            &mut rows,
+            format_args!("<p class=\"note\">{}</p>", passes.join("; ")),
         );
+        figure(&mut text, "Score by tag", &rows);
     }
     if tally.cost > 0.0 {
         let across = Axis {
