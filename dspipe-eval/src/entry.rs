@@ -50,13 +50,13 @@ macro_rules! main {
             type DspipeSuite = ::std::sync::Arc<dyn $crate::Suite>;
 
             #[allow(dead_code)]
-            struct DspipeMetrics {
+            struct MetricsGivenToMain {
                 $($name: DspipeMetric,)*
             }
 
             #[allow(dead_code)]
-            fn dspipe_metrics() -> DspipeMetrics {
-                DspipeMetrics {
+            fn dspipe_metrics() -> MetricsGivenToMain {
+                MetricsGivenToMain {
                     $($name: ::std::sync::Arc::new($metric),)*
                 }
             }

@@ -232,10 +232,14 @@ impl Signatures {
         problems: &mut Diagnostics,
     ) -> (Placed, Placed) {
         let (mut inputs, mut outputs) = (Placed::new(), Placed::new());
+        let is_collected = entries
+            .iter()
+            .any(|(key, _)| ["inputs", "outputs"].contains(&key.text.as_str()));
         for (key, node) in entries {
             let Some(side) = side(&key.text) else {
                 // What `data collect` says of an example.
-                if !["source", "weight", "synthetic"].contains(&key.text.as_str()) {
+                let says = ["source", "weight", "synthetic"].contains(&key.text.as_str());
+                if !(says && is_collected) {
                     problems
                         .error(
                             Code::UnknownKey,

@@ -149,12 +149,15 @@ fn is_nested(entries: &Entries, shapes: &[Shape<'_>]) -> bool {
 
 fn nested(span: Span, entries: Entries, diagnostics: &mut Diagnostics) -> Option<Sides> {
     let (mut input, mut output) = (None, None);
+    let is_collected = entries
+        .iter()
+        .any(|(key, _)| ["inputs", "outputs"].contains(&key.text.as_str()));
     for (key, node) in entries {
         match key.text.as_str() {
             "input" | "inputs" => input = Some(node),
             "output" | "outputs" => output = Some(node),
             // What `cargo dspipe data` says of an example.
-            "source" | "weight" | "synthetic" => {}
+            "source" | "weight" | "synthetic" if is_collected => {}
             _ => {
                 diagnostics
                     .error(

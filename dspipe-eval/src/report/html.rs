@@ -283,15 +283,15 @@ fn plots(report: &Report, tally: &Tally) -> String {
     }
     if !report.tags.is_empty() {
         let mut rows = String::new();
-        let mut passes = Vec::new();
+        let mut counts = Vec::new();
         for (tag, of) in &report.tags {
             rows.push_str(&meter(tag, of.score, None));
-            let (tag, passed, results) = (escaped(tag), of.passed, of.results);
-            passes.push(format!("{tag}: {passed} of {results} runs pass"));
+            let tag = escaped(tag);
+            counts.push(format!("{tag}: {} of {} runs pass", of.passed, of.results));
         }
         push(
             &mut rows,
-            format_args!("<p class=\"note\">{}</p>", passes.join("; ")),
+            format_args!("<p class=\"note\">{}</p>", counts.join("; ")),
         );
         figure(&mut text, "Score by tag", &rows);
     }
