@@ -284,7 +284,11 @@ impl Suite for Numbers {
     }
 
     fn tags(&self, index: usize) -> &[String] {
-        if index.is_multiple_of(2) { &self.even } else { &[] }
+        if index.is_multiple_of(2) {
+            &self.even
+        } else {
+            &[]
+        }
     }
 
     fn recordings(&self) -> Option<&Path> {

@@ -22,10 +22,14 @@ pub(crate) struct Signatures {
     /// The module that is generated for the workflow.
     pub(crate) module: String,
     pub(crate) steps: Vec<Name>,
+    pub(crate) blocks: Vec<Name>,
+    /// By step, its fields; behind them, the inputs that the workflow declares.
     pub(crate) fields: Vec<StepTypes>,
     pub(crate) types: Vec<TypeDef>,
     /// By step, which of its inputs come from the workflow's caller.
     given: Vec<Vec<bool>>,
+    /// By step, whether it is in a block: then the workflow has no one output of it.
+    in_block: Vec<bool>,
 }
 
 /// Values with the step and the field that each belongs to.
@@ -39,19 +43,40 @@ impl Signatures {
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let module = names::workflow(&workflow.name, diagnostics).ident;
-        let steps = names::steps(&workflow.steps, diagnostics);
-        let (fields, types) = types::lower(workflow, library, sources, diagnostics);
-        let given = workflow.steps.iter().zip(&fields).map(|(step, fields)| {
+        let mut steps = names::nodes(workflow, diagnostics);
+        let blocks = steps.split_off(workflow.steps().len());
+        let types::Lowered {
+            steps: mut fields,
+            inputs,
+            types,
+        } = types::lower(workflow, library, sources, diagnostics);
+        let given = workflow.steps().iter().zip(&fields);
+        let given = given.map(|(step, fields)| {
             let inputs = fields.inputs.iter();
             inputs.map(|field| is_given(step, field)).collect()
         });
+        let mut given: Vec<Vec<bool>> = given.collect();
+        given.push(vec![true; inputs.len()]);
+        fields.push(StepTypes {
+            inputs,
+            outputs: Vec::new(),
+            reasons: false,
+        });
+        let in_block = workflow.steps().iter().map(|step| step.within.is_some());
         Self {
             module,
             steps,
-            given: given.collect(),
+            blocks,
+            in_block: in_block.collect(),
+            given,
             fields,
             types,
         }
+    }
+
+    /// A step that has an output in each run of the workflow.
+    pub(crate) fn top_step(&self, name: &str) -> Option<usize> {
+        self.step(name).filter(|step| !self.in_block[*step])
     }
 
     /// A step by its name.
@@ -295,7 +320,8 @@ impl Signatures {
         match self.outputs(only, &key.text)[..] {
             [(step, at)] => outputs.push((step, at, pair(key, node))),
             [] => {
-                if let (None, Some(step), Kind::Map(_)) = (only, self.step(&key.text), &node.kind)
+                if let (None, Some(step), Kind::Map(_)) =
+                    (only, self.top_step(&key.text), &node.kind)
                     && let Kind::Map(fields) = node.kind
                 {
                     for (key, node) in fields {
@@ -425,7 +451,10 @@ impl Signatures {
 
     fn outputs(&self, only: Option<usize>, name: &str) -> Vec<(usize, usize)> {
         let steps = self.fields.iter().enumerate();
-        let steps = steps.filter(|(step, _)| only.is_none_or(|only| only == *step));
+        let steps = steps.filter(|(step, _)| match only {
+            Some(only) => only == *step,
+            None => !self.in_block.get(*step).is_some_and(|inside| *inside),
+        });
         steps
             .filter_map(|(step, fields)| {
                 let at = fields.outputs.iter().position(|f| f.name.text == name)?;

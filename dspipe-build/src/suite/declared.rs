@@ -382,10 +382,16 @@ impl<'a> Checker<'a> {
         let fields = match at {
             At::Unknown => return Some(At::Unknown),
             At::Steps => {
-                if let Some(step) = signatures.step(key) {
+                if let Some(step) = signatures.top_step(key) {
                     return Some(At::Fields(&signatures.fields[step].outputs));
                 }
-                let known = signatures.steps.iter().map(|step| step.text.as_str());
+                if signatures.blocks.iter().any(|block| block.text == key) {
+                    return Some(At::Unknown);
+                }
+                let steps = signatures.steps.iter();
+                let steps = steps.filter(|step| signatures.top_step(&step.text).is_some());
+                let known = steps.chain(&signatures.blocks);
+                let known = known.map(|node| node.text.as_str());
                 let diagnostic = self.diagnostics.error(
                     Code::UnresolvedPath,
                     span,
