@@ -29,7 +29,11 @@ def metric(example: dspy.Example, prediction: dspy.Prediction, trace: object = N
 
 # dspipe asks everything anew too.
 dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-dspy.configure(lm=dspy.LM("openai/gpt-5-mini", api_base=url, api_key="sk-bench", cache=False))
+# Its own engine: the other one, litellm, is an optional package.
+lm = dspy.LM(
+    "openai/gpt-5-mini", api_base=url, api_key="sk-bench", cache=False, engine="lm15"
+)
+dspy.configure(lm=lm)
 optimizer = dspy.BootstrapFewShotWithRandomSearch(
     metric=metric,
     max_bootstrapped_demos=2,

@@ -28,7 +28,11 @@ async def main() -> None:
     url, callers, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     # What is the same each time must not come from its cache.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    dspy.configure(lm=dspy.LM("openai/gpt-5-mini", api_base=url, api_key="sk-bench", cache=False))
+    # Its own engine: the other one, litellm, is an optional package.
+    lm = dspy.LM(
+        "openai/gpt-5-mini", api_base=url, api_key="sk-bench", cache=False, engine="lm15"
+    )
+    dspy.configure(lm=lm)
     predict = dspy.Predict(Ticket)
     await predict.acall(ticket=TICKET)
     begin = time.perf_counter() + seconds / 4

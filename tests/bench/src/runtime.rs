@@ -138,44 +138,72 @@ pub(crate) fn run(quick: bool) -> Outcome {
         }
     }
     for callers in all {
-        let mut ours: Vec<Measured> = Vec::new();
-        let mut theirs: Vec<Vec<(Measured, Measured)>> = vec![Vec::new(); rivals.len()];
-        for round in 0..rounds {
-            for (rival, pairs) in rivals.iter().zip(&mut theirs) {
-                // Next to each other, so that a busy moment of the machine meets both; and by turns first.
-                let of =
-                    |client: &Client, form| client.measure(&server.url(form), *callers, seconds);
-                let us = || of(&dspipe, Form::Json);
-                let them = || of(&rival.client, rival.form);
-                if !rival.callers.contains(callers) {
-                    continue;
-                }
-                let pair = if round % 2 == 0 {
-                    let us = us()?;
-                    (us, them()?)
-                } else {
-                    let them = them()?;
-                    (us()?, them)
-                };
-                ours.push(pair.0);
-                pairs.push(pair);
+        compare(&server, &dspipe, &rivals, *callers, (rounds, seconds), "")?;
+    }
+    // As with a hosted model that is fast: what is left of the difference.
+    rivals.truncate(1);
+    let (after, callers) = if quick {
+        (5, &[16][..])
+    } else {
+        (100, &[64, 1024][..])
+    };
+    let server = Server::start(When::After(after))?;
+    for callers in callers {
+        let times = (rounds, 2.0 * seconds);
+        compare(&server, &dspipe, &rivals, *callers, times, "_after_100_ms")?;
+    }
+    Ok(())
+}
+
+/// Measures each against dspipe, so many times for so many seconds. Next to each other, so that a busy moment of
+/// the machine meets both; and by turns first.
+fn compare(
+    server: &Server,
+    dspipe: &Client,
+    rivals: &[Rival],
+    callers: usize,
+    (rounds, seconds): (u32, f64),
+    suffix: &str,
+) -> Outcome {
+    let of = |client: &Client, form| client.measure(&server.url(form), callers, seconds);
+    let rivals = rivals
+        .iter()
+        .filter(|rival| rival.callers.contains(&callers));
+    let mut pairs: Vec<(&Rival, Vec<Measured>, Vec<Measured>)> = rivals
+        .map(|rival| (rival, Vec::new(), Vec::new()))
+        .collect();
+    for round in 0..rounds {
+        for (rival, ours, theirs) in &mut pairs {
+            if round % 2 == 0 {
+                ours.push(of(dspipe, Form::Json)?);
+            }
+            theirs.push(of(&rival.client, rival.form)?);
+            if round % 2 == 1 {
+                ours.push(of(dspipe, Form::Json)?);
             }
         }
-        print(&format!("runtime.dspipe_at_{callers}"), &ours);
-        for (rival, pairs) in rivals.iter().zip(&theirs) {
-            if pairs.is_empty() {
-                continue;
-            }
-            let name = rival.client.name;
-            let them: Vec<Measured> = pairs.iter().map(|(_, them)| *them).collect();
-            print(&format!("runtime.{name}_at_{callers}"), &them);
-            let ratio = pairs.iter().map(|(us, them)| us.rate / them.rate);
-            figure(
-                &format!("runtime.throughput_of_{name}_at_{callers}"),
-                median(ratio),
-                "x",
-            );
-        }
+    }
+    let ours: Vec<Measured> = pairs
+        .iter()
+        .flat_map(|(_, ours, _)| ours)
+        .copied()
+        .collect();
+    print(&format!("runtime.dspipe_at_{callers}{suffix}"), &ours);
+    for (rival, ours, theirs) in &pairs {
+        let name = rival.client.name;
+        print(&format!("runtime.{name}_at_{callers}{suffix}"), theirs);
+        let ratios = ours
+            .iter()
+            .zip(theirs)
+            .map(|(ours, theirs)| ours.rate / theirs.rate);
+        let figures = format!("runtime.throughput_of_{name}_at_{callers}{suffix}");
+        figure(&figures, median(ratios), "x");
+        let ratios = ours
+            .iter()
+            .zip(theirs)
+            .map(|(ours, theirs)| ours.median / theirs.median);
+        let figures = format!("runtime.p50_of_{name}_at_{callers}{suffix}");
+        figure(&figures, median(ratios), "x");
     }
     Ok(())
 }
