@@ -43,7 +43,12 @@ where
                     call().await?;
                     let ended = Instant::now();
                     if ended >= end {
-                        return Ok::<_, String>(latencies);
+                        // Each makes one call at least, however long it takes.
+                        if latencies.is_empty() {
+                            latencies.push(ended - started);
+                            return Ok::<_, String>((latencies, ended));
+                        }
+                        return Ok((latencies, end));
                     }
                     if ended >= begin {
                         latencies.push(ended - started);
@@ -52,10 +57,13 @@ where
             })
         })
         .collect();
-    let mut latencies = Vec::new();
+    let (mut latencies, mut last) = (Vec::new(), end);
     for caller in callers {
-        latencies.extend(caller.await.map_err(|error| error.to_string())??);
+        let (more, late) = caller.await.map_err(|error| error.to_string())??;
+        latencies.extend(more);
+        last = last.max(late);
     }
+    let time = last - begin;
     latencies.sort_unstable();
     let at = |share: usize| {
         let index = (latencies.len() * share / 100).min(latencies.len().saturating_sub(1));
