@@ -10,8 +10,10 @@ use crate::changes::Chosen;
 use crate::check::CheckFailed;
 use crate::error::Error;
 use crate::lm::{LmError, LmName, Money, Reply, Request, Usage};
+use crate::module::Turn;
 use crate::read::Repair;
 use crate::signature::SignatureDef;
+use crate::task::{Purpose, Task};
 
 /// Is told of every step when it ends. Called on the task that runs the step, so it should be quick.
 pub trait Observer: Send + Sync {
@@ -47,6 +49,9 @@ pub struct Exchange<'a> {
     pub input: &'a Value,
     /// What the request was rendered from.
     pub(crate) prompt: &'a Chosen,
+    pub(crate) task: &'a Task<'a>,
+    /// What the step asks for.
+    pub purpose: Purpose,
     /// The LM.
     pub lm: &'a LmName,
     /// What was asked.
@@ -72,6 +77,15 @@ pub struct StepRecord<'a> {
     pub error: Option<&'a Error>,
 }
 
+/// A round of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Round {
+    /// The loop's name.
+    pub of: &'static str,
+    /// Which round it is, from 0.
+    pub index: usize,
+}
+
 /// What a step took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepReport {
@@ -79,11 +93,13 @@ pub struct StepReport {
     pub workflow: &'static str,
     /// The step's name.
     pub step: &'static str,
+    /// The rounds of loops that it ran in, the outermost first; empty outside of loops.
+    pub rounds: Vec<Round>,
     /// The LM, as `provider/model`.
     pub lm: String,
     /// From the step's start to its end, pauses between tries included.
     pub latency: Duration,
-    /// Replies that were read: 1, or 2 if the first could not be used.
+    /// Replies that were read: 1, or 2 if the first could not be used; more where the step's module asks more.
     pub replies: u32,
     /// Tokens of all replies.
     pub usage: Usage,
@@ -93,8 +109,31 @@ pub struct StepReport {
     pub repairs: Vec<Repair>,
     /// The checks that do not hold for the output, asserts not among them.
     pub checks: Vec<CheckFailed>,
+    /// Each call of the LM, in the order in which they ended.
+    pub calls: Vec<CallReport>,
+    /// With `module: react`, what the LM thought and did.
+    pub turns: Vec<Turn>,
     /// Whether the step gave its output.
     pub succeeded: bool,
+}
+
+/// What one call of a step's LM took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallReport {
+    /// What was asked for.
+    pub purpose: Purpose,
+    /// The LM.
+    pub lm: LmName,
+    /// Which of several replies to one request was wanted, from 0: the sample of a module that takes several.
+    pub repetition: u32,
+    /// Until the reply came, tries and the pauses between them included.
+    pub latency: Duration,
+    /// Its tokens.
+    pub usage: Usage,
+    /// What it cost; `None` if the price is not known.
+    pub cost: Option<Money>,
+    /// The class of the error, if there was no reply.
+    pub error: Option<&'static str>,
 }
 
 /// Keeps the reports of a run.
@@ -140,7 +179,7 @@ fn table(reports: &[StepReport]) -> String {
     for report in reports {
         usage += report.usage;
         rows.push([
-            report.step.to_owned(),
+            step(report),
             report.lm.clone(),
             seconds(report.latency),
             report.usage.input_tokens.to_string(),
@@ -186,6 +225,15 @@ fn table(reports: &[StepReport]) -> String {
     table
 }
 
+/// The step with its rounds, as in `check [3]`.
+fn step(report: &StepReport) -> String {
+    let rounds = report
+        .rounds
+        .iter()
+        .map(|round| format!(" [{}]", round.index));
+    report.step.to_owned() + &rounds.collect::<String>()
+}
+
 fn cost(cost: Option<Money>) -> String {
     cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string())
 }
@@ -223,6 +271,7 @@ mod tests {
         StepReport {
             workflow: "w",
             step,
+            rounds: Vec::new(),
             lm: "local/smollm2-135m-instruct".to_owned(),
             latency: Duration::from_millis(millis),
             replies,
@@ -251,6 +300,8 @@ mod tests {
             } else {
                 Vec::new()
             },
+            calls: Vec::new(),
+            turns: Vec::new(),
             succeeded,
         }
     }
@@ -260,13 +311,18 @@ mod tests {
         let trace = Trace::default();
         trace.step_ended(&report("read_ticket", 1234, 1, true), None);
         trace.step_ended(&report("note", 20_400, 2, true), None);
-        trace.step_ended(&report("send", 5, 0, false), None);
+        let rounds = [("all", 2), ("parts", 0)].map(|(of, index)| Round { of, index });
+        let sent = StepReport {
+            rounds: rounds.to_vec(),
+            ..report("send", 5, 0, false)
+        };
+        trace.step_ended(&sent, None);
         insta::assert_snapshot!(trace.table(), @"
-        step         LM                           latency  tokens in  tokens out
-        read_ticket  local/smollm2-135m-instruct   1.23 s        120          33
-        note         local/smollm2-135m-instruct  20.40 s        120          33  2 replies; repaired: missing or doubled commas; checks failed: short
-        send         local/smollm2-135m-instruct   0.01 s        120          33  failed
-        total                                                    360          99
+        step          LM                           latency  tokens in  tokens out
+        read_ticket   local/smollm2-135m-instruct   1.23 s        120          33
+        note          local/smollm2-135m-instruct  20.40 s        120          33  2 replies; repaired: missing or doubled commas; checks failed: short
+        send [2] [0]  local/smollm2-135m-instruct   0.01 s        120          33  failed
+        total                                                     360          99
         ");
     }
 

@@ -66,6 +66,11 @@ fn checks_and_asserts() {
 }
 
 #[test]
+fn modules() {
+    compare(&here().join("workflows"), "modules");
+}
+
+#[test]
 fn named_types() {
     compare(&here().join("workflows"), "types");
 }
@@ -73,6 +78,16 @@ fn named_types() {
 #[test]
 fn conditions_and_expressions() {
     compare(&here().join("workflows"), "conditions");
+}
+
+#[test]
+fn loops() {
+    compare(&here().join("workflows"), "loops");
+}
+
+#[test]
+fn calls_of_workflows() {
+    compare(&here().join("workflows"), "calls");
 }
 
 /// The files of the user who asked for dspipe. They are not part of it; `DSPIPE_SEED` names their

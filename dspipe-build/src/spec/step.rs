@@ -1,6 +1,6 @@
 //! One step of a workflow.
 
-use super::{Check, Condition, DspyConfig, Example, Signature, lms, optional_text};
+use super::{Check, Condition, DspyConfig, Example, Module, Signature, lms, optional_text};
 use crate::diag::{Code, Diagnostics};
 use crate::ir::Adapter;
 use crate::source::{Span, Spanned};
@@ -10,11 +10,12 @@ use crate::yaml::{self, MapReader, Node};
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) name: Spanned<String>,
+    /// The block whose body it is in, by its place among all.
+    pub(crate) within: Option<usize>,
     pub(crate) step_type: Option<Spanned<StepType>>,
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) lm: Lm,
-    /// `module: chain_of_thought`.
-    pub(crate) reasons: bool,
+    pub(crate) module: Option<Module>,
     /// `stream: true`.
     pub(crate) streams: bool,
     pub(crate) condition: Option<Condition>,
@@ -35,11 +36,8 @@ const ADAPTERS: [(&str, Adapter); 3] = [
     ("dspy_json", Adapter::DspyJson),
 ];
 
-/// How a step comes to its output; whether it reasons first.
-const MODULES: [(&str, bool); 2] = [("predict", false), ("chain_of_thought", true)];
-
 /// A word out of a few.
-fn one_of<T: Copy>(
+pub(super) fn one_of<T: Copy>(
     written: &Spanned<String>,
     what: &str,
     known: &[(&'static str, T)],
@@ -102,7 +100,7 @@ impl StepType {
 }
 
 /// Step types of `pipeline_ex` that have no signature to check or optimize.
-const UNTYPED: [&str; 15] = [
+const UNTYPED: [&str; 12] = [
     "claude",
     "gemini",
     "claude_smart",
@@ -115,9 +113,6 @@ const UNTYPED: [&str; 15] = [
     "set_variable",
     "data_transform",
     "file_ops",
-    "pipeline",
-    "for_loop",
-    "while_loop",
 ];
 
 impl Step {
@@ -146,11 +141,9 @@ impl Step {
         }
         let description = optional_text(&mut map, "description", diagnostics);
         let lm = Lm::read(&mut map, diagnostics);
-        let reasons = map
+        let module = map
             .optional("module")
-            .and_then(|node| yaml::text(node, "`module`", diagnostics))
-            .and_then(|name| one_of(&name, "a module", &MODULES, diagnostics))
-            .unwrap_or(false);
+            .and_then(|node| Module::read(node, diagnostics));
         let streams = map
             .optional("stream")
             .and_then(|node| yaml::boolean(node, "`stream`", diagnostics))
@@ -169,10 +162,11 @@ impl Step {
         map.finish(diagnostics);
         Some(Self {
             name: name?,
+            within: None,
             step_type,
             description,
             lm,
-            reasons,
+            module,
             streams,
             condition,
             depends_on,
@@ -186,7 +180,7 @@ impl Step {
 }
 
 /// The steps that `depends_on` names: one, or a list.
-fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
+pub(super) fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
     match &node.kind {
         yaml::Kind::List(items) => items
             .iter()
@@ -199,6 +193,11 @@ fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
 }
 
 impl Step {
+    /// Whether its output begins with `reasoning`.
+    pub(crate) fn reasons(&self) -> bool {
+        self.module.as_ref().is_some_and(|module| module.reasons)
+    }
+
     /// The files whose records belong to this step.
     pub(crate) fn data(&self) -> impl Iterator<Item = &Spanned<String>> {
         let training = &self.dspy_config.training_examples_path;
@@ -224,9 +223,11 @@ fn step_type(kind: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Sp
                 crate::diag::list(&names.collect::<Vec<_>>())
             ));
         } else {
-            diagnostic
-                .label("unknown step type")
-                .meant(kind.span, &kind.value, names);
+            diagnostic.label("unknown step type").meant(
+                kind.span,
+                &kind.value,
+                names.chain(super::block::type_names()),
+            );
         }
     }
     found
