@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) too_deep: Cell<usize>,
     /// After so many steps, nothing more is looked for: only replies that are made for it take as many.
     limit: u64,
+    /// How often the end of code in a fence was looked for in vain.
+    endless: Cell<u32>,
 }
 
 impl Shared {
@@ -325,6 +327,10 @@ impl<'t> Scanner<'t> {
     }
 
     /// The entries of an object, and its end; whether that is missing.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one loop over all that may stand between entries"
+    )]
     fn entries(&mut self, depth: usize, entries: &mut Vec<Entry>) -> Option<bool> {
         let mut needs_comma = false;
         loop {

@@ -3,8 +3,8 @@
 use super::{Kind, Scanner};
 use crate::read::tree::{Form, Node, NodeKind, Text};
 
-/// As many fences may stand in code, its own end among them.
-const MOST_FENCES: usize = 8;
+/// As many fences may stand in code, its own end among them, and as often may that be missing.
+const MOST_FENCES: u32 = 8;
 
 impl Scanner<'_> {
     /// Code in a fence that stands where a value should.
@@ -13,7 +13,7 @@ impl Scanner<'_> {
         let inner = self
             .rest()
             .strip_prefix("```")
-            .filter(|_| !self.strict && !self.shared.is_worn())?;
+            .filter(|_| !self.strict && self.shared.endless.get() < MOST_FENCES)?;
         let line = inner.find('\n')?;
         let label = &inner[..line];
         if label.contains(['`', '"', '}', ']']) {
@@ -25,6 +25,7 @@ impl Scanner<'_> {
         for _ in 0..MOST_FENCES {
             let end = from
                 + inner[from..].find("\n```").or_else(|| {
+                    self.shared.endless.set(self.shared.endless.get() + 1);
                     self.shared.step(inner.len() - from);
                     None
                 })?;
