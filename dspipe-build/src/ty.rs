@@ -1,5 +1,7 @@
 //! Type names: `string`, `list[string]`, `dict[string, int]`, `string?`.
 
+mod foreign;
+
 use std::fmt;
 
 use crate::diag::{Code, Diagnostics};
@@ -81,6 +83,7 @@ pub(crate) fn parse(
     match expression(text.value.trim(), 0, false) {
         Ok(ty) => Some(Spanned::new(ty, text.span)),
         Err(problem) => {
+            let help = foreign::help(&text.value).unwrap_or_else(|| HELP.to_owned());
             diagnostics
                 .error(
                     Code::InvalidType,
@@ -88,7 +91,7 @@ pub(crate) fn parse(
                     format!("`{text}` is not a type"),
                 )
                 .label(problem)
-                .help(HELP);
+                .help(help);
             None
         }
     }

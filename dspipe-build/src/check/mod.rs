@@ -206,10 +206,14 @@ fn report_duplicate(
     ident: &str,
     diagnostics: &mut Diagnostics,
 ) {
+    let several = match what.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{what}s"),
+    };
     let message = if first.value == second.value {
-        format!("there are two {what}s called `{second}`")
+        format!("there are two {several} called `{second}`")
     } else {
-        format!("the {what}s `{first}` and `{second}` are both `{ident}` in Rust")
+        format!("the {several} `{first}` and `{second}` are both `{ident}` in Rust")
     };
     diagnostics
         .error(Code::Duplicate, second.span, message)

@@ -92,7 +92,20 @@ impl<'a> Lowering<'a> {
         name: Span,
     ) -> TypeKind {
         let properties = schema.properties.as_deref().unwrap_or_default();
+        self.check_required(schema, properties);
         if properties.is_empty() {
+            if let Some(additional) = &schema.additional
+                && let Additional::Allowed(false) = additional.value
+            {
+                self.diagnostics
+                    .error(
+                        Code::InvalidType,
+                        additional.span,
+                        "an object without any properties",
+                    )
+                    .label("there is no key that it could have")
+                    .help("list its `properties`, or take this away for a map of anything");
+            }
             if let Some(Additional::Typed(value)) = schema.additional.as_ref().map(|a| &a.value) {
                 path.push("value");
                 let value = self.schema(value, path, name);
@@ -113,7 +126,6 @@ impl<'a> Lowering<'a> {
                 .label("a struct has no room for more")
                 .help("list every property, or none and let this be a map");
         }
-        self.check_required(schema, properties);
         let spanned: Vec<&Spanned<String>> = properties.iter().map(|p| &p.name).collect();
         let names = names::properties(&spanned, self.diagnostics);
         // Claimed before its fields, so that outer types come first.

@@ -42,6 +42,7 @@ pub(super) fn lower(
         diagnostics,
         types: Vec::new(),
         idents: HashMap::new(),
+        numbers: HashMap::new(),
         defaults: Vec::new(),
     };
     let mut steps: Vec<StepTypes> = workflow
@@ -120,6 +121,8 @@ pub(super) struct Lowering<'a> {
     pub(super) types: Vec<TypeDef>,
     /// Which type has a name in a module, and what it was made from.
     idents: HashMap<(Home, String), Spanned<String>>,
+    /// Where the numbers of the others of a name go on.
+    numbers: HashMap<(Home, String), usize>,
     pub(super) defaults: Vec<Default<'a>>,
 }
 
@@ -240,7 +243,14 @@ impl<'a> Lowering<'a> {
             Some(choices) => self.scalar_choices(choices, &kind),
             None => Bounds::default(),
         };
-        let bounds = limits::check(&schema.bounds, bounds, schema, &kind, self.diagnostics);
+        let bounds = limits::check(
+            &schema.bounds,
+            bounds,
+            schema,
+            &kind,
+            &self.types,
+            self.diagnostics,
+        );
         Type::bounded(kind, bounds)
     }
 
@@ -339,7 +349,8 @@ impl<'a> Lowering<'a> {
             if first.value != place.value || home == Home::Workflow && path.len() == 1 {
                 report_duplicate("type", first, &place, &ident, self.diagnostics);
             }
-            ident = names::another(&ident, |ident| {
+            let number = self.numbers.entry((home, ident.clone())).or_insert(2);
+            ident = names::numbered(&ident, number, |ident| {
                 self.idents.contains_key(&(home, ident.to_owned()))
             });
         }

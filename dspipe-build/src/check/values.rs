@@ -212,7 +212,8 @@ impl Values<'_> {
             if known {
                 limits::outside(bounds, number)
             } else {
-                Some(format!("one of {:?}", bounds.numbers))
+                let all: Vec<String> = bounds.numbers.iter().map(ToString::to_string).collect();
+                Some(format!("one of {}", all.join(", ")))
             }
         });
         let repeated = value

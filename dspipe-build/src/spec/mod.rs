@@ -6,6 +6,7 @@
 mod checks;
 mod condition;
 mod example;
+mod foreign;
 mod lms;
 mod optimizer;
 mod optimizer_settings;
@@ -101,6 +102,7 @@ impl Workflow {
             .iter()
             .filter_map(|node| Step::read(node, diagnostics))
             .collect();
+        foreign::refuse(&mut map, &foreign::WORKFLOW, diagnostics);
         map.finish(diagnostics);
         Some(Self {
             name: name?,

@@ -5,8 +5,9 @@ mod node;
 mod parse;
 mod read;
 mod simple;
+mod syntax;
 
 pub(crate) use locate::{locate_part, locate_placeholder};
 pub(crate) use node::{Key, Kind, Node, core_float, core_integer};
 pub(crate) use parse::parse;
-pub(crate) use read::{MapReader, What, boolean, integer, list, number, size, text};
+pub(crate) use read::{MapReader, What, boolean, integer, list, number, size, text, wrong_kind};
