@@ -2,6 +2,8 @@
 
 mod locate;
 mod node;
+#[cfg(test)]
+mod oracle;
 mod parse;
 mod read;
 mod simple;
