@@ -520,6 +520,10 @@ struct DspyConfig {
     bootstrap_iterations: Option<u32>,
     /// A file of examples, seen from the directory of this one.
     training_examples_path: Option<String>,
+    /// A file of examples that prompts are compared by, seen from the directory of this one.
+    validation_examples_path: Option<String>,
+    /// A file of examples that no optimizer sees, seen from the directory of this one.
+    test_examples_path: Option<String>,
     /// A file of examples for all steps, seen from the directory of this one.
     global_training_data: Option<String>,
 }

@@ -44,6 +44,10 @@ pub struct Settings {
     pub training_size: Option<usize>,
     /// How many records to compare candidates by.
     pub validation_size: Option<usize>,
+    /// The file of records to compare candidates by; as seen from where the workflow file was.
+    pub validation: Option<PathBuf>,
+    /// The file of records that no optimizer sees; as seen from where the workflow file was.
+    pub held_out: Option<PathBuf>,
 }
 
 /// An optimizer with its settings.
@@ -134,10 +138,14 @@ impl Settings {
             Some(config)
         });
         let (_, config) = finish(&sources, diagnostics, config)?;
-        Ok(Self::of(&config).stages)
+        Ok(Self::of(&config, Path::new("")).stages)
     }
 
-    fn of(config: &DspyConfig) -> Self {
+    /// `directory` is that of the workflow file.
+    fn of(config: &DspyConfig, directory: &Path) -> Self {
+        let file = |path: &Option<crate::source::Spanned<String>>| {
+            path.as_ref().map(|path| directory.join(&path.value))
+        };
         let size = |size: &Option<crate::source::Spanned<u32>>| {
             size.as_ref().map(|size| size.value as usize)
         };
@@ -157,6 +165,8 @@ impl Settings {
             metric: config.metric.as_ref().map(|it| it.value.clone()),
             training_size: size(&config.training_size),
             validation_size: size(&config.validation_size),
+            validation: file(&config.validation_examples_path),
+            held_out: file(&config.test_examples_path),
         }
     }
 }
@@ -267,7 +277,7 @@ fn read(workflow: &Path, files: Option<&[PathBuf]>) -> Result<Training, Invalid>
     let given = given.collect();
     let (warnings, records) = finish(&sources, diagnostics, Some(records))?;
     Ok(Training {
-        settings: Settings::of(&config),
+        settings: Settings::of(&config, workflow.parent().unwrap_or(Path::new(""))),
         records,
         given,
         warnings,

@@ -113,6 +113,62 @@ fn files_that_are_named_stand_in_for_those_of_the_workflow() {
 }
 
 #[test]
+fn files_that_judge_are_named_and_checked_but_are_no_demos() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys =
+        "    validation_examples_path: data/val.jsonl\n    test_examples_path: data/test.jsonl\n";
+    let text = WORKFLOW.replace("  steps:", &format!("{keys}  steps:"));
+    let path = written("triage.yaml", &text, directory.path());
+    fs::create_dir(directory.path().join("data")).unwrap();
+    written("more.csv", "text,team\nWhere?,other\n", directory.path());
+    written(
+        "data/val.jsonl",
+        "{\"text\": \"a\", \"team\": \"other\"}\n",
+        directory.path(),
+    );
+    let bad = "{\"text\": \"b\", \"team\": \"sales\"}\n";
+    written("data/test.jsonl", bad, directory.path());
+
+    let training = Training::read(&path).unwrap();
+    assert_eq!(training.records.len(), 2, "{:?}", training.records);
+    let beside = |name: &str| Some(directory.path().join(name));
+    assert_eq!(training.settings.validation, beside("data/val.jsonl"));
+    assert_eq!(training.settings.held_out, beside("data/test.jsonl"));
+
+    let build = || {
+        let mut config = dspipe_build::Config::new();
+        let compilation = config
+            .workflow("triage.yaml")
+            .load(directory.path())
+            .unwrap();
+        let workflow = &compilation.workflows()[0];
+        let code = workflow.items().unwrap_or_default().to_owned();
+        (compilation.report(workflow), code)
+    };
+    let (report, _) = build();
+    assert!(report.contains("data/test.jsonl:1"), "{report}");
+    assert!(report.contains("billing"), "{report}");
+
+    fs::remove_file(directory.path().join("data/test.jsonl")).unwrap();
+    let (report, code) = build();
+    assert!(report.contains("warning[E018]"), "{report}");
+    assert!(
+        report.contains("`data/test.jsonl` is not there"),
+        "{report}"
+    );
+    // One in the workflow file, one in the file of training data.
+    assert_eq!(code.matches(" Demo {").count(), 2, "{code}");
+
+    let inner = "dspy_config: {test_examples_path: x.jsonl, few_shot_examples: 3,";
+    let text = WORKFLOW.replace("dspy_config: {few_shot_examples: 3,", inner);
+    let path = written("triage.yaml", &text, directory.path());
+    let (report, _) = build();
+    let wanted = "`test_examples_path` belongs to the workflow, not to step `sort`";
+    assert!(report.contains(wanted), "{report}");
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn settings_from_a_command_line_are_checked_like_those_of_a_file() {
     let stages = Settings::stages("[labeled_few_shot, COPRO]", "copro: {breadth: 4}").unwrap();
     assert_eq!(stages[1].optimizer, "copro");

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use dspipe_eval::metric::{Metric, Sample, Score};
 use dspipe_runtime::lm::Money;
 use dspipe_runtime::{
-    Change, Changes, DemoText, Error, LmError, LocalRunner, Map, Observer, PromptText,
-    SignatureDef, StepRecord, StepReport, Value, WorkflowDef,
+    Change, Changes, DemoText, Error, LmError, LocalRunner, Map, Observer,
+    Prompt as CompiledPrompt, PromptText, SignatureDef, StepRecord, StepReport, Value, WorkflowDef,
 };
 use futures_util::{StreamExt as _, stream};
 
@@ -196,12 +196,32 @@ pub(crate) fn prompt_text(def: &SignatureDef, found: &Prompt) -> PromptText {
 
 /// The prompts that a program has as it is compiled, for an LM.
 pub(crate) fn compiled_prompts(def: &WorkflowDef, runner: &LocalRunner) -> Prompts {
+    prompts_of(def, |step| {
+        let lm = runner.lm_name(step).ok()?;
+        Some(step.prompt_for(&lm))
+    })
+}
+
+/// The prompts of the workflow file, whatever an optimizer found.
+pub(crate) fn written_prompts(def: &WorkflowDef) -> Prompts {
+    prompts_of(def, |step| {
+        Some(CompiledPrompt {
+            lm: None,
+            instructions: step.instructions,
+            demos: step.demos,
+        })
+    })
+}
+
+fn prompts_of(
+    def: &WorkflowDef,
+    prompt_of: impl Fn(&SignatureDef) -> Option<CompiledPrompt>,
+) -> Prompts {
     let mut prompts = Prompts::new();
     for step in def.steps {
-        let Ok(lm) = runner.lm_name(step) else {
+        let Some(prompt) = prompt_of(step) else {
             continue;
         };
-        let prompt = step.prompt_for(&lm);
         let demos = prompt.demos.iter().map(|demo| {
             let inputs = demo.inputs.iter();
             Demo {

@@ -1,38 +1,23 @@
-//! One optimization, from the data to the file.
+//! What an optimization is told.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dspipe_build::{Record as LabelledRecord, Settings, Stage, Training};
-use dspipe_eval::metric::{Declared, Metric, Registry};
+use dspipe_build::{Settings, Stage};
+use dspipe_eval::metric::Metric;
 use dspipe_history::training::Shares;
-use dspipe_runtime::lm::{Budget, BudgetLimits, Money, Prices};
+use dspipe_runtime::lm::{Budget, BudgetLimits, Prices};
 use dspipe_runtime::{Changes, LmName, LocalRunner, Workflow, WorkflowDef};
-use sha2::{Digest as _, Sha256};
 
-use crate::artifact::{self, Origin};
-use crate::bridge::{
-    Bridge, BridgeError, BridgeSettings, ErrorClass, Optimize, Optimized, Prompts,
-};
-use crate::data::{self, Data, Example, Sizes, hex};
-use crate::engine::{Engine, compiled_prompts};
+use crate::bridge::BridgeSettings;
+use crate::data::Example;
+use crate::engine::{Engine, written_prompts};
 use crate::error::OptimizeError;
-use crate::host::Searching;
-use crate::metric::LabelledFields;
-use crate::outcome::{Adoption, Outcome, Spending};
+use crate::outcome::Outcome;
+use crate::prepare::Purpose;
 use crate::program::{Compiled, Program};
 use crate::progress::Reporter;
-use crate::record::{Record, State};
-use crate::request;
-use crate::validate::{Comparison, EvaluatedCase, Evaluation, Rule};
-use crate::write_back::write_back;
-
-/// The seed of the search does not move what is held out: scores stay comparable.
-const SPLIT_SEED: u64 = 0;
-
-/// How often a bridge that died is started again in one optimization.
-const RESTARTS: u32 = 2;
+use crate::validate::{EvaluatedCase, Evaluation, Rule};
 
 /// An optimization of a compiled workflow.
 ///
@@ -61,7 +46,7 @@ pub struct Optimization {
     pub(crate) stages: Option<Vec<Stage>>,
     pub(crate) train: Option<Vec<PathBuf>>,
     pub(crate) validation: Vec<PathBuf>,
-    pub(crate) held_out: Option<Vec<PathBuf>>,
+    pub(crate) held_out: Vec<PathBuf>,
     pub(crate) shares: Option<Shares>,
     pub(crate) steps: Vec<String>,
     pub(crate) metric: Option<NamedMetric>,
@@ -73,6 +58,9 @@ pub struct Optimization {
     pub(crate) threads: usize,
     pub(crate) limits: BudgetLimits,
     pub(crate) rule: Rule,
+    pub(crate) from_scratch: bool,
+    /// Whether prompts that are better are put into the file.
+    pub(crate) adopts: bool,
     pub(crate) fresh: bool,
     pub(crate) resume: bool,
     pub(crate) shown: bool,
@@ -94,20 +82,6 @@ impl std::fmt::Debug for Optimization {
 /// A metric and its name in files.
 pub(crate) type NamedMetric = (String, Arc<dyn Metric>);
 
-/// What an optimization works with, once the files have been read.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) workflow_file: PathBuf,
-    pub(crate) stages: Vec<Stage>,
-    pub(crate) data: Data,
-    pub(crate) metric: NamedMetric,
-    pub(crate) lm: Option<LmName>,
-    pub(crate) proposer: LmName,
-    /// By step, the inputs that come from the workflow's caller.
-    pub(crate) given: BTreeMap<String, Vec<String>>,
-    pub(crate) warnings: Vec<String>,
-}
-
 impl Optimization {
     /// Of a workflow of the package in this directory: `env!("CARGO_MANIFEST_DIR")`. The workflow file, its data
     /// and the file of optimized prompts are found from there.
@@ -122,7 +96,7 @@ impl Optimization {
             stages: None,
             train: None,
             validation: Vec::new(),
-            held_out: None,
+            held_out: Vec::new(),
             shares: None,
             steps: Vec::new(),
             metric: None,
@@ -133,6 +107,8 @@ impl Optimization {
             threads: 8,
             limits: BudgetLimits::default(),
             rule: Rule::default(),
+            from_scratch: false,
+            adopts: true,
             fresh: false,
             resume: false,
             shown: false,
@@ -160,18 +136,19 @@ impl Optimization {
         self
     }
 
-    /// Compares candidates by the examples of these files.
+    /// Compares candidates by the examples of these files, in place of those of the workflow's
+    /// `validation_examples_path`.
     #[must_use]
     pub fn validation<P: Into<PathBuf>>(mut self, files: impl IntoIterator<Item = P>) -> Self {
         self.validation = files.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Decides by the examples of these files, which no optimizer sees. Without them a part of the training
-    /// examples is held out.
+    /// Decides by the examples of these files, which no optimizer sees, in place of those of the workflow's
+    /// `test_examples_path`. Without any a part of the training examples is held out.
     #[must_use]
     pub fn held_out<P: Into<PathBuf>>(mut self, files: impl IntoIterator<Item = P>) -> Self {
-        self.held_out = Some(files.into_iter().map(Into::into).collect());
+        self.held_out = files.into_iter().map(Into::into).collect();
         self
     }
 
@@ -241,6 +218,14 @@ impl Optimization {
         self
     }
 
+    /// Begins with the prompts of the workflow file, not with optimized ones that are compiled in. What is found
+    /// must then be better than both.
+    #[must_use]
+    pub fn from_scratch(mut self, from_scratch: bool) -> Self {
+        self.from_scratch = from_scratch;
+        self
+    }
+
     /// Asks everything anew, also where an earlier optimization with the same settings has answers.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
@@ -295,145 +280,12 @@ impl Optimization {
         self.package.join(path)
     }
 
-    /// Reads the files, and refuses what cannot be before anything is paid for.
-    pub(crate) fn prepare(&self) -> Result<Prepared, OptimizeError> {
-        let def = self.def();
-        let workflow_file = self.workflow_file();
-        let read = |files: &[PathBuf]| Training::read_with(&workflow_file, files);
-        let training = match &self.train {
-            Some(files) => read(files)?,
-            None => Training::read(&workflow_file)?,
-        };
-        let settings = training.settings;
-        let mut warnings = training.warnings;
-        if settings.enabled == Some(false) {
-            warnings.push(format!(
-                "`{}` has `optimization_enabled: false`; it is optimized all the same, because you asked for it",
-                def.name
-            ));
-        }
-        let stages = self.stages.clone().unwrap_or(settings.stages);
-        if stages.is_empty() {
-            return Err(OptimizeError::Settings(format!(
-                "which optimizer? Set `optimizer` in the `dspy_config` of `{}`, or name one with --optimizer",
-                def.name
-            )));
-        }
-        for step in &self.steps {
-            if !def.steps.iter().any(|known| known.step == step) {
-                let known: Vec<&str> = def.steps.iter().map(|known| known.step).collect();
-                return Err(OptimizeError::Settings(format!(
-                    "no step of `{}` is called `{step}`; its steps are {}",
-                    def.name,
-                    known.join(", ")
-                )));
-            }
-        }
-        let whole = |records: Vec<LabelledRecord>| data::of_workflow(records, def);
-        let records = match &self.train {
-            Some(_) => training.records,
-            None => data::without_copies(training.records, &workflow_file),
-        };
-        let train = whole(records)?;
-        let mut data = match &self.held_out {
-            Some(files) => {
-                let mut train = train;
-                let validation = match settings.validation_size {
-                    _ if !self.validation.is_empty() => whole(read(&self.validation)?.records)?,
-                    // The last ones of the file, so that those before them train.
-                    Some(size) if size < train.len() => train.split_off(train.len() - size),
-                    _ => Vec::new(),
-                };
-                Data::given(train, validation, whole(read(files)?.records)?)
-            }
-            None => {
-                let mut data = Data::split(train, self.split_shares()?, SPLIT_SEED);
-                if !self.validation.is_empty() {
-                    let records = whole(read(&self.validation)?.records)?;
-                    let validation = Data::given(Vec::new(), records, Vec::new()).validation;
-                    data.validation = validation;
-                }
-                data
-            }
-        };
-        data.limit(Sizes {
-            train: settings.training_size,
-            validation: settings.validation_size,
-        });
-        for (set, name) in [(&data.train, "to train with"), (&data.held_out, "held out")] {
-            if set.is_empty() {
-                return Err(OptimizeError::Data(format!(
-                    "there is no example {name}: of {} training, {} validation and {} held-out examples none may \
-                     be missing but those for validation; label more, or change --split",
-                    data.train.len(),
-                    data.validation.len(),
-                    data.held_out.len()
-                )));
-            }
-        }
-        let metric = self.metric_of(settings.metric)?;
-        let lms: Vec<LmName> = def
-            .steps
-            .iter()
-            .map(|step| self.runner.lm_name(step))
-            .collect::<Result<_, _>>()?;
-        let Some(first) = lms.first().cloned() else {
-            return Err(OptimizeError::Settings(format!(
-                "`{}` has no steps",
-                def.name
-            )));
-        };
-        Ok(Prepared {
-            workflow_file,
-            stages,
-            data,
-            metric,
-            lm: lms.iter().all(|lm| *lm == first).then(|| first.clone()),
-            proposer: self.proposer.clone().unwrap_or(first),
-            given: training.given,
-            warnings,
-        })
-    }
-
-    /// The metric by the call, by the workflow file, or else the first that the program brings.
-    fn metric_of(&self, named: Option<String>) -> Result<NamedMetric, OptimizeError> {
-        let known = |name: &String| self.known_metrics.iter().find(|(known, _)| known == name);
-        if let Some(metric) = &self.metric {
-            return Ok(metric.clone());
-        }
-        let Some(name) = named else {
-            let own = self.known_metrics.first().cloned();
-            let labelled =
-                || -> NamedMetric { ("labelled fields".to_owned(), Arc::new(LabelledFields)) };
-            return Ok(own.unwrap_or_else(labelled));
-        };
-        if let Some(metric) = known(&name) {
-            return Ok(metric.clone());
-        }
-        let registry = Registry::new(self.runner.clone());
-        match Declared::parse(&name.clone().into(), &registry) {
-            Ok(metric) => Ok((name, Arc::new(metric))),
-            Err(error) => Err(OptimizeError::Settings(format!(
-                "the metric `{name}` of `dspy_config`: {error}; a Rust function is given with \
-                 `Commands::metric` or `Optimization::metric`"
-            ))),
-        }
-    }
-
-    /// Scores the program as it is compiled on the held-out examples.
+    /// Scores the program on the held-out examples: as it is compiled, or [from scratch](Self::from_scratch).
     ///
     /// # Errors
     /// As [`Self::run`].
     pub async fn evaluate(&self) -> Result<Evaluation, OptimizeError> {
-        let mut with_any = self.clone();
-        // No optimizer is asked, so none need be named.
-        with_any.stages.get_or_insert_with(|| {
-            vec![Stage {
-                optimizer: "labeled_few_shot",
-                settings: serde_json::Map::new(),
-            }]
-        });
-        let prepared = with_any.prepare()?;
+        let prepared = self.prepare(Purpose::Evaluate)?;
         let budget = Budget::new(self.limits, Prices::from_env()?);
         let engine = Engine {
             program: Arc::clone(&self.program),
@@ -443,7 +295,10 @@ impl Optimization {
         let reporter = Arc::new(Reporter::new(self.shown));
         let held_out = &prepared.data.held_out;
         reporter.phase("evaluating", held_out.len(), &budget);
-        let evaluation = self.evaluate_with(&engine, held_out, None, &reporter).await;
+        let prompts = self.from_scratch.then(|| written_prompts(self.def()));
+        let evaluation = self
+            .evaluate_with(&engine, held_out, prompts.as_ref(), &reporter)
+            .await;
         reporter.end();
         evaluation
     }
@@ -462,14 +317,6 @@ impl Optimization {
         engine.case(example, Changes::none()).await
     }
 
-    fn split_shares(&self) -> Result<Shares, OptimizeError> {
-        match self.shares {
-            Some(shares) => Ok(shares),
-            None => Shares::new(0.5, 0.2, 0.3)
-                .map_err(|error| OptimizeError::Settings(error.to_string())),
-        }
-    }
-
     /// Searches, validates, and adopts what is better.
     ///
     /// Dropping the future stops everything; what was answered until then is kept, and the next run with the
@@ -478,298 +325,12 @@ impl Optimization {
     /// # Errors
     /// [`OptimizeError`] tells why there is no result. The prompts in use are then as they were.
     pub async fn run(&self) -> Result<Outcome, OptimizeError> {
-        let prepared = self.prepare()?;
+        let prepared = self.prepare(Purpose::Optimize)?;
         let reporter = Arc::new(Reporter::new(self.shown));
         let outcome = self.search_and_validate(&prepared, &reporter).await;
         reporter.end();
         outcome
     }
-
-    async fn search_and_validate(
-        &self,
-        prepared: &Prepared,
-        reporter: &Arc<Reporter>,
-    ) -> Result<Outcome, OptimizeError> {
-        for warning in &prepared.warnings {
-            reporter.line(warning);
-        }
-        let record = self.record(prepared)?;
-        let prices = Prices::from_env()?;
-        let before = compiled_prompts(self.def(), &self.runner);
-        let held_out = &prepared.data.held_out;
-
-        let budget = Budget::new(self.limits, prices.clone());
-        let engine = self.engine(prepared, &record, &budget);
-        reporter.phase("baseline", held_out.len(), &budget);
-        let baseline = self
-            .evaluate_with(&engine, held_out, None, reporter)
-            .await?;
-        let mut spending = Spending::new(&budget);
-
-        let limits = self.limits_of_search(&spending, &baseline)?;
-        let budget = Budget::new(limits, prices.clone());
-        let engine = self.engine(prepared, &record, &budget);
-        reporter.phase("starting Python", 0, &budget);
-        let (found, cut_short) = self.search(prepared, engine, &before, reporter).await?;
-        spending.add(&budget);
-
-        let Some((prompts, score)) = found else {
-            return Ok(Outcome {
-                workflow: self.def().name,
-                adoption: Adoption::Refused("no candidate was evaluated before the end".to_owned()),
-                comparison: None,
-                baseline,
-                optimized: Evaluation::default(),
-                before: before.clone(),
-                after: before,
-                search_score: None,
-                write_back: None,
-                cut_short,
-                spending,
-            });
-        };
-        let after = merged(&before, prompts);
-        let budget = Budget::new(spending.left(self.limits), prices);
-        let engine = self.engine(prepared, &record, &budget);
-        reporter.phase("validating", held_out.len(), &budget);
-        let optimized = self
-            .evaluate_with(&engine, held_out, Some(&after), reporter)
-            .await?;
-        spending.add(&budget);
-
-        let comparison = Comparison::new(&baseline, &optimized, &self.rule);
-        let adoption = self.adopt(prepared, &before, &after, comparison.as_ref())?;
-        record.finish()?;
-        // After the end: the file may be a part of what identifies the record, which is not to be begun anew.
-        let write_back =
-            (self.written_back && matches!(adoption, Adoption::Written(_))).then(|| {
-                let file = prepared.workflow_file.clone();
-                match write_back(&file, self.def(), &before, &after) {
-                    Ok(()) => Ok(file),
-                    Err(error) => Err(error.to_string()),
-                }
-            });
-        Ok(Outcome {
-            workflow: self.def().name,
-            adoption,
-            comparison,
-            baseline,
-            optimized,
-            before,
-            after,
-            search_score: score,
-            write_back,
-            cut_short,
-            spending,
-        })
-    }
-
-    fn adopt(
-        &self,
-        prepared: &Prepared,
-        before: &Prompts,
-        after: &Prompts,
-        comparison: Option<&Comparison>,
-    ) -> Result<Adoption, OptimizeError> {
-        let Some(comparison) = comparison else {
-            return Ok(Adoption::Refused("nothing was held out".to_owned()));
-        };
-        if before == after {
-            let reason = "the search found nothing better than the prompts in use";
-            return Ok(Adoption::Refused(reason.to_owned()));
-        }
-        if let Err(reason) = comparison.verdict(&self.rule) {
-            return Ok(Adoption::Refused(reason));
-        }
-        let path = artifact::path_of(&prepared.workflow_file);
-        let origin = Origin {
-            lm: prepared.lm.as_ref(),
-            stages: &prepared.stages,
-            seed: self.seed,
-            metric: &prepared.metric.0,
-            data: &prepared.data,
-            comparison,
-        };
-        artifact::write(&path, self.def(), after, &origin)?;
-        Ok(Adoption::Written(path))
-    }
-
-    /// What runs the program: with recorded answers, on a budget.
-    fn engine(&self, prepared: &Prepared, record: &Record, budget: &Budget) -> Engine {
-        Engine {
-            program: Arc::clone(&self.program),
-            runner: self
-                .runner
-                .clone()
-                .with_budget(budget.clone())
-                .with_cassettes(record.answers()),
-            metric: Arc::clone(&prepared.metric.1),
-        }
-    }
-
-    async fn evaluate_with(
-        &self,
-        engine: &Engine,
-        examples: &[Example],
-        prompts: Option<&Prompts>,
-        reporter: &Arc<Reporter>,
-    ) -> Result<Evaluation, OptimizeError> {
-        let reporter = Arc::clone(reporter);
-        let done = move |score: f64| reporter.case(score);
-        engine
-            .evaluate(examples, prompts, self.threads, &done)
-            .await
-    }
-
-    /// What the search may take, so that enough is left to validate what it finds.
-    fn limits_of_search(
-        &self,
-        spent: &Spending,
-        baseline: &Evaluation,
-    ) -> Result<BudgetLimits, OptimizeError> {
-        let left = spent.left(self.limits);
-        let cases = baseline.cases.len() as u64;
-        let calls = cases * self.def().steps.len() as u64;
-        // Better prompts are longer.
-        let tokens = spent.tokens.saturating_mul(2);
-        let money = baseline.cost().unwrap_or_default() * 2.0;
-        #[expect(clippy::cast_precision_loss, reason = "examples are few")]
-        let money = Money::from_dollars(money * cases as f64);
-        let search = BudgetLimits {
-            calls: left.calls.map(|left| left.saturating_sub(calls)),
-            tokens: left.tokens.map(|left| left.saturating_sub(tokens)),
-            money: left
-                .money
-                .map(|left| Money::from_dollars((left.dollars() - money.dollars()).max(0.0))),
-            ..left
-        };
-        let nothing = search.calls == Some(0)
-            || search.tokens == Some(0)
-            || search.money.is_some_and(|money| money.dollars() <= 0.0);
-        if nothing {
-            return Err(OptimizeError::Settings(format!(
-                "the budget is too small: {calls} calls for the baseline and {calls} to validate leave none to \
-                 search with; raise it, or hold out fewer than {cases} examples"
-            )));
-        }
-        Ok(search)
-    }
-
-    /// The best prompts with their score, and why the search ended before its end, if it did.
-    async fn search(
-        &self,
-        prepared: &Prepared,
-        engine: Engine,
-        before: &Prompts,
-        reporter: &Arc<Reporter>,
-    ) -> Result<(Option<(Prompts, Option<f64>)>, Option<String>), OptimizeError> {
-        let params = request::optimize(self, prepared, before);
-        let data = &prepared.data;
-        let examples = data.train.iter().chain(&data.validation).cloned();
-        let host = Arc::new(Searching::new(
-            engine,
-            examples,
-            prepared.proposer.clone(),
-            Arc::clone(reporter),
-        ));
-        let mut restarts = 0;
-        loop {
-            let error = match self.ask(&params, &host).await {
-                Ok(optimized) => return Ok((Some((optimized.prompts, optimized.score)), None)),
-                Err(error) => error,
-            };
-            match error.class() {
-                ErrorClass::Budget => {
-                    let best = host.best().map(|best| (best.prompts, Some(best.score)));
-                    return Ok((best, Some(error.to_string())));
-                }
-                // What was answered is recorded, so the new process is soon where the old one was.
-                ErrorClass::Restart if restarts < RESTARTS => {
-                    restarts += 1;
-                    reporter.line(&format!("{error}\nstarting Python again"));
-                }
-                _ => return Err(error.into()),
-            }
-        }
-    }
-
-    async fn ask(
-        &self,
-        params: &Optimize,
-        host: &Arc<Searching>,
-    ) -> Result<Optimized, BridgeError> {
-        let settings = match &self.bridge {
-            Some(settings) => settings.clone(),
-            None => BridgeSettings::from_env()?,
-        };
-        let bridge = Bridge::start(&settings).await?;
-        let host = Arc::<Searching>::clone(host);
-        let optimized = bridge.optimize(params, host).await?;
-        // It has said all that it had to say.
-        if let Err(error) = bridge.shutdown().await {
-            tracing::debug!(%error, "the bridge did not end by itself");
-        }
-        Ok(optimized)
-    }
-
-    fn record(&self, prepared: &Prepared) -> Result<Record, OptimizeError> {
-        let root = match &self.records {
-            Some(root) => root.clone(),
-            None => self.package.join(".dspipe").join("optimize"),
-        };
-        let record = Record::open(&root, self.def().name, &self.key(prepared))?;
-        if self.fresh {
-            record.clear()?;
-        }
-        if self.resume && record.state() != State::Interrupted {
-            return Err(OptimizeError::Settings(format!(
-                "no optimization of `{}` with these settings was interrupted, so there is nothing to resume",
-                self.def().name
-            )));
-        }
-        Ok(record)
-    }
-
-    /// Identifies all that decides what is asked.
-    fn key(&self, prepared: &Prepared) -> String {
-        let mut hash = Sha256::new();
-        let mut add = |text: &str| {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        };
-        for stage in &prepared.stages {
-            add(stage.optimizer);
-            add(&serde_json::Value::Object(stage.settings.clone()).to_string());
-        }
-        for set in [
-            &prepared.data.train,
-            &prepared.data.validation,
-            &prepared.data.held_out,
-        ] {
-            add(&Data::fingerprint(set));
-        }
-        add(&prepared.metric.0);
-        add(&self.seed.to_string());
-        add(&self.steps.join(","));
-        add(&prepared.proposer.to_string());
-        for step in self.def().steps {
-            add(step.instructions);
-            add(step.input_schema);
-            add(step.output_schema);
-            add(&self
-                .runner
-                .lm_name(step)
-                .map_or_else(|error| error.to_string(), |lm| lm.to_string()));
-        }
-        hex(&hash.finalize()[..6])
-    }
-}
-
-/// The prompts of all steps, with those that were found in place of those before.
-fn merged(before: &Prompts, found: Prompts) -> Prompts {
-    let mut all = before.clone();
-    all.extend(found);
-    all
 }
 
 /// A path as people write it, from the current directory where it is below.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use dspipe_eval::Unit;
 use dspipe_eval::stats::Interval;
 use dspipe_runtime::lm::{Budget, BudgetLimits, Money};
 
@@ -23,6 +25,9 @@ pub struct Outcome {
     pub comparison: Option<Comparison>,
     /// The program as it was, on the held-out examples.
     pub baseline: Evaluation,
+    /// The program with the optimized prompts that are compiled in, on the held-out examples, where the search began
+    /// [from scratch](crate::Optimization::from_scratch) and not with them.
+    pub in_use: Option<Evaluation>,
     /// The program with the prompts that were found, on the held-out examples.
     pub optimized: Evaluation,
     /// The prompts as they were.
@@ -38,6 +43,8 @@ pub struct Outcome {
     pub cut_short: Option<String>,
     /// What was spent; answers from the record cost nothing.
     pub spending: Spending,
+    /// How long all of it took.
+    pub took: Duration,
 }
 
 /// Whether prompts are in use.
@@ -92,13 +99,17 @@ impl Outcome {
     pub fn is_adopted(&self) -> bool {
         matches!(self.adoption, Adoption::Written(_))
     }
+
+    /// The scores side by side, in lines; the same for the same replies. Empty if the search found nothing.
+    pub fn table(&self) -> String {
+        let comparison = self.comparison.as_ref();
+        comparison.map_or_else(String::new, |comparison| table(self, comparison))
+    }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(comparison) = &self.comparison {
-            write!(f, "{}", table(self, comparison))?;
-        }
+        f.write_str(&self.table())?;
         if let Some(score) = self.search_score {
             writeln!(f, "the search itself saw a score of {score:.3}")?;
         }
@@ -114,7 +125,7 @@ impl fmt::Display for Outcome {
         if spent.money.dollars() > 0.0 {
             write!(f, ", {}", spent.money)?;
         }
-        writeln!(f, "\n")?;
+        writeln!(f, "; it took {}\n", duration(self.took))?;
         if self.before != self.after {
             writeln!(f, "{}", diff(&self.before, &self.after))?;
         }
@@ -159,19 +170,30 @@ fn table(outcome: &Outcome, comparison: &Comparison) -> String {
             interval(&comparison.baseline),
             failures(&outcome.baseline),
         ],
-        [
-            "optimized".to_owned(),
-            format!("{:.3}", comparison.optimized.estimate),
-            interval(&comparison.optimized),
-            failures(&outcome.optimized),
-        ],
     ];
-    let p_value = comparison.p_value.map(|p| format!("McNemar p = {p:.3}"));
+    let in_use = outcome.in_use.as_ref();
+    if let Some((evaluation, score)) =
+        in_use.and_then(|it| Some((it, it.score(Unit::clamped(0.95))?)))
+    {
+        rows.push([
+            "in use".to_owned(),
+            format!("{:.3}", score.estimate),
+            interval(&score),
+            failures(evaluation),
+        ]);
+    }
+    rows.push([
+        "optimized".to_owned(),
+        format!("{:.3}", comparison.optimized.estimate),
+        interval(&comparison.optimized),
+        failures(&outcome.optimized),
+    ]);
+    let p_value = comparison.p_value.map(p_shown);
     rows.push([
         "gain, paired".to_owned(),
         format!("{:+.3}", comparison.gain.estimate),
         interval(&comparison.gain),
-        p_value.unwrap_or_default(),
+        p_value.map(|p| format!("McNemar {p}")).unwrap_or_default(),
     ]);
     if let Some(extra) = comparison.extra_cost {
         rows.push([
@@ -182,6 +204,24 @@ fn table(outcome: &Outcome, comparison: &Comparison) -> String {
         ]);
     }
     lines(&rows)
+}
+
+/// A p-value as papers write it.
+pub(crate) fn p_shown(p: f64) -> String {
+    if p < 0.001 {
+        "p < 0.001".to_owned()
+    } else {
+        format!("p = {p:.3}")
+    }
+}
+
+/// A time as people say it.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 60, seconds % 60) {
+        (0, _) => format!("{:.1} s", time.as_secs_f64()),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
 }
 
 /// Rows with their columns below each other.

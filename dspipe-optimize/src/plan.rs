@@ -7,8 +7,9 @@ use dspipe_runtime::lm::{BudgetLimits, Money, Prices, Usage};
 use dspipe_runtime::{Map, Value, WorkflowDef};
 
 use crate::error::OptimizeError;
-use crate::optimization::{Optimization, Prepared};
+use crate::optimization::Optimization;
 use crate::outcome::lines;
+use crate::prepare::{Prepared, Purpose};
 
 /// What an optimization would ask. `Display` writes it as a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +50,7 @@ impl Optimization {
     /// # Errors
     /// Whatever `run` finds wrong before it asks anything.
     pub fn plan(&self) -> Result<Plan, OptimizeError> {
-        let prepared = self.prepare()?;
+        let prepared = self.prepare(Purpose::Optimize)?;
         let def = self.def();
         let steps = def.steps.len() as u64;
         let lms = def.steps.iter().map(|step| self.runner.lm_name(step));

@@ -10,7 +10,8 @@ use crate::bridge::{
     Demo, Example as ToldExample, Field, Fields, Optimize, Program, Prompts, Runs, Stage, Step,
 };
 use crate::data::Example;
-use crate::optimization::{Optimization, Prepared};
+use crate::optimization::Optimization;
+use crate::prepare::Prepared;
 
 pub(crate) fn optimize(
     optimization: &Optimization,

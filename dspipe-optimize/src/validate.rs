@@ -219,7 +219,7 @@ impl Comparison {
             "gain": interval(&self.gain),
         });
         if let Some(p) = self.p_value {
-            scores["p_value"] = round(p).into();
+            scores["p_value"] = significant(p).into();
         }
         scores
     }
@@ -228,6 +228,11 @@ impl Comparison {
 /// Four places: more would only show rounding.
 fn round(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
+}
+
+/// Two significant digits: small p-values are not none.
+fn significant(value: f64) -> f64 {
+    format!("{value:.1e}").parse().unwrap_or(value)
 }
 
 fn mcnemar(pairs: &[(f64, f64)]) -> Option<f64> {

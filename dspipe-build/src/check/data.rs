@@ -67,6 +67,11 @@ pub(super) fn check(
     for path in workflow.workflow_data() {
         read(path, None);
     }
+    if complete {
+        let judging = workflow.judging_data().filter_map(|path| files.get(path));
+        let judging = judging.map(|file| (file, None));
+        records(workflow, fields, types, sources, judging, diagnostics);
+    }
     let (demos, available): (Vec<_>, Vec<_>) = found
         .into_iter()
         .map(|found| (found.demos, found.available))
@@ -75,7 +80,7 @@ pub(super) fn check(
     demos
 }
 
-/// Checks the records of files that no workflow names, and gives them; `only` is the step that a file is for.
+/// Checks the records of files that give no demos, and gives them; `only` is the step that a file is for.
 pub(super) fn records(
     workflow: &Workflow,
     fields: &[StepTypes],

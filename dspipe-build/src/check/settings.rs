@@ -10,18 +10,22 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     for step in &workflow.steps {
         let config = &step.dspy_config;
         one(config, outer, diagnostics);
-        if let Some(path) = &config.global_training_data {
-            diagnostics
-                .error(
-                    Code::InvalidSetting,
-                    path.span,
-                    format!(
-                        "`global_training_data` belongs to the workflow, not to step `{}`",
-                        step.name
-                    ),
-                )
-                .label("of all steps, but set on one")
-                .help("`training_examples_path` names the data of one step");
+        let whole = [
+            ("global_training_data", &config.global_training_data),
+            ("validation_examples_path", &config.validation_examples_path),
+            ("test_examples_path", &config.test_examples_path),
+        ];
+        for (key, path) in whole {
+            let Some(path) = path else { continue };
+            let message = format!(
+                "`{key}` belongs to the workflow, not to step `{}`",
+                step.name
+            );
+            let diagnostic = diagnostics.error(Code::InvalidSetting, path.span, message);
+            diagnostic.label("of all steps, but set on one");
+            if key == "global_training_data" {
+                diagnostic.help("`training_examples_path` names the data of one step");
+            }
         }
     }
 }

@@ -37,7 +37,11 @@ pub(super) fn check(workflow: &Workflow, available: &[Available], diagnostics: &
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
         let (training, validation) = (
             config.training_size.as_ref(),
-            config.validation_size.as_ref(),
+            // Those of a file of their own are not taken from these.
+            match &config.validation_examples_path {
+                Some(_) => None,
+                None => config.validation_size.as_ref(),
+            },
         );
         let place = (
             training.map(|size| size.span),

@@ -130,10 +130,19 @@ fn global_vars(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(Spanned<Strin
 }
 
 impl Workflow {
-    /// Every file of training data that the workflow and its steps name.
+    /// Every file of labelled data that the workflow and its steps name.
     pub(crate) fn data_paths(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.workflow_data()
             .chain(self.steps.iter().flat_map(Step::data))
+            .chain(self.judging_data())
+    }
+
+    /// The files whose records judge prompts, and are no demos.
+    pub(crate) fn judging_data(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let config = &self.dspy_config;
+        [&config.validation_examples_path, &config.test_examples_path]
+            .into_iter()
+            .flatten()
     }
 
     /// The files whose records may belong to any step.

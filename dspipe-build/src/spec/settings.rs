@@ -22,6 +22,9 @@ pub(crate) struct DspyConfig {
     pub(crate) few_shot_examples: Option<Spanned<u32>>,
     pub(crate) bootstrap_iterations: Option<Spanned<u32>>,
     pub(crate) training_examples_path: Option<Spanned<String>>,
+    /// Of the workflow only, as the next two.
+    pub(crate) validation_examples_path: Option<Spanned<String>>,
+    pub(crate) test_examples_path: Option<Spanned<String>>,
     pub(crate) global_training_data: Option<Spanned<String>>,
 }
 
@@ -58,6 +61,12 @@ impl DspyConfig {
                 diagnostics,
             ),
             training_examples_path: optional_text(&mut map, "training_examples_path", diagnostics),
+            validation_examples_path: optional_text(
+                &mut map,
+                "validation_examples_path",
+                diagnostics,
+            ),
+            test_examples_path: optional_text(&mut map, "test_examples_path", diagnostics),
             global_training_data: optional_text(&mut map, "global_training_data", diagnostics),
         };
         map.finish(diagnostics);
@@ -88,6 +97,12 @@ impl DspyConfig {
             training_examples_path: self
                 .training_examples_path
                 .or_else(|| outer.training_examples_path.clone()),
+            validation_examples_path: self
+                .validation_examples_path
+                .or_else(|| outer.validation_examples_path.clone()),
+            test_examples_path: self
+                .test_examples_path
+                .or_else(|| outer.test_examples_path.clone()),
             global_training_data: self
                 .global_training_data
                 .or_else(|| outer.global_training_data.clone()),

@@ -52,6 +52,9 @@ pub(super) struct Common {
     /// The LM of every step, as provider/model.
     #[arg(long)]
     lm: Option<LmName>,
+    /// Begin with the prompts of the workflow file, not with optimized ones that are compiled in.
+    #[arg(long)]
+    from_scratch: bool,
     /// How many runs are in flight.
     #[arg(long, default_value_t = 8)]
     threads: usize,
@@ -82,6 +85,9 @@ pub(super) struct OptimizeArguments {
     /// Another seed makes another search.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Search once with each of so many seeds, from 0, tell how results differ, and adopt nothing.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["seed", "write_back", "dry_run"])]
+    pub(super) seeds: Option<u64>,
     /// The most calls of LMs.
     #[arg(long, value_name = "CALLS")]
     budget_calls: Option<u64>,
@@ -168,6 +174,9 @@ impl Common {
                 Some(known) => known.clone(),
                 None => (text.clone(), declared(text, &optimization)?),
             });
+        }
+        if self.from_scratch {
+            optimization = optimization.from_scratch(true);
         }
         Ok(optimization.shares(self.split).threads(self.threads))
     }

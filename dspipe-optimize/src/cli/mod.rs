@@ -37,6 +37,7 @@ pub struct Commands {
 struct Entry {
     program: Arc<dyn Program>,
     metrics: Vec<(String, Arc<dyn Metric>)>,
+    configure: Box<dyn Fn(Optimization) -> Optimization + Send + Sync>,
 }
 
 impl std::fmt::Debug for Commands {
@@ -66,6 +67,7 @@ impl Commands {
         self.programs.push(Entry {
             program: Arc::new(Compiled::<W>::new()),
             metrics: Vec::new(),
+            configure: Box::new(|optimization| optimization),
         });
         self
     }
@@ -76,6 +78,18 @@ impl Commands {
     pub fn metric(mut self, name: impl Into<String>, metric: impl Metric + 'static) -> Self {
         if let Some(entry) = self.programs.last_mut() {
             entry.metrics.push((name.into(), Arc::new(metric)));
+        }
+        self
+    }
+
+    /// Changes the optimizations of the workflow that was added last, before the command line does.
+    #[must_use]
+    pub fn configure(
+        mut self,
+        configure: impl Fn(Optimization) -> Optimization + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(entry) = self.programs.last_mut() {
+            entry.configure = Box::new(configure);
         }
         self
     }
@@ -137,7 +151,12 @@ impl Commands {
                     print!("{}", optimization.plan()?);
                     return Ok(());
                 }
-                let outcome = optimization.progress(true).run().await?;
+                let optimization = optimization.progress(true);
+                if let Some(seeds) = arguments.seeds {
+                    print!("{}", optimization.study(0..seeds).await?);
+                    return Ok(());
+                }
+                let outcome = optimization.run().await?;
                 print!("{outcome}");
                 match outcome.write_back {
                     Some(Err(_)) => Err(Failed::Done(
@@ -178,8 +197,9 @@ impl Commands {
     }
 
     fn optimization(&self, entry: &Entry) -> Optimization {
-        Optimization::of_program(Arc::clone(&entry.program), self.package.clone())
-            .runner(self.runner.clone())
+        let optimization =
+            Optimization::of_program(Arc::clone(&entry.program), self.package.clone());
+        (entry.configure)(optimization.runner(self.runner.clone()))
     }
 
     fn entry(&self, name: Option<&str>) -> Result<&Entry, Failed> {

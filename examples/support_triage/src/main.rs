@@ -24,6 +24,8 @@ async fn main() -> ExitCode {
         Some(_) => {
             Commands::new(env!("CARGO_MANIFEST_DIR"))
                 .workflow::<Workflow>()
+                // The example is to show what is gained over the workflow file, time and again.
+                .configure(|optimization| optimization.from_scratch(true))
                 .run()
                 .await
         }
