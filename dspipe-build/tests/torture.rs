@@ -128,9 +128,9 @@ fn schemas_deepened_by_aliases() {
 }
 
 #[test]
-fn twenty_thousand_of_one_name() {
+fn thousands_of_one_name() {
     let mut text = chain(1);
-    text.push_str(&"          - {name: a, type: enum, enum: [a]}\n".repeat(20_000));
+    text.push_str(&"          - {name: a, type: enum, enum: [a]}\n".repeat(5_000));
     refused(&text, "there are two fields called `a`");
     let values = vec!["a"; 20_000].join(", ");
     let text = BASE.replace("[question, complaint, praise]", &format!("[{values}]"));

@@ -81,7 +81,6 @@ fn texts() -> impl Strategy<Value = String> {
         "\u{85}",
         "\u{a0}",
         "😀",
-        "\u{7f}",
     ]);
     prop_oneof![3 => odd.prop_map(str::to_owned), 1 => "[ -~é\n]{0,12}"]
 }
