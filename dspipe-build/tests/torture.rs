@@ -242,6 +242,30 @@ fn five_thousand_steps() {
 }
 
 #[test]
+fn a_thousand_conditions() {
+    let steps = |condition: &dyn Fn(usize) -> String| {
+        let mut text = chain(1);
+        for index in 1..=1000 {
+            let _ = write!(
+                text,
+                "    - name: s{index}\n      type: dspy\n      condition: \"{}\"\n      signature:\n        \
+                 input_fields: [{{name: in, type: string}}]\n        \
+                 output_fields: [{{name: out, type: string}}]\n",
+                condition(index)
+            );
+        }
+        compile(text)
+    };
+    let same = steps(&|_| "s0.out == 'a'".to_owned());
+    assert_eq!(same.errors(), 0);
+    let each_after_the_other = steps(&|index| match index {
+        1 => "s0.out == 'a'".to_owned(),
+        _ => format!("steps.s{} != null", index - 1),
+    });
+    assert_eq!(each_after_the_other.errors(), 0);
+}
+
+#[test]
 fn two_hundred_fields() {
     let mut text = chain(1);
     for index in 0..200 {
