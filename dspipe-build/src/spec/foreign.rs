@@ -8,7 +8,7 @@ use crate::yaml::MapReader;
 type Foreign = (&'static str, &'static str, &'static str);
 
 /// Keys of the workflow.
-pub(super) const WORKFLOW: [Foreign; 17] = [
+pub(super) const WORKFLOW: [Foreign; 16] = [
     ("defaults", "it is for steps of untyped text", DEFAULTS),
     (
         "gemini_functions",
@@ -67,11 +67,6 @@ pub(super) const WORKFLOW: [Foreign; 17] = [
         "hybrid_config",
         "a step has a signature or does not run",
         REMOVE,
-    ),
-    (
-        "inputs",
-        "inputs are declared where they are used",
-        "an input field without a `template` is an input of the workflow",
     ),
     ("outputs", "what every step gives is an output", REMOVE),
 ];

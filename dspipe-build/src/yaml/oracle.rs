@@ -71,7 +71,6 @@ fn texts() -> impl Strategy<Value = String> {
         "...",
         "? a",
         ": a",
-        "<<",
         "=",
         "|",
         ">",
