@@ -190,8 +190,18 @@ impl Diagnostics {
     }
 
     pub(crate) fn warnings_to_errors(&mut self) {
+        self.to_errors(|_| true);
+    }
+
+    pub(crate) fn code_to_errors(&mut self, code: Code) {
+        self.to_errors(|found| found == code);
+    }
+
+    fn to_errors(&mut self, which: impl Fn(Code) -> bool) {
         for diagnostic in &mut self.all {
-            diagnostic.severity = Severity::Error;
+            if which(diagnostic.code) {
+                diagnostic.severity = Severity::Error;
+            }
         }
     }
 
