@@ -61,6 +61,7 @@ pub(crate) struct Step {
     pub(crate) inputs: Vec<BoundField>,
     pub(crate) outputs: Vec<Field>,
     pub(crate) checks: Vec<Check>,
+    pub(crate) module: Module,
     pub(crate) demos: Vec<Demo>,
     /// What optimizers found, one for each LM.
     pub(crate) optimized: Vec<Prompt>,
@@ -130,6 +131,41 @@ pub(crate) struct Check {
     pub(crate) is_assert: bool,
     /// A boolean over the step's own fields.
     pub(crate) test: Expr,
+}
+
+/// How a step comes to its output.
+#[derive(Debug)]
+pub(crate) enum Module {
+    Predict,
+    BestOfN(Best),
+    Refine(Best),
+    Majority {
+        n: u32,
+        /// An output field.
+        field: String,
+    },
+    React {
+        tools: Vec<String>,
+        max_steps: u32,
+    },
+}
+
+/// How the best of several outputs is chosen.
+#[derive(Debug)]
+pub(crate) struct Best {
+    pub(crate) n: u32,
+    pub(crate) threshold: Option<f64>,
+    pub(crate) fail_count: Option<u32>,
+    /// `None` is the share of the step's checks that hold.
+    pub(crate) reward: Option<Reward>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reward {
+    /// As it is written, on one line.
+    pub(crate) text: String,
+    /// A number or a boolean over the step's own fields.
+    pub(crate) value: Expr,
 }
 
 /// An input field and where its value comes from.
@@ -298,9 +334,9 @@ pub(crate) enum Root {
     Input(usize),
     /// A step's output, by index of the step.
     Step(usize),
-    /// What the step itself was given; in checks only.
+    /// What the step itself was given; in checks and rewards only.
     Given,
-    /// What the step itself gives; in checks only.
+    /// What the step itself gives; in checks and rewards only.
     Gives,
 }
 

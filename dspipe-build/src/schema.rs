@@ -260,10 +260,96 @@ enum Adapter {
     DspyJson,
 }
 
+/// How a step comes to its output: a name, or a name with settings.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Module {
+    Name(ModuleName),
+    Settings(Box<ModuleSettings>),
+}
+
 /// How a step comes to its output.
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Module {
+enum ModuleName {
+    /// At once.
+    Predict,
+    /// With an output `reasoning` before all others.
+    ChainOfThought,
+    /// The best of 3, by the share of the step's checks that hold.
+    BestOfN,
+    /// The best of 3, each made with advice on the one before.
+    Refine,
+    /// What most of 5 say.
+    Majority,
+}
+
+/// How a step comes to its output: one of these.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ModuleSettings {
+    /// At once.
+    predict: Option<NoSettings>,
+    /// With an output `reasoning` before all others.
+    chain_of_thought: Option<NoSettings>,
+    /// The best of several.
+    best_of_n: Option<Best>,
+    /// The best of several, each made with advice on the one before.
+    refine: Option<Best>,
+    /// What most of several say.
+    majority: Option<Majority>,
+    /// An answer after the use of tools.
+    react: Option<React>,
+}
+
+/// There is nothing to set.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoSettings {}
+
+/// How the best of several outputs is chosen.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Best {
+    /// The most outputs that are asked for, from 2 to 100; 3 without it.
+    n: Option<u32>,
+    /// An expression over `inputs.…` and `outputs.…` that gives a number, or true (1) or false (0). Without
+    /// it, the share of the step's checks that hold.
+    reward: Option<String>,
+    /// The reward that is good enough to stop.
+    threshold: Option<f64>,
+    /// How many outputs may be unusable before the step fails.
+    fail_count: Option<u32>,
+    /// How each output is asked for.
+    module: Option<InnerModule>,
+}
+
+/// What most of several outputs say.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Majority {
+    /// How many outputs, from 2 to 100; 5 without it.
+    n: Option<u32>,
+    /// The output field that they are compared by; the last without it.
+    field: Option<String>,
+    /// How each output is asked for.
+    module: Option<InnerModule>,
+}
+
+/// An answer after the use of tools.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct React {
+    /// The tools, by the names under which the program has them.
+    tools: Vec<String>,
+    /// The most calls of tools, from 1 to 100; 20 without it.
+    max_steps: Option<u32>,
+}
+
+/// How each of several outputs is asked for.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum InnerModule {
     /// At once.
     Predict,
     /// With an output `reasoning` before all others.

@@ -57,12 +57,23 @@ workflow:
         output_fields:
           - {name: b, schema: {type: string, zzzzzzzz: 1}}
       checks: [{check: \"true\", zzzzzzzz: 1}]
+      module: {best_of_n: {reward: \"outputs.b == 'x'\", zzzzzzzz: 1}}
       examples:
         - {input: {a: x}, output: {b: y}, zzzzzzzz: 1}
+    - name: t
+      type: dspy
+      module: {majority: {zzzzzzzz: 1}}
+      signature: &signature
+        input_fields: [{name: a, type: string}]
+        output_fields: [{name: b, type: string}]
+    - name: u
+      type: dspy
+      module: {react: {tools: [x], zzzzzzzz: 1}}
+      signature: *signature
 ";
 
 /// How the reader calls a mapping in that workflow, and the schema's name of it.
-const MAPPINGS: [(&str, &str); 12] = [
+const MAPPINGS: [(&str, &str); 15] = [
     ("in the workflow", "Workflow"),
     ("in `dspy_config` of the workflow", "DspyConfig"),
     ("in step `s`", "Step"),
@@ -75,6 +86,9 @@ const MAPPINGS: [(&str, &str); 12] = [
     ("in the LM `a`", "LmEntry"),
     ("in the price of `a`", "Price"),
     ("in a check", "Check"),
+    ("in `best_of_n`", "Best"),
+    ("in `majority`", "Majority"),
+    ("in `react`", "React"),
 ];
 
 #[test]

@@ -30,6 +30,7 @@ pub(crate) const DEF: SignatureDef = SignatureDef {
     max_tokens: None,
     lms: &[],
     checks: &[],
+    module: dspipe_runtime::module::ModuleDef::Predict,
 };
 
 pub(crate) fn object(value: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::Serialize;
 use serde_json::Value;
 use tracing::Instrument;
 
@@ -14,6 +15,7 @@ use crate::lm::{
     Finish, Lm, LmError, LmName, Message, Money, OutputSchema, Params, Prices, Reply, Request,
     Usage,
 };
+use crate::module::{Plan, Shelf, Turn};
 use crate::prompt;
 use crate::read::{
     ReadError, Repair, RepairKind, Strictness, parse, read_reply, read_value, schema_of,
@@ -21,8 +23,9 @@ use crate::read::{
 use crate::runner::LocalRunner;
 use crate::signature::{Signature, SignatureDef};
 use crate::stream::Replies;
+use crate::task::{Instead, Task};
 use crate::telemetry;
-use crate::trace::{Exchange, Observer};
+use crate::trace::{CallReport, Exchange, Observer};
 
 /// The longest name of a schema that providers take.
 const SCHEMA_NAME: usize = 64;
@@ -36,6 +39,16 @@ pub(crate) struct Call<'a> {
     pub(crate) cost: Option<Money>,
     pub(crate) repairs: Vec<Repair>,
     pub(crate) checks: Vec<CheckFailed>,
+    pub(crate) calls: Vec<CallReport>,
+    pub(crate) turns: Vec<Turn>,
+}
+
+/// What is being asked for.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    setup: &'a Setup,
+    task: &'a Task<'a>,
+    input: &'a Value,
 }
 
 /// A reply that the step cannot use.
@@ -45,32 +58,106 @@ struct Unusable {
     request_id: Option<String>,
 }
 
+/// What all requests of one run of a step share.
+pub(crate) struct Setup {
+    lm: Arc<dyn Lm>,
+    pub(crate) prompt: Chosen,
+    prices: Prices,
+    log: Option<Arc<dyn Observer>>,
+}
+
+impl<'a> Call<'a> {
+    /// Nothing is asked yet.
+    pub(crate) fn new(runner: &'a LocalRunner, def: &'static SignatureDef) -> Self {
+        Self {
+            runner,
+            def,
+            replies: 0,
+            usage: Usage::default(),
+            cost: Some(Money::default()),
+            repairs: Vec::new(),
+            checks: Vec::new(),
+            calls: Vec::new(),
+            turns: Vec::new(),
+        }
+    }
+
+    /// What was asked by another part of the same run.
+    pub(crate) fn absorb(&mut self, other: Call<'_>) {
+        self.replies += other.replies;
+        self.usage += other.usage;
+        self.cost = match (self.cost, other.cost) {
+            (Some(sum), Some(more)) => Some(sum + more),
+            _ => None,
+        };
+        self.repairs = other.repairs;
+        self.checks = other.checks;
+        self.calls.extend(other.calls);
+    }
+}
+
 impl Call<'_> {
-    pub(crate) async fn run<T>(
+    /// Comes to an output as the plan says.
+    pub(crate) async fn run<T: Serialize + Send>(
         &mut self,
+        plan: Plan<'_>,
         input: &Value,
         reading: &impl Reading<T>,
         replies: &mut impl Replies,
     ) -> Result<T, Error> {
-        let log = self.runner.log.clone();
-        let log = log.map_err(|error| self.failed(error))?;
-        let prices = self.runner.prices.clone();
-        let prices = prices.map_err(|error| self.failed(error))?;
-        let lm = self
-            .runner
-            .lm_name(self.def)
-            .and_then(|name| self.runner.lm(&name, self.runner.described(self.def)))
-            .map_err(|error| self.failed(error))?;
-        let prompt = self.runner.prompt(self.def, lm.name());
+        if let Plan::Predict = plan {
+            let setup = self.setup().map_err(|error| self.failed(error))?;
+            let params = self.params();
+            return self
+                .answer(&setup, &Task::OUTPUT, params, input, reading, replies)
+                .await;
+        }
+        let kept = Shelf::new(reading);
+        let place = Box::pin(self.by_module(plan, input, &kept)).await?;
+        kept.take(place).ok_or_else(|| Error::Input {
+            workflow: self.def.workflow,
+            step: self.def.step,
+            reason: "its module chose an output that there is not".to_owned(),
+        })
+    }
+
+    /// The LM and all else that the step's requests need.
+    pub(crate) fn setup(&self) -> Result<Setup, LmError> {
+        let (runner, def) = (self.runner, self.def);
+        let log = runner.log.clone()?;
+        let prices = runner.prices.clone()?;
+        let lm = runner.lm(&runner.lm_name(def)?, runner.described(def))?;
+        let prompt = runner.prompt(def, lm.name());
+        Ok(Setup {
+            lm,
+            prompt,
+            prices,
+            log,
+        })
+    }
+
+    /// Asks for a task, and once more if the reply cannot be used.
+    pub(crate) async fn answer<T>(
+        &mut self,
+        setup: &Setup,
+        task: &Task<'_>,
+        params: Params,
+        input: &Value,
+        reading: &(impl Reading<T> + ?Sized),
+        replies: &mut impl Replies,
+    ) -> Result<T, Error> {
+        let lm = &*setup.lm;
         let mut request =
-            request(self.def, &prompt, self.params(), input).map_err(|reason| Error::Input {
-                workflow: self.def.workflow,
-                step: self.def.step,
-                reason,
+            request(self.def, task, &setup.prompt, params, input).map_err(|reason| {
+                Error::Input {
+                    workflow: self.def.workflow,
+                    step: self.def.step,
+                    reason,
+                }
             })?;
-        let with = (input, &prompt, &prices, log.as_ref());
+        let asking = Asking { setup, task, input };
         let Unusable { raw, error, .. } =
-            match self.ask(&*lm, &request, with, reading, replies).await? {
+            match self.ask(&asking, &request, reading, replies).await? {
                 Ok(output) => return Ok(output),
                 Err(unread) => unread,
             };
@@ -78,7 +165,7 @@ impl Call<'_> {
         tracing::info!(lm = %lm.name(), errors, "the reply cannot be used; asking once more");
         request.messages.push(Message::assistant(raw));
         request.messages.push(prompt::render_errors(&error));
-        match self.ask(&*lm, &request, with, reading, replies).await? {
+        match self.ask(&asking, &request, reading, replies).await? {
             Ok(output) => Ok(output),
             Err(Unusable {
                 raw,
@@ -98,12 +185,13 @@ impl Call<'_> {
     /// Asks and reads; the inner error is a reply that cannot be used.
     async fn ask<T>(
         &mut self,
-        lm: &dyn Lm,
+        asking: &Asking<'_>,
         request: &Request,
-        (input, prompt, prices, log): (&Value, &Chosen, &Prices, Option<&Arc<dyn Observer>>),
-        reading: &impl Reading<T>,
+        reading: &(impl Reading<T> + ?Sized),
         replies: &mut impl Replies,
     ) -> Result<Result<T, Unusable>, Error> {
+        let Asking { setup, task, input } = *asking;
+        let (lm, prices) = (&*setup.lm, &setup.prices);
         let started = Instant::now();
         let span = telemetry::call(lm.name(), request);
         let reply = replies.reply(&self.runner.retry, lm, request);
@@ -119,7 +207,9 @@ impl Call<'_> {
             step: self.def.step,
             def: self.def,
             input,
-            prompt,
+            prompt: &setup.prompt,
+            task,
+            purpose: task.purpose,
             lm: lm.name(),
             request,
             reply: reply.as_ref(),
@@ -129,9 +219,21 @@ impl Call<'_> {
         if self.runner.otel_content {
             telemetry::content(&span, &exchange);
         }
-        for observer in self.runner.observers.iter().chain(log) {
+        for observer in self.runner.observers.iter().chain(&setup.log) {
             observer.asked(&exchange);
         }
+        self.calls.push(CallReport {
+            purpose: task.purpose,
+            lm: lm.name().clone(),
+            repetition: request.params.repetition,
+            latency: exchange.latency,
+            usage: reply.as_ref().map(|reply| reply.usage).unwrap_or_default(),
+            cost: match &reply {
+                Ok(reply) => cost(reply),
+                Err(error) => error.is_free().then(Money::default),
+            },
+            error: reply.as_ref().err().map(LmError::class),
+        });
         drop(span);
         let reply: Reply = reply.map_err(|error| {
             if !error.is_free() {
@@ -179,7 +281,7 @@ impl Call<'_> {
     }
 
     /// How the first LM is to sample.
-    fn params(&self) -> Params {
+    pub(crate) fn params(&self) -> Params {
         let mut params = match self.runner.described(self.def) {
             [first, ..] => first.params(),
             [] => Params {
@@ -201,7 +303,7 @@ impl Call<'_> {
         params
     }
 
-    fn failed(&self, source: LmError) -> Error {
+    pub(crate) fn failed(&self, source: LmError) -> Error {
         Error::Lm {
             workflow: self.def.workflow,
             step: self.def.step,
@@ -229,14 +331,15 @@ fn price(
 /// What a step asks; an error says why DSPy's adapter cannot ask it.
 pub(crate) fn request(
     def: &'static SignatureDef,
+    task: &Task<'_>,
     prompt: &Chosen,
     params: Params,
     input: &Value,
 ) -> Result<Request, String> {
     let messages = match def.adapter {
-        None => prompt::render(def, prompt, input),
+        None => prompt::render(def, task, prompt, input),
         Some(adapter) => adapter
-            .messages_for(def, prompt, input)
+            .messages_for(def, task, prompt, input)
             .map_err(|error| error.to_string())?,
     };
     // A reply with DSPy's field marks is no JSON.
@@ -245,7 +348,10 @@ pub(crate) fn request(
         messages,
         schema: is_json.then(|| OutputSchema {
             name: schema_name(def.step),
-            json: def.output_schema.into(),
+            json: match &task.instead {
+                None => def.output_schema.into(),
+                Some(instead) => instead.schema().into(),
+            },
         }),
         params,
     })
@@ -260,10 +366,24 @@ pub(crate) trait Reading<T>: Sync {
     /// # Errors
     /// If asserts do not hold: those.
     fn check(&self, def: &SignatureDef, output: &T) -> Result<Vec<CheckFailed>, ReadError>;
+
+    /// How good the output is; `None` if nobody can say.
+    fn reward(&self, def: &SignatureDef, output: &T) -> Option<f64> {
+        let _ = (def, output);
+        None
+    }
 }
 
-/// As the types of a step, whose input this is.
-pub(crate) struct Typed<'a, S: Signature>(pub(crate) &'a S::Input);
+/// As the types of a step.
+pub(crate) struct Typed<'a, S: Signature> {
+    pub(crate) input: &'a S::Input,
+    /// In place of the reward of the workflow file.
+    pub(crate) reward: Option<&'a Reward<'a, S>>,
+}
+
+/// Says how good an output is.
+pub(crate) type Reward<'a, S> =
+    dyn Fn(&<S as Signature>::Input, &<S as Signature>::Output) -> f64 + Send + Sync + 'a;
 
 impl<S: Signature> Reading<S::Output> for Typed<'_, S> {
     fn read(&self, def: &SignatureDef, text: &str) -> Result<(S::Output, Vec<Repair>), ReadError> {
@@ -274,7 +394,7 @@ impl<S: Signature> Reading<S::Output> for Typed<'_, S> {
     }
 
     fn check(&self, def: &SignatureDef, output: &S::Output) -> Result<Vec<CheckFailed>, ReadError> {
-        let held = S::checks(self.0, output);
+        let held = S::checks(self.input, output);
         let all = def.checks.iter().zip(held);
         let failed: Vec<&CheckDef> = all
             .filter_map(|(def, held)| (!held).then_some(def))
@@ -290,6 +410,27 @@ impl<S: Signature> Reading<S::Output> for Typed<'_, S> {
             asserts => Err(ReadError::Asserts(asserts)),
         }
     }
+
+    fn reward(&self, def: &SignatureDef, output: &S::Output) -> Option<f64> {
+        if let Some(reward) = self.reward {
+            return Some(reward(self.input, output));
+        }
+        S::reward(self.input, output).or_else(|| {
+            let held = S::checks(self.input, output);
+            let checks = def.checks.iter().zip(held);
+            let held: Vec<bool> = checks
+                .filter_map(|(def, held)| (!def.is_assert).then_some(held))
+                .collect();
+            share(&held)
+        })
+    }
+}
+
+/// The share of what is true; `None` of nothing.
+fn share(all: &[bool]) -> Option<f64> {
+    let count = |number: usize| u32::try_from(number).map_or(f64::MAX, f64::from);
+    let held = all.iter().filter(|held| **held).count();
+    (!all.is_empty()).then(|| count(held) / count(all.len()))
 }
 
 /// By the schema alone.
@@ -301,15 +442,41 @@ impl Reading<Value> for Untyped {
             None => text.to_owned(),
             Some(adapter) => read_dspy(adapter, def, text)?.to_string(),
         };
-        let schema =
-            schema_of(def.output_schema).map_err(|error| ReadError::Adapter(error.to_string()))?;
-        let parsed = parse(&schema, &text, Strictness::Lenient)?;
-        Ok((parsed.value, parsed.repairs))
+        by_schema(def.output_schema, &text)
     }
 
     fn check(&self, _: &SignatureDef, _: &Value) -> Result<Vec<CheckFailed>, ReadError> {
         Ok(Vec::new())
     }
+}
+
+/// Of something else than the step's output, by a schema that takes more than what is asked for.
+pub(crate) struct TaskReading<'a> {
+    pub(crate) instead: &'a Instead<'a>,
+    pub(crate) schema: &'static str,
+}
+
+impl Reading<Value> for TaskReading<'_> {
+    fn read(&self, def: &SignatureDef, text: &str) -> Result<(Value, Vec<Repair>), ReadError> {
+        let text = match def.adapter {
+            None => text.to_owned(),
+            Some(adapter) => adapter
+                .read_task(self.instead, text)
+                .map_err(|error| ReadError::Adapter(error.to_string()))?
+                .to_string(),
+        };
+        by_schema(self.schema, &text)
+    }
+
+    fn check(&self, _: &SignatureDef, _: &Value) -> Result<Vec<CheckFailed>, ReadError> {
+        Ok(Vec::new())
+    }
+}
+
+fn by_schema(schema: &'static str, text: &str) -> Result<(Value, Vec<Repair>), ReadError> {
+    let schema = schema_of(schema).map_err(|error| ReadError::Adapter(error.to_string()))?;
+    let parsed = parse(&schema, text, Strictness::Lenient)?;
+    Ok((parsed.value, parsed.repairs))
 }
 
 fn read_dspy(adapter: Adapter, def: &SignatureDef, text: &str) -> Result<Value, ReadError> {

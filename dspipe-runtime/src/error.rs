@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::lm::{LmError, LmName, request_text};
 use crate::read::ReadError;
+use crate::tool::MissingTool;
 
 /// Characters of a reply that a message shows; the error holds all of it.
 const LONGEST: usize = 300;
@@ -58,16 +59,28 @@ pub enum Error {
         /// What serde said.
         reason: String,
     },
+
+    /// The step names a tool that the runner does not have. Nothing was asked.
+    #[error("step `{step}` of `{workflow}` cannot run: {source}")]
+    Tool {
+        /// The workflow.
+        workflow: &'static str,
+        /// The step.
+        step: &'static str,
+        /// Which tool, and what to do.
+        source: MissingTool,
+    },
 }
 
 impl Error {
-    /// What kind of error it is, in a word for logs and figures: that of the LM's error, `unreadable_reply` or
-    /// `input`.
+    /// What kind of error it is, in a word for logs and figures: that of the LM's error, `unreadable_reply`,
+    /// `input` or `missing_tool`.
     pub fn class(&self) -> &'static str {
         match self {
             Self::Lm { source, .. } => source.class(),
             Self::Reply { .. } => "unreadable_reply",
             Self::Input { .. } => "input",
+            Self::Tool { .. } => "missing_tool",
         }
     }
 
@@ -76,7 +89,8 @@ impl Error {
         match self {
             Self::Lm { workflow, step, .. }
             | Self::Reply { workflow, step, .. }
-            | Self::Input { workflow, step, .. } => (workflow, step),
+            | Self::Input { workflow, step, .. }
+            | Self::Tool { workflow, step, .. } => (workflow, step),
         }
     }
 
@@ -85,7 +99,7 @@ impl Error {
         match self {
             Self::Lm { source, .. } => source.request_id(),
             Self::Reply { request_id, .. } => request_id.as_deref(),
-            Self::Input { .. } => None,
+            Self::Input { .. } | Self::Tool { .. } => None,
         }
     }
 }
@@ -116,6 +130,11 @@ impl fmt::Debug for Error {
             Self::Input { reason, .. } => {
                 let mut fields = f.debug_struct("Input");
                 fields.field("reason", reason);
+                fields
+            }
+            Self::Tool { source, .. } => {
+                let mut fields = f.debug_struct("Tool");
+                fields.field("source", source);
                 fields
             }
         };

@@ -23,6 +23,7 @@ pub use crate::__json_schema as json_schema;
 pub use crate::adapter::Adapter;
 pub use crate::error::Error;
 pub use crate::expr;
+pub use crate::module::ModuleDef;
 pub use crate::read::{Read, Reader};
 pub use crate::runner::Runner;
 pub use crate::signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, WorkflowDef};

@@ -43,7 +43,8 @@
 //! - `local` (default): the embedded model. Implies `http`.
 //! - `macros` (default): `#[dspy_signature]`, which compiles a workflow in place.
 //! - `otel`: spans of calls have the attributes of OpenTelemetry's conventions for generative AI.
-//! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros`.
+//! - `structs`: `#[dspy_signature]` on structs, which makes a signature of Rust types. Implies `macros` and `tools`.
+//! - `tools`: [`Tool`]s that take a struct, whose schema comes from `schemars`.
 
 pub mod adapter;
 mod artifacts;
@@ -60,6 +61,7 @@ pub mod generated;
 pub mod lm;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod module;
 mod prompt;
 mod prompt_log;
 pub mod read;
@@ -69,10 +71,12 @@ mod shown;
 mod signature;
 mod slot;
 pub mod stream;
-#[cfg(feature = "structs")]
+#[cfg(feature = "tools")]
 #[doc(hidden)]
 pub mod structs;
+mod task;
 mod telemetry;
+mod tool;
 mod trace;
 
 #[cfg(feature = "macros")]
@@ -90,7 +94,9 @@ pub use runner::{LocalRunner, Runner, default_runner};
 pub use secret::Secret;
 pub use signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Workflow, WorkflowDef};
 pub use stream::{Streamed, Streaming};
-pub use trace::{Exchange, Observer, StepRecord, StepReport, Trace};
+pub use task::Purpose;
+pub use tool::{MissingTool, Tool, ToolError};
+pub use trace::{CallReport, Exchange, Observer, StepRecord, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.
 ///

@@ -5,6 +5,7 @@
 //! last. Values stand in fences that are longer than any run of backticks in them, so that no input can
 //! pass for another field.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use crate::changes::{Chosen, DemoText};
 use crate::lm::Message;
 use crate::read::ReadError;
 use crate::signature::{Demo, FieldDef, SignatureDef};
+use crate::task::Task;
 
 /// A demo, wherever it comes from.
 #[derive(Debug)]
@@ -42,23 +44,33 @@ impl<'a> From<&'a DemoText> for DemoView<'a> {
     }
 }
 
-/// The messages for a step with these instructions and demos. `input` is the serialized input, one key per
-/// input field.
-pub(crate) fn render(def: &SignatureDef, prompt: &Chosen, input: &Value) -> Vec<Message> {
-    let mut messages = vec![Message::system(system(def, prompt.instructions()))];
-    for demo in prompt.demos() {
-        let fields = demo
-            .inputs
-            .iter()
-            .map(|(name, text)| (*name, (*text).to_owned()));
-        messages.push(Message::user(fields_text(fields)));
-        messages.push(Message::assistant(demo.output));
+/// The messages for a task of a step with these instructions and demos. `input` is the serialized input, one
+/// key per input field.
+pub(crate) fn render(
+    def: &SignatureDef,
+    task: &Task<'_>,
+    prompt: &Chosen,
+    input: &Value,
+) -> Vec<Message> {
+    let mut messages = vec![Message::system(system(def, task, prompt.instructions()))];
+    if task.instead.is_none() {
+        for demo in prompt.demos() {
+            let fields = demo
+                .inputs
+                .iter()
+                .map(|(name, text)| (*name, (*text).to_owned()));
+            messages.push(Message::user(fields_text(fields)));
+            messages.push(Message::assistant(demo.output));
+        }
     }
-    let fields = def.inputs.iter().filter_map(|field| {
+    let inputs = if task.takes_inputs() { def.inputs } else { &[] };
+    let own = inputs.iter().filter_map(|field| {
         let value = input.get(field.name)?;
         Some((field.name, value_text(value)))
     });
-    messages.push(Message::user(fields_text(fields)));
+    let more = task.more.iter();
+    let more = more.map(|more| (&*more.name, more.text.clone().into_owned()));
+    messages.push(Message::user(fields_text(own.chain(more))));
     messages
 }
 
@@ -80,19 +92,53 @@ pub(crate) fn value_text(value: &Value) -> String {
     }
 }
 
-fn system(def: &SignatureDef, instructions: &str) -> String {
-    let mut text = if instructions.trim().is_empty() {
-        default_instructions(def)
-    } else {
-        instructions.trim().to_owned()
+/// What a step is told to do.
+pub(crate) fn instructions<'a>(def: &SignatureDef, instructions: &'a str) -> Cow<'a, str> {
+    match instructions.trim() {
+        "" => Cow::Owned(default_instructions(def)),
+        instructions => Cow::Borrowed(instructions),
+    }
+}
+
+fn system(def: &SignatureDef, task: &Task<'_>, told: &str) -> String {
+    let mut text = match &task.instead {
+        None => instructions(def, told).into_owned(),
+        Some(instead) => instead.instructions.trim().to_owned(),
     };
-    if !def.inputs.is_empty() {
+    let inputs = if task.takes_inputs() { def.inputs } else { &[] };
+    if !inputs.is_empty() || !task.more.is_empty() {
         text.push_str("\n\nYou are given:\n");
-        fields_list(&mut text, def.inputs);
+        let more = task.more.iter();
+        let more = more.map(|more| (&*more.name, "string", more.description));
+        fields_list(&mut text, listed(inputs).chain(more));
     }
     text.push_str("\n\nAnswer with one JSON object and nothing else. Its fields:\n");
-    fields_list(&mut text, def.outputs);
+    match &task.instead {
+        None => fields_list(&mut text, listed(def.outputs)),
+        Some(instead) => {
+            let words: Vec<Cow<'_, str>> = instead
+                .outputs
+                .iter()
+                .map(|asked| asked.kind.words())
+                .collect();
+            let fields = instead.outputs.iter().zip(&words);
+            let fields = fields.map(|(asked, ty)| (asked.name, &**ty, asked.description));
+            fields_list(&mut text, fields);
+        }
+    }
     text
+}
+
+/// What a step takes and gives, and what it is told, in words.
+pub(crate) fn described(def: &SignatureDef, told: &str) -> String {
+    system(def, &Task::OUTPUT, told)
+}
+
+/// Name, type and description of each field.
+fn listed(fields: &[FieldDef]) -> impl Iterator<Item = (&str, &str, &str)> {
+    fields
+        .iter()
+        .map(|field| (field.name, field.ty, field.description))
 }
 
 /// As DSPy words it for a signature without instructions (`dspy.Signature`).
@@ -126,20 +172,18 @@ fn default_instructions(def: &SignatureDef) -> String {
     text
 }
 
-fn fields_list(text: &mut String, fields: &[FieldDef]) {
-    for (index, field) in fields.iter().enumerate() {
+fn fields_list<'f>(text: &mut String, fields: impl Iterator<Item = (&'f str, &'f str, &'f str)>) {
+    for (index, (name, ty, description)) in fields.enumerate() {
         let line = if index == 0 { "" } else { "\n" };
-        push(
-            text,
-            format_args!("{line}- `{}` ({})", field.name, field.ty),
-        );
-        if !field.description.trim().is_empty() {
-            push(text, format_args!(": {}", field.description.trim()));
+        push(text, format_args!("{line}- `{name}` ({ty})"));
+        if !description.trim().is_empty() {
+            push(text, format_args!(": {}", description.trim()));
         }
     }
 }
 
-fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
+/// Values under their names, each in a fence of its own.
+pub(crate) fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
     let mut text = String::new();
     for (name, value) in fields {
         if !text.is_empty() {
@@ -176,6 +220,7 @@ mod tests {
     use super::*;
     use crate::lm::LmName;
     use crate::lm::Role;
+    use crate::module::ModuleDef;
 
     const DEF: SignatureDef = SignatureDef {
         workflow: "support",
@@ -216,6 +261,7 @@ mod tests {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     fn shown(messages: &[Message]) -> String {
@@ -229,7 +275,7 @@ mod tests {
     #[test]
     fn a_request_reads_like_this() {
         let input = json!({"ticket": "Where is ```my``` parcel?", "tags": ["a", "b"]});
-        insta::assert_snapshot!(shown(&render(&DEF, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &input)), @r#"
+        insta::assert_snapshot!(shown(&render(&DEF, &Task::OUTPUT, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &input)), @r#"
         [System]
         Rate the ticket.
         Be strict.
@@ -277,6 +323,7 @@ mod tests {
         };
         let messages = render(
             &def,
+            &Task::OUTPUT,
             &Chosen::Compiled(def.prompt_for(&LmName::embedded())),
             &json!({"ticket": "x", "tags": []}),
         );
@@ -286,6 +333,7 @@ mod tests {
         let def = SignatureDef { inputs: &[], ..def };
         let messages = render(
             &def,
+            &Task::OUTPUT,
             &Chosen::Compiled(def.prompt_for(&LmName::embedded())),
             &json!({}),
         );
@@ -307,7 +355,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_ends_its_fence(ticket in "(`|\n|a|tags:){0,40}") {
-            let messages = render(&DEF, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &json!({"ticket": ticket, "tags": []}));
+            let messages = render(&DEF, &Task::OUTPUT, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &json!({"ticket": ticket, "tags": []}));
             let last = &messages.last().unwrap().content;
             let fence: String = last.lines().nth(1).unwrap().to_owned();
             prop_assert!(!ticket.contains(&fence));

@@ -11,17 +11,19 @@ use serde_json::Value;
 use tracing::{Instrument, Span};
 
 use crate::artifacts::Artifacts;
-use crate::call::{Call, Reading, Typed, Untyped};
+use crate::call::{Call, Reading, Reward, Typed, Untyped};
 use crate::changes::{Changes, Chosen};
 use crate::error::Error;
 use crate::lm::{
-    Budget, Lm, LmDef, LmError, LmName, Lms, Money, NameError, Prices, Reply, Request, Retry, Usage,
+    Budget, Lm, LmDef, LmError, LmName, Lms, Money, NameError, Prices, Reply, Request, Retry,
 };
+use crate::module::Plan;
 use crate::prompt_log;
 use crate::read::read_value;
 use crate::signature::{Signature, SignatureDef};
 use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
 use crate::telemetry;
+use crate::tool::{Tool, Tools};
 use crate::trace::{Observer, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
@@ -69,6 +71,7 @@ pub struct LocalRunner {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) changes: Changes,
     artifacts: Option<Artifacts>,
+    pub(crate) tools: Tools,
     /// What `DSPIPE_LOG` asks for.
     pub(crate) log: Result<Option<Arc<dyn Observer>>, LmError>,
     #[cfg(feature = "otel")]
@@ -113,6 +116,7 @@ impl LocalRunner {
             observers: Vec::new(),
             changes: Changes::none(),
             artifacts: None,
+            tools: Tools::default(),
             log: prompt_log::from_env(),
             #[cfg(feature = "otel")]
             otel_content: telemetry::content_from_env(),
@@ -167,6 +171,13 @@ impl LocalRunner {
     #[must_use]
     pub fn with_artifacts(mut self, artifacts: Artifacts) -> Self {
         self.artifacts = Some(artifacts);
+        self
+    }
+
+    /// Has a tool for steps with `module: react`, in place of an earlier one of its name.
+    #[must_use]
+    pub fn with_tool(mut self, tool: Tool) -> Self {
+        self.tools.add(tool);
         self
     }
 
@@ -272,7 +283,7 @@ impl LocalRunner {
     }
 
     /// Runs a step on values that no type has read. The output is held to the step's schema; checks of the
-    /// workflow file are for types, and are left out.
+    /// workflow file are for types, and are left out, and so are rewards: such a step is asked for one output.
     ///
     /// # Errors
     /// As a run of the step.
@@ -282,8 +293,13 @@ impl LocalRunner {
         input: &Value,
     ) -> Result<Value, Error> {
         let span = telemetry::step(def, &self.lm_shown(def));
-        let mut replies = AtOnce;
-        let run = self.observed(def, Ok(input.clone()), &Untyped, &mut replies, &span);
+        // Who cannot say what an output is worth does not choose among several.
+        let plan = match Plan::of(&def.module) {
+            Plan::BestOfN(_) | Plan::Refine(_) => Plan::Predict,
+            plan => plan,
+        };
+        let read = (&Untyped, &mut AtOnce);
+        let run = self.observed(def, plan, Ok(input.clone()), read, &span);
         Box::pin(run.instrument(span.clone())).await
     }
 
@@ -304,37 +320,48 @@ impl LocalRunner {
                     None => Err(unread_input(S::DEF, &"it does not serialize")),
                 };
                 let typed = typed?;
-                let reading = Typed::<S>(&typed);
-                let output = runner.observed(S::def(), input, &reading, replies, &span);
+                let reading = Typed::<S> {
+                    input: &typed,
+                    reward: None,
+                };
+                let read = (&reading, replies);
+                let output = runner.observed(S::def(), Plan::Predict, input, read, &span);
                 let output = output.instrument(span.clone()).await;
                 output.map(Streamed::Done)
             })
         })
     }
 
-    async fn observed<T: Serialize>(
+    /// Runs a step by a module, with a reward in place of that of the workflow file.
+    pub(crate) async fn planned<S: Signature>(
+        &self,
+        plan: Plan<'_>,
+        input: &S::Input,
+        reward: Option<&Reward<'_, S>>,
+    ) -> Result<S::Output, Error> {
+        let span = telemetry::step(S::DEF, &self.lm_shown(S::DEF));
+        let reading = Typed::<S> { input, reward };
+        let read = (&reading, &mut AtOnce);
+        let input = serde_json::to_value(input);
+        let output = self.observed(S::def(), plan, input, read, &span);
+        output.instrument(span.clone()).await
+    }
+
+    async fn observed<T: Serialize + Send>(
         &self,
         def: &'static SignatureDef,
+        plan: Plan<'_>,
         input: serde_json::Result<Value>,
-        reading: &impl Reading<T>,
-        replies: &mut impl Replies,
+        (reading, replies): (&impl Reading<T>, &mut impl Replies),
         span: &Span,
     ) -> Result<T, Error> {
         let started = Instant::now();
-        let mut call = Call {
-            runner: self,
-            def,
-            replies: 0,
-            usage: Usage::default(),
-            cost: Some(Money::default()),
-            repairs: Vec::new(),
-            checks: Vec::new(),
-        };
+        let mut call = Call::new(self, def);
         let mut sent = Value::Null;
         let result = match input {
             Ok(input) => {
                 sent = input;
-                call.run(&sent, reading, replies).await
+                call.run(plan, &sent, reading, replies).await
             }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
@@ -352,6 +379,8 @@ impl LocalRunner {
             cost: call.cost,
             repairs: call.repairs,
             checks: call.checks,
+            calls: call.calls,
+            turns: call.turns,
             succeeded: result.is_ok(),
         };
         tracing::debug!(
@@ -413,11 +442,8 @@ impl Runner for LocalRunner {
         let (runner, typed) = (self, input);
         // On the heap, so that the future of a whole workflow stays small.
         Box::pin(async move {
-            let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
-            let (replies, reading) = (&mut AtOnce, Typed::<S>(typed));
-            let input = serde_json::to_value(typed);
-            let output = runner.observed(S::def(), input, &reading, replies, &span);
-            output.instrument(span.clone()).await
+            let plan = Plan::of(&S::DEF.module);
+            runner.planned::<S>(plan, typed, None).await
         })
     }
 

@@ -6,10 +6,11 @@ use crate::call::request;
 use crate::lm::{Message, Params, Reply};
 use crate::secret::scrub_all;
 use crate::signature::FieldDef;
+use crate::task::Purpose;
 use crate::trace::Exchange;
 
 /// Stands for what is not shown.
-const HIDDEN: &str = "****";
+pub(crate) const HIDDEN: &str = "****";
 
 /// The messages of a request.
 pub(crate) fn messages(exchange: &Exchange<'_>) -> Vec<Message> {
@@ -23,7 +24,8 @@ pub(crate) fn messages(exchange: &Exchange<'_>) -> Vec<Message> {
                 *value = Value::from(HIDDEN);
             }
         }
-        let first = request(def, exchange.prompt, Params::default(), &input);
+        let task = exchange.task.hidden();
+        let first = request(def, &task, exchange.prompt, Params::default(), &input);
         let first = first.map(|request| request.messages).unwrap_or_default();
         for (at, message) in messages.iter_mut().enumerate() {
             match first.get(at) {
@@ -42,7 +44,10 @@ pub(crate) fn messages(exchange: &Exchange<'_>) -> Vec<Message> {
 
 /// The text of a reply.
 pub(crate) fn reply(exchange: &Exchange<'_>, reply: &Reply) -> String {
-    if is_any_sensitive(exchange.def.outputs) {
+    let def = exchange.def;
+    // On the way to the output, an LM quotes what it was given.
+    let quotes = exchange.purpose != Purpose::Output && is_any_sensitive(def.inputs);
+    if quotes || is_any_sensitive(def.outputs) {
         HIDDEN.to_owned()
     } else {
         scrub_all(&reply.text)

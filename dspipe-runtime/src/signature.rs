@@ -6,6 +6,7 @@ use crate::adapter::Adapter;
 use crate::check::CheckDef;
 use crate::error::Error;
 use crate::lm::{LmDef, LmName};
+use crate::module::ModuleDef;
 use crate::read::Read;
 use crate::runner::Runner;
 
@@ -31,6 +32,12 @@ pub trait Signature {
     fn checks(input: &Self::Input, output: &Self::Output) -> Vec<bool> {
         let _ = (input, output);
         Vec::new()
+    }
+
+    /// How good an output is, for a [`module`](SignatureDef::module) that has a reward.
+    fn reward(input: &Self::Input, output: &Self::Output) -> Option<f64> {
+        let _ = (input, output);
+        None
     }
 }
 
@@ -94,6 +101,8 @@ pub struct SignatureDef {
     pub lms: &'static [LmDef],
     /// What should hold for its output, in the order of the workflow file.
     pub checks: &'static [CheckDef],
+    /// How the step comes to its output.
+    pub module: ModuleDef,
 }
 
 impl SignatureDef {

@@ -10,8 +10,10 @@ use crate::changes::Chosen;
 use crate::check::CheckFailed;
 use crate::error::Error;
 use crate::lm::{LmError, LmName, Money, Reply, Request, Usage};
+use crate::module::Turn;
 use crate::read::Repair;
 use crate::signature::SignatureDef;
+use crate::task::{Purpose, Task};
 
 /// Is told of every step when it ends. Called on the task that runs the step, so it should be quick.
 pub trait Observer: Send + Sync {
@@ -47,6 +49,9 @@ pub struct Exchange<'a> {
     pub input: &'a Value,
     /// What the request was rendered from.
     pub(crate) prompt: &'a Chosen,
+    pub(crate) task: &'a Task<'a>,
+    /// What the step asks for.
+    pub purpose: Purpose,
     /// The LM.
     pub lm: &'a LmName,
     /// What was asked.
@@ -83,7 +88,7 @@ pub struct StepReport {
     pub lm: String,
     /// From the step's start to its end, pauses between tries included.
     pub latency: Duration,
-    /// Replies that were read: 1, or 2 if the first could not be used.
+    /// Replies that were read: 1, or 2 if the first could not be used; more where the step's module asks more.
     pub replies: u32,
     /// Tokens of all replies.
     pub usage: Usage,
@@ -93,8 +98,31 @@ pub struct StepReport {
     pub repairs: Vec<Repair>,
     /// The checks that do not hold for the output, asserts not among them.
     pub checks: Vec<CheckFailed>,
+    /// Each call of the LM, in the order in which they ended.
+    pub calls: Vec<CallReport>,
+    /// With `module: react`, what the LM thought and did.
+    pub turns: Vec<Turn>,
     /// Whether the step gave its output.
     pub succeeded: bool,
+}
+
+/// What one call of a step's LM took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallReport {
+    /// What was asked for.
+    pub purpose: Purpose,
+    /// The LM.
+    pub lm: LmName,
+    /// Which of several replies to one request was wanted, from 0: the sample of a module that takes several.
+    pub repetition: u32,
+    /// Until the reply came, tries and the pauses between them included.
+    pub latency: Duration,
+    /// Its tokens.
+    pub usage: Usage,
+    /// What it cost; `None` if the price is not known.
+    pub cost: Option<Money>,
+    /// The class of the error, if there was no reply.
+    pub error: Option<&'static str>,
 }
 
 /// Keeps the reports of a run.
@@ -251,6 +279,8 @@ mod tests {
             } else {
                 Vec::new()
             },
+            calls: Vec::new(),
+            turns: Vec::new(),
             succeeded,
         }
     }

@@ -242,6 +242,7 @@ pub mod write {
                 is_assert: false,
             },
         ],
+        module: ModuleDef::Predict,
     };
 
     /// Step `write` as a type.
@@ -481,6 +482,7 @@ pub mod count {
                 is_assert: false,
             },
         ],
+        module: ModuleDef::Predict,
     };
 
     /// Step `count` as a type.

@@ -197,6 +197,7 @@ pub mod analyze_code_structure {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `analyze_code_structure` as a type.

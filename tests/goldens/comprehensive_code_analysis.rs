@@ -201,6 +201,7 @@ pub mod extract_functions {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `extract_functions` as a type.
@@ -324,6 +325,7 @@ pub mod analyze_complexity {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `analyze_complexity` as a type.
@@ -447,6 +449,7 @@ pub mod generate_recommendations {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `generate_recommendations` as a type.

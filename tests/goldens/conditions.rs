@@ -378,6 +378,7 @@ pub mod read {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `read` as a type.
@@ -666,6 +667,7 @@ pub mod answer {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `answer` as a type.
@@ -805,6 +807,7 @@ pub mod check {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `check` as a type.
@@ -983,6 +986,7 @@ pub mod polish {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `polish` as a type.
@@ -1134,6 +1138,7 @@ pub mod escalate {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `escalate` as a type.
@@ -1285,6 +1290,7 @@ pub mod report {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `report` as a type.

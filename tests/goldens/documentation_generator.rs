@@ -173,6 +173,7 @@ pub mod analyze_code {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `analyze_code` as a type.

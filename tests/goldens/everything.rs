@@ -373,6 +373,7 @@ pub mod r#match {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `match` as a type.
@@ -804,6 +805,7 @@ pub mod left {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `left` as a type.
@@ -937,6 +939,7 @@ pub mod right {
         max_tokens: Some(900),
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `right` as a type.
@@ -1068,6 +1071,7 @@ pub mod r#async {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `async` as a type.
@@ -1203,6 +1207,7 @@ pub mod both {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `both` as a type.
@@ -1344,6 +1349,7 @@ pub mod late {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `late` as a type.

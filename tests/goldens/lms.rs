@@ -239,6 +239,7 @@ pub mod plain {
             },
         ],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `plain` as a type.
@@ -417,6 +418,7 @@ pub mod tuned {
             },
         ],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `tuned` as a type.
@@ -548,6 +550,7 @@ pub mod named {
             },
         ],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `named` as a type.

@@ -924,6 +924,7 @@ pub mod read {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `read` as a type.
@@ -1421,6 +1422,7 @@ pub mod answer {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: ModuleDef::Predict,
     };
 
     /// Step `answer` as a type.

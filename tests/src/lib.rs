@@ -24,6 +24,10 @@ pub mod seed {
     pub mod checks {
         include!("../goldens/checks.rs");
     }
+    /// Modules and their rewards, from `workflows/`.
+    pub mod modules {
+        include!("../goldens/modules.rs");
+    }
     /// Named types, alternatives and defaults, from `workflows/`.
     pub mod types {
         include!("../goldens/types.rs");

@@ -66,6 +66,11 @@ fn checks_and_asserts() {
 }
 
 #[test]
+fn modules() {
+    compare(&here().join("workflows"), "modules");
+}
+
+#[test]
 fn named_types() {
     compare(&here().join("workflows"), "types");
 }

@@ -9,8 +9,10 @@ use crate::ir::{BoundField, Check, Expr, Field, Hop, Root, TypeKind};
 use crate::source::{Span, Spanned};
 use crate::spec;
 
-/// What the checks of a step see.
+/// What the checks of a step see, and its reward.
 pub(super) struct Seen {
+    /// `a check`, or another word for who sees it.
+    who: &'static str,
     inputs: Vec<Field>,
     outputs: Vec<Field>,
 }
@@ -24,14 +26,20 @@ impl Binder<'_> {
             return Vec::new();
         }
         self.report_same_names(written);
-        self.seen = Some(Seen {
-            inputs: inputs.iter().map(|input| input.field.clone()).collect(),
-            outputs: self.steps[step].outputs.clone(),
-        });
+        self.see("a check", step, inputs);
         let checks = written.iter().filter_map(|check| self.check(step, check));
         let checks = checks.collect();
         self.seen = None;
         checks
+    }
+
+    /// From here on, paths lead to the fields of this step.
+    pub(super) fn see(&mut self, who: &'static str, step: usize, inputs: &[BoundField]) {
+        self.seen = Some(Seen {
+            who,
+            inputs: inputs.iter().map(|input| input.field.clone()).collect(),
+            outputs: self.steps[step].outputs.clone(),
+        });
     }
 
     fn check(&mut self, step: usize, written: &spec::Check) -> Option<Check> {
@@ -98,7 +106,7 @@ impl Binder<'_> {
                     .error(
                         Code::UnresolvedPath,
                         span,
-                        format!("a check does not see `{whole}`"),
+                        format!("{} does not see `{whole}`", seen.who),
                     )
                     .label("expected `inputs.…` or `outputs.…`, the fields of the step")
                     .help(meant.unwrap_or_else(|| {
@@ -134,6 +142,6 @@ impl Binder<'_> {
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

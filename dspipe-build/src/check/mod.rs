@@ -16,6 +16,7 @@ mod graph;
 mod limits;
 mod lm;
 mod lms;
+mod module;
 mod named;
 mod names;
 mod objects;
@@ -68,14 +69,16 @@ pub(crate) fn check(
     let declared = artifact.map(|_| steps.clone()).unwrap_or_default();
     let mut checked_steps = Vec::with_capacity(steps.len());
     let bindings = bound.step_inputs.into_iter().zip(bound.guards);
-    let bindings = bindings.zip(bound.dependencies).zip(bound.checks);
-    for ((((step, fields), (((inputs, guard), after), checks)), name), file_demos) in workflow
-        .steps
-        .iter()
-        .zip(steps)
-        .zip(bindings)
-        .zip(step_names)
-        .zip(file_demos)
+    let judged = bound.checks.into_iter().zip(bound.modules);
+    let bindings = bindings.zip(bound.dependencies).zip(judged);
+    for ((((step, fields), (((inputs, guard), after), (checks, module))), name), file_demos) in
+        workflow
+            .steps
+            .iter()
+            .zip(steps)
+            .zip(bindings)
+            .zip(step_names)
+            .zip(file_demos)
     {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
         let lm = step.lm.clone().over(&workflow.lm);
@@ -110,6 +113,7 @@ pub(crate) fn check(
             inputs,
             outputs: fields.outputs,
             checks,
+            module,
         });
     }
     lms.report_unused(diagnostics);

@@ -40,6 +40,7 @@ const RESERVED_TYPES: &[&str] = &[
     "Hash",
     "Input",
     "Map",
+    "ModuleDef",
     "None",
     "Ok",
     "Option",

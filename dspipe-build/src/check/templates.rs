@@ -9,8 +9,8 @@ use super::paths;
 use super::types::StepTypes;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{
-    Binding, BoundField, Check, Expr, ExprKind, Field, Guard, Hop, Input, Path, Piece, Root, Type,
-    TypeDef, TypeDefKind, TypeKind,
+    Binding, BoundField, Check, Expr, ExprKind, Field, Guard, Hop, Input, Module, Path, Piece,
+    Root, Type, TypeDef, TypeDefKind, TypeKind,
 };
 use crate::source::{Sources, Span, Spanned};
 use crate::spec;
@@ -26,6 +26,8 @@ pub(super) struct Bound {
     pub(super) guards: Vec<Option<Guard>>,
     /// Per step, what should hold for its output.
     pub(super) checks: Vec<Vec<Check>>,
+    /// Per step, how it comes to its output.
+    pub(super) modules: Vec<Module>,
     /// Per step, the steps it needs.
     pub(super) dependencies: Vec<BTreeSet<usize>>,
     /// Where step `.0` refers to step `.1`.
@@ -60,10 +62,12 @@ pub(super) fn bind(
     let mut step_inputs = Vec::with_capacity(workflow.steps.len());
     let mut guards = Vec::with_capacity(workflow.steps.len());
     let mut checks = Vec::with_capacity(workflow.steps.len());
+    let mut modules = Vec::with_capacity(workflow.steps.len());
     for (index, facts) in facts.iter().enumerate() {
         binder.depends_on(index);
         let inputs = binder.step(index);
         checks.push(binder.checks(index, &inputs));
+        modules.push(binder.module(index, &inputs));
         step_inputs.push(inputs);
         // Last: it names those of the present steps that the step uses.
         guards.push(binder.guard(index, facts));
@@ -73,6 +77,7 @@ pub(super) fn bind(
         step_inputs,
         guards,
         checks,
+        modules,
         dependencies: binder.dependencies,
         places: binder.places,
     }

@@ -134,17 +134,17 @@ impl<'a> Lowering<'a> {
             };
         };
         // Outputs first: their types get the plain names where both sides ask.
-        let first = usize::from(step.reasons);
+        let first = usize::from(step.reasons());
         let mut outputs = self.fields(&signature.outputs, |at| Place::Output(index, at + first));
         let inputs = self.fields(&signature.inputs, |at| Place::Input(index, at));
-        if step.reasons {
+        if step.reasons() {
             self.no_reasoning_yet(signature);
             outputs.insert(0, reasoning());
         }
         StepTypes {
             inputs,
             outputs,
-            reasons: step.reasons,
+            reasons: step.reasons(),
         }
     }
 
@@ -155,7 +155,7 @@ impl<'a> Lowering<'a> {
                 .error(
                     Code::Duplicate,
                     field.name.span,
-                    "`module: chain_of_thought` has a field `reasoning` of its own",
+                    "a module that reasons has a field `reasoning` of its own",
                 )
                 .label("rename this one, or leave it out");
         }

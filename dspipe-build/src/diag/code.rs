@@ -117,6 +117,8 @@ codes! {
     ConflictingRecords = "E038",
     /// Settings that contradict each other, or that nothing will use.
     ConflictingSettings = "E039",
+    /// A module that the rest of its step does not go with.
+    UnfitModule = "E045",
 }
 
 impl std::str::FromStr for Code {

@@ -455,7 +455,7 @@ fn collect(expr: &Expr, used: &mut BTreeSet<usize>) {
 }
 
 /// Calls `found` with the root of every path in an expression.
-pub(super) fn each_root(expr: &Expr, found: &mut dyn FnMut(Root)) {
+pub(crate) fn each_root(expr: &Expr, found: &mut dyn FnMut(Root)) {
     match &expr.kind {
         ExprKind::Path(path) => found(path.root),
         ExprKind::Text(_)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::printer::{Printer, float, string};
-use super::{Emitter, checks, lms, schema};
+use super::{Emitter, checks, lms, module, schema};
 use crate::ir::{Adapter, Demo, Field, Prompt, Step};
 use crate::words;
 
@@ -95,6 +95,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     out.line(["max_tokens: ", &optional(max_tokens), ","]);
     lms::list(emitter, &step.lms, out);
     checks::list(emitter, &step.checks, out);
+    module::definition(emitter, &step.module, out);
     out.close("};");
 
     out.blank();
@@ -107,6 +108,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     out.line(["type Output = ", &emitter.type_name("Output"), ";"]);
     out.line("const DEF: &'static SignatureDef = &SIGNATURE;");
     checks::function(emitter, &step.checks, out);
+    module::function(emitter, &step.module, out);
     out.close("}");
 }
 

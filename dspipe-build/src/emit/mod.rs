@@ -5,6 +5,7 @@ mod doc;
 mod expr;
 mod lms;
 mod metadata;
+mod module;
 mod one_step;
 mod partial;
 mod printer;
@@ -15,6 +16,7 @@ mod types;
 use std::cell::Cell;
 use std::collections::HashMap;
 
+pub(crate) use expr::each_root;
 pub(crate) use one_step::step;
 pub(crate) use printer::{Printer, is_balanced};
 

@@ -1,6 +1,6 @@
 //! One step of a workflow.
 
-use super::{Check, Condition, DspyConfig, Example, Signature, lms, optional_text};
+use super::{Check, Condition, DspyConfig, Example, Module, Signature, lms, optional_text};
 use crate::diag::{Code, Diagnostics};
 use crate::ir::Adapter;
 use crate::source::{Span, Spanned};
@@ -13,8 +13,7 @@ pub(crate) struct Step {
     pub(crate) step_type: Option<Spanned<StepType>>,
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) lm: Lm,
-    /// `module: chain_of_thought`.
-    pub(crate) reasons: bool,
+    pub(crate) module: Option<Module>,
     /// `stream: true`.
     pub(crate) streams: bool,
     pub(crate) condition: Option<Condition>,
@@ -35,11 +34,8 @@ const ADAPTERS: [(&str, Adapter); 3] = [
     ("dspy_json", Adapter::DspyJson),
 ];
 
-/// How a step comes to its output; whether it reasons first.
-const MODULES: [(&str, bool); 2] = [("predict", false), ("chain_of_thought", true)];
-
 /// A word out of a few.
-fn one_of<T: Copy>(
+pub(super) fn one_of<T: Copy>(
     written: &Spanned<String>,
     what: &str,
     known: &[(&'static str, T)],
@@ -146,11 +142,9 @@ impl Step {
         }
         let description = optional_text(&mut map, "description", diagnostics);
         let lm = Lm::read(&mut map, diagnostics);
-        let reasons = map
+        let module = map
             .optional("module")
-            .and_then(|node| yaml::text(node, "`module`", diagnostics))
-            .and_then(|name| one_of(&name, "a module", &MODULES, diagnostics))
-            .unwrap_or(false);
+            .and_then(|node| Module::read(node, diagnostics));
         let streams = map
             .optional("stream")
             .and_then(|node| yaml::boolean(node, "`stream`", diagnostics))
@@ -172,7 +166,7 @@ impl Step {
             step_type,
             description,
             lm,
-            reasons,
+            module,
             streams,
             condition,
             depends_on,
@@ -199,6 +193,11 @@ fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
 }
 
 impl Step {
+    /// Whether its output begins with `reasoning`.
+    pub(crate) fn reasons(&self) -> bool {
+        self.module.as_ref().is_some_and(|module| module.reasons)
+    }
+
     /// The files whose records belong to this step.
     pub(crate) fn data(&self) -> impl Iterator<Item = &Spanned<String>> {
         let training = &self.dspy_config.training_examples_path;

@@ -145,5 +145,6 @@ impl Signature for Step {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: dspipe_runtime::module::ModuleDef::Predict,
     };
 }

@@ -165,6 +165,7 @@ impl Signature for Synthesize {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: dspipe_runtime::module::ModuleDef::Predict,
     };
 }
 

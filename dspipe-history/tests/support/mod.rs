@@ -142,6 +142,7 @@ macro_rules! step {
                 max_tokens: None,
                 lms: &[],
                 checks: &[],
+                module: dspipe_runtime::module::ModuleDef::Predict,
             };
         }
     };

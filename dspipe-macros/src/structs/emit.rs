@@ -122,6 +122,7 @@ fn definition(signature: &Signature, settings: &Settings) -> TokenStream {
             max_tokens: #max_tokens,
             lms: &[],
             checks: &[],
+            module: #runtime::module::ModuleDef::Predict,
         }
     }
 }

@@ -46,6 +46,7 @@ use serde_json::Value;
 use crate::changes::Chosen;
 use crate::lm::Message;
 use crate::signature::{Prompt, SignatureDef};
+use crate::task::{Instead, Task};
 
 /// Which of DSPy's adapters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,24 +83,62 @@ impl Adapter {
             instructions: def.instructions,
             demos: def.demos,
         });
-        self.messages_for(def, &prompt, input)
+        self.messages_for(def, &Task::OUTPUT, &prompt, input)
     }
 
-    /// The messages for a compiled step with these instructions and demos.
+    /// The messages for a task of a compiled step with these instructions and demos.
     pub(crate) fn messages_for(
         self,
         def: &SignatureDef,
+        task: &Task<'_>,
         prompt: &Chosen,
         input: &Value,
     ) -> Result<Vec<Message>, AdapterError> {
         let mut signature = DspySignature::of(def)?;
-        let instructions = prompt.instructions();
-        signature.instructions = (!instructions.is_empty()).then(|| instructions.to_owned());
-        let inputs = match PyValue::from(input) {
+        let mut demos = Vec::new();
+        match &task.instead {
+            None => {
+                let instructions = prompt.instructions();
+                signature.instructions =
+                    (!instructions.is_empty()).then(|| instructions.to_owned());
+                demos = signature.demos(&prompt.demos());
+            }
+            Some(instead) => signature.become_task(instead),
+        }
+        let mut inputs = match PyValue::from(input) {
             PyValue::Dict(inputs) => inputs,
             _ => PyDict::new(),
         };
-        Ok(self.render(&signature, &signature.demos(&prompt.demos()), &inputs)?)
+        for more in &task.more {
+            signature.add_input(&more.name, more.description);
+            inputs.insert(more.name.to_string(), PyValue::from(&*more.text));
+        }
+        Ok(self.render(&signature, &demos, &inputs)?)
+    }
+
+    /// The fields of a reply to something else than a step's output.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn read_task(
+        self,
+        instead: &Instead<'_>,
+        reply: &str,
+    ) -> Result<Value, AdapterError> {
+        let mut signature = DspySignature {
+            instructions: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        };
+        signature.become_task(instead);
+        for output in &mut signature.outputs {
+            // What is none of the choices is for the step to see.
+            if matches!(output.ty, PyType::Literal(_)) {
+                output.ty = PyType::Str;
+            }
+        }
+        let fields = self.parse(&signature, reply)?;
+        Ok(PyValue::Dict(fields).to_json())
     }
 
     /// The output of a compiled step in a reply, as JSON that its types then read.
@@ -213,6 +252,7 @@ mod tests {
         max_tokens: None,
         lms: &[],
         checks: &[],
+        module: crate::module::ModuleDef::Predict,
     };
 
     #[test]

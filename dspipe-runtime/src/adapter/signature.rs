@@ -10,6 +10,7 @@ use super::types::PyType;
 use super::value::{PyDict, PyValue};
 use crate::prompt::DemoView;
 use crate::signature::{FieldDef, SignatureDef};
+use crate::task::{Asked, AskedKind, Instead};
 
 /// A signature: what is asked, with which fields.
 ///
@@ -115,6 +116,36 @@ impl DspySignature {
             fields
         };
         demos.iter().map(demo).collect()
+    }
+
+    /// Asks for something else than the step's output.
+    pub(super) fn become_task(&mut self, instead: &Instead<'_>) {
+        self.instructions = Some(instead.instructions.to_owned());
+        if !instead.takes_inputs {
+            self.inputs.clear();
+        }
+        let output = |asked: &Asked<'_>| {
+            let ty = match asked.kind {
+                AskedKind::Text => PyType::Str,
+                AskedKind::Choice(values) => {
+                    PyType::Literal(values.iter().map(|value| PyValue::from(*value)).collect())
+                }
+                AskedKind::Object => PyType::AnyDict,
+            };
+            DspyField {
+                desc: Some(asked.description.to_owned()).filter(|text| !text.is_empty()),
+                ..DspyField::new(asked.name, ty)
+            }
+        };
+        self.outputs = instead.outputs.iter().map(output).collect();
+    }
+
+    /// Adds a text to the inputs.
+    pub(super) fn add_input(&mut self, name: &str, description: &str) {
+        self.inputs.push(DspyField {
+            desc: Some(description.to_owned()).filter(|text| !text.is_empty()),
+            ..DspyField::new(name, PyType::Str)
+        });
     }
 
     /// The instructions, or DSPy's sentence.

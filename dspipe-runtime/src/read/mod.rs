@@ -6,7 +6,7 @@
 mod candidates;
 mod checks;
 mod coerce;
-#[cfg(feature = "structs")]
+#[cfg(feature = "tools")]
 mod deserialize;
 mod embedded;
 mod error;
@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use candidates::THINKING;
 pub use checks::{Checks, Number};
-#[cfg(feature = "structs")]
+#[cfg(feature = "tools")]
 pub(crate) use deserialize::deserialize;
 pub use error::{FieldError, FieldErrorKind, ReadError};
 pub(crate) use parse::schema_of;

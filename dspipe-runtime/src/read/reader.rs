@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
 
     /// As [`object`](Self::object), but not out of a text: a reply is then read by its schema, which holds it to
     /// the limits that types of the user's have only there.
-    #[cfg(feature = "structs")]
+    #[cfg(feature = "tools")]
     pub(crate) fn object_of_value(self) -> Option<ObjectReader<'a>> {
         match &self.value {
             Some(_) => self.object(),
@@ -311,7 +311,7 @@ impl ObjectReader<'_> {
     }
 
     /// A field that is null where it is absent, if its type takes that.
-    #[cfg(feature = "structs")]
+    #[cfg(feature = "tools")]
     pub(crate) fn or_null<T>(
         &mut self,
         key: &'static str,

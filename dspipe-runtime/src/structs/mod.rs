@@ -30,6 +30,11 @@ where
     }
 }
 
+/// The schema of a type, as LMs are told it.
+pub(crate) fn schema_of<T: schemars::JsonSchema>() -> Value {
+    schema::of::<T>()
+}
+
 fn with_types(fields: &[FieldDef], schema: &Value) -> &'static [FieldDef] {
     let fields: Vec<FieldDef> = fields
         .iter()
