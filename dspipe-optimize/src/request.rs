@@ -165,6 +165,7 @@ mod tests {
             max_tokens: None,
             lms: &[],
             checks: &[],
+            module: dspipe_runtime::module::ModuleDef::Predict,
         }
     }
 
