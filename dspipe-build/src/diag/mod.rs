@@ -190,14 +190,14 @@ impl Diagnostics {
     }
 
     pub(crate) fn warnings_to_errors(&mut self) {
-        self.to_errors(|_| true);
+        self.raise(|_| true);
     }
 
     pub(crate) fn code_to_errors(&mut self, code: Code) {
-        self.to_errors(|found| found == code);
+        self.raise(|found| found == code);
     }
 
-    fn to_errors(&mut self, which: impl Fn(Code) -> bool) {
+    fn raise(&mut self, which: impl Fn(Code) -> bool) {
         for diagnostic in &mut self.all {
             if which(diagnostic.code) {
                 diagnostic.severity = Severity::Error;
