@@ -30,6 +30,7 @@ mod diag;
 mod emit;
 mod emitted;
 mod error;
+mod evals;
 mod expr;
 mod files;
 #[cfg(fuzzing)]
@@ -38,12 +39,14 @@ pub mod fuzz;
 mod glob;
 mod ir;
 mod library;
+mod nested;
 mod overrides;
 #[cfg(feature = "schema")]
 mod schema;
 mod source;
 mod spec;
 mod stamps;
+mod suite;
 mod template;
 mod training;
 mod ty;
@@ -75,6 +78,7 @@ pub use diag::{Code, UnknownCode};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use schema::format_schema;
+pub use suite::{METRICS, Sample, SnapshotRules, Suite, SuiteCase, Takes};
 pub use training::{Invalid, Record, Settings, Stage, Training};
 pub use write_back::{StepText, write_back};
 
