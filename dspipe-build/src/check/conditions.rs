@@ -145,6 +145,9 @@ impl<'w> Binder<'w> {
         };
         let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); facts.len()];
         let (steps, nodes) = (self.workflow.steps().len(), facts.len());
+        if known.conditional.is_empty() {
+            return all;
+        }
         // Blocks first, and outer ones before those in them: what has run for a loop has run for its body.
         for node in (steps..nodes).chain(0..steps) {
             let outer = self.workflow.within(node);
