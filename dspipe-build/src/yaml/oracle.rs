@@ -24,7 +24,8 @@ fn read(
     }
 }
 
-/// Texts that are something else without quotes, or need some.
+/// Texts that are something else without quotes, or need some. Without the line breaks of YAML 1.1 that are none in
+/// YAML 1.2: the other parser keeps to the older version there.
 fn texts() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         "",
@@ -76,8 +77,6 @@ fn texts() -> impl Strategy<Value = String> {
         ">",
         "é",
         "漢字",
-        "\u{2028}",
-        "\u{85}",
         "\u{a0}",
         "😀",
     ]);
