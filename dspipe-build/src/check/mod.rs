@@ -16,6 +16,7 @@ mod graph;
 mod limits;
 mod lm;
 mod lms;
+mod media;
 mod module;
 mod named;
 mod names;
@@ -91,6 +92,13 @@ pub(crate) fn check(
             Some(model) => model.to_owned(),
             None => name,
         });
+        media::check(
+            step,
+            lm_name.as_deref(),
+            lm.adapter.unwrap_or_default(),
+            &inputs,
+            diagnostics,
+        );
         lm::settings(&lm, diagnostics);
         let signature = step.signature.as_ref();
         let mut demos = demos::check(step, &config, &fields, &types, diagnostics);

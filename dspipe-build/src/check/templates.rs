@@ -54,6 +54,7 @@ pub(super) fn bind(
         places: HashMap::new(),
         present: Vec::new(),
         seen: None,
+        whole: false,
     };
     binder.collect_inputs();
     binder.check_constants();
@@ -98,6 +99,8 @@ pub(super) struct Binder<'a> {
     pub(super) present: Vec<BTreeSet<usize>>,
     /// While the checks of a step are read: what they see.
     pub(super) seen: Option<Seen>,
+    /// A path that is being read is all that there is of a template, so that it may lead to an image.
+    pub(super) whole: bool,
 }
 
 /// The steps with readable signatures, and their written input fields.
@@ -299,11 +302,14 @@ impl Binder<'_> {
         if let [Segment::Value(placeholder, text)] = template.segments.as_slice() {
             let here = here(*placeholder, text);
             let node = self.parse(&here)?;
+            self.whole = matches!(node.kind, crate::expr::Kind::Path(_));
             let expected = match &declared.kind {
                 TypeKind::Optional(inner) => inner,
                 _ => declared,
             };
-            return self.expr(&here, &node, Some(expected)).map(Binding::Value);
+            let value = self.expr(&here, &node, Some(expected));
+            self.whole = false;
+            return value.map(Binding::Value);
         }
         let mut pieces = Vec::new();
         let mut complete = true;
@@ -397,7 +403,7 @@ impl Binder<'_> {
                  (`| default(…)`)",
                 written.name
             )
-        } else if declared.ty.kind == TypeKind::String {
+        } else if declared.ty.kind == TypeKind::String && found.media().is_none() {
             "put text around the path to make it a string, or change the field's type".to_owned()
         } else {
             "change the field's type or its template".to_owned()
@@ -418,6 +424,9 @@ impl Binder<'_> {
 
     /// Whether a value of type `found` may stand where `declared` is asked for.
     fn fits(&self, declared: &Type, found: &Type) -> bool {
+        if found.media().is_some() && declared.media().is_none() {
+            return declared.is_broken();
+        }
         match (&declared.kind, &found.kind) {
             (TypeKind::Any | TypeKind::Broken, _)
             | (_, TypeKind::Broken)
@@ -472,6 +481,7 @@ impl Binder<'_> {
             TypeKind::Number => "a number".to_owned(),
             TypeKind::Boolean => "a boolean".to_owned(),
             TypeKind::Any => "any value".to_owned(),
+            TypeKind::Media(kind) => kind.words().to_owned(),
             TypeKind::Object => "an object without a schema".to_owned(),
             TypeKind::List(item) if item.kind == TypeKind::Any => "a list".to_owned(),
             TypeKind::List(item) => format!("a list, each item {}", self.describe(item)),

@@ -43,6 +43,7 @@ pub(super) fn lower(
         types: Vec::new(),
         idents: HashMap::new(),
         defaults: Vec::new(),
+        shows: false,
     };
     let mut steps: Vec<StepTypes> = workflow
         .steps
@@ -121,6 +122,8 @@ pub(super) struct Lowering<'a> {
     /// Which type has a name in a module, and what it was made from.
     idents: HashMap<(Home, String), Spanned<String>>,
     pub(super) defaults: Vec<Default<'a>>,
+    /// What is being lowered is an input field that holds an image or a document by itself.
+    pub(super) shows: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -365,6 +368,20 @@ impl<'a> Lowering<'a> {
             TypeExpr::Number => TypeKind::Number,
             TypeExpr::Boolean => TypeKind::Boolean,
             TypeExpr::Any | TypeExpr::OneOf(_) | TypeExpr::Null => TypeKind::Any,
+            TypeExpr::Media(kind) => {
+                if !self.shows {
+                    self.diagnostics
+                        .error(
+                            Code::MisplacedMedia,
+                            span,
+                            format!("{} where there can be none", kind.words()),
+                        )
+                        .label("only input fields of steps hold one, by itself")
+                        .help("give each its own input field");
+                    return Type::broken();
+                }
+                TypeKind::Media(*kind)
+            }
             TypeExpr::Array(None) => TypeKind::List(Box::new(Type::new(TypeKind::Any))),
             TypeExpr::Array(Some(item)) => TypeKind::List(Box::new(self.shorthand(item, span))),
             TypeExpr::Object(None) => TypeKind::Object,
