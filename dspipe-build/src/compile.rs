@@ -13,6 +13,7 @@ use crate::diag::{self, Code, Diagnostic, Diagnostics, Severity};
 use crate::emit;
 use crate::ir;
 use crate::library::Library;
+use crate::nested::Nested;
 use crate::source::{Sources, Span, Spanned};
 use crate::spec;
 use crate::yaml;
@@ -305,7 +306,16 @@ fn front(
         let data = data::DataFiles::load(&spec, sources, &mut read, &mut diagnostics);
         let artifact = artifact::load(spec.name.span, sources, &mut read, &mut diagnostics);
         let artifact = artifact.as_ref();
-        let workflow = check::check(&spec, &library, sources, &data, artifact, &mut diagnostics);
+        let nested = Nested::load(&spec, sources, &mut read, &mut diagnostics);
+        let workflow = check::check(
+            &spec,
+            &library,
+            &nested,
+            sources,
+            &data,
+            artifact,
+            &mut diagnostics,
+        );
         (spec.name, workflow)
     });
     Front {

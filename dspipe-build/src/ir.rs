@@ -1,6 +1,7 @@
 //! The checked workflow. What exists here is correct: `emit` cannot fail on it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -17,6 +18,10 @@ pub(crate) struct Workflow {
     pub(crate) inputs: Vec<Input>,
     /// In the order of the file.
     pub(crate) steps: Vec<Step>,
+    /// Loops; a node is a step or, behind the steps, a block.
+    pub(crate) blocks: Vec<Block>,
+    /// The nodes that are in no block, in the order of the file.
+    pub(crate) members: Vec<usize>,
     pub(crate) plan: Plan,
     /// All generated types; those of one module in the order in which they stand there.
     pub(crate) types: Vec<TypeDef>,
@@ -29,6 +34,16 @@ pub(crate) struct Workflow {
 pub(crate) struct Name {
     pub(crate) text: String,
     pub(crate) ident: String,
+}
+
+impl Name {
+    /// That of something that is called like this in Rust, too.
+    pub(crate) fn of(name: &str) -> Self {
+        Self {
+            text: name.to_owned(),
+            ident: name.to_owned(),
+        }
+    }
 }
 
 /// A value that the workflow's caller supplies.
@@ -65,6 +80,85 @@ pub(crate) struct Step {
     pub(crate) demos: Vec<Demo>,
     /// What optimizers found, one for each LM.
     pub(crate) optimized: Vec<Prompt>,
+}
+
+/// A part of the control flow with steps inside.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) name: Name,
+    pub(crate) description: String,
+    pub(crate) source: String,
+    /// As that of a step.
+    pub(crate) guard: Option<Guard>,
+    /// As those of a step.
+    pub(crate) after: Vec<usize>,
+    /// The nodes of its body, in the order of the file.
+    pub(crate) members: Vec<usize>,
+    /// That of its body.
+    pub(crate) plan: Plan,
+    /// What it gives, where it runs.
+    pub(crate) ty: Type,
+    pub(crate) kind: BlockKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum BlockKind {
+    For(ForLoop),
+    While(WhileLoop),
+    Call(Call),
+}
+
+/// The body as long as something holds.
+#[derive(Debug)]
+pub(crate) struct WhileLoop {
+    /// What must hold for another round.
+    pub(crate) tests: Vec<Expr>,
+    /// At most so many rounds.
+    pub(crate) limit: u32,
+    pub(crate) round: TypeRef,
+}
+
+/// A call of another workflow.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `None`: it has errors, which are reported.
+    pub(crate) workflow: Option<Arc<Workflow>>,
+    /// The node whose module has the code of the workflow: the first one that calls it.
+    pub(crate) owner: usize,
+    pub(crate) inputs: Vec<CallInput>,
+}
+
+/// An input of a workflow that is called.
+#[derive(Debug)]
+pub(crate) struct CallInput {
+    pub(crate) name: Name,
+    /// Its type in the called workflow is an `Option`, and its value is none.
+    pub(crate) wrapped: bool,
+    pub(crate) value: Passed,
+}
+
+/// How a value comes into a workflow that is called.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// As it is.
+    Same(Binding),
+    /// Read anew: it has the form of the input, and another type of Rust.
+    Read(Binding),
+    /// The default of the input.
+    Default(Value),
+    Nothing,
+}
+
+/// The body once for each item of a list.
+#[derive(Debug)]
+pub(crate) struct ForLoop {
+    pub(crate) items: Expr,
+    pub(crate) item: Name,
+    pub(crate) item_type: Type,
+    /// Rounds at the same time; 1 is one after the other.
+    pub(crate) at_once: u32,
+    /// Ends the loop behind a round for which all of these hold.
+    pub(crate) until: Vec<Expr>,
 }
 
 /// An LM as a step asks it.
@@ -237,7 +331,21 @@ pub(crate) enum ExprKind {
     OneOf(Box<Expr>, Vec<Expr>),
     /// A text and a regular expression that compiles.
     Matches(Box<Expr>, String),
+    /// What a path leads to in each item of a list; its root is the item.
+    Each(Box<Expr>, Path),
+    Loop(LoopValue),
     Call(Function, Vec<Expr>),
+}
+
+/// What a round of a loop knows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoopValue {
+    /// From 0.
+    Index,
+    /// How many items there are.
+    Length,
+    First,
+    Last,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -332,8 +440,12 @@ impl Path {
 pub(crate) enum Root {
     /// A workflow input, by index.
     Input(usize),
-    /// A step's output, by index of the step.
+    /// What a node gave.
     Step(usize),
+    /// The item that a round of this block, by its place among all, is for.
+    Item(usize),
+    /// What the round before gave, of this block.
+    Last(usize),
     /// What the step itself was given; in checks and rewards only.
     Given,
     /// What the step itself gives; in checks and rewards only.
@@ -434,6 +546,8 @@ pub(crate) struct TypeDef {
     pub(crate) replacement: Option<String>,
     /// It contains itself, in a list or behind something optional.
     pub(crate) recursive: bool,
+    /// It is generated otherwise, in this module of its home: with a step, or with a workflow that is called.
+    pub(crate) elsewhere: Option<String>,
 }
 
 /// The module that a type stands in.
@@ -441,11 +555,11 @@ pub(crate) struct TypeDef {
 pub(crate) enum Home {
     /// That of the workflow: a type of `types:`, or of another file.
     Workflow,
-    /// That of a step.
+    /// That of a node.
     Step(usize),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum TypeDefKind {
     Struct(Vec<Field>),
     Enum(Vec<Variant>),
@@ -573,6 +687,24 @@ impl Type {
         self.bounds.as_deref().unwrap_or(NONE)
     }
 
+    /// The same type, the generated ones of which stand so many places further behind.
+    pub(crate) fn shifted(&self, by: usize) -> Self {
+        let inner = |ty: &Self| Box::new(ty.shifted(by));
+        let kind = match &self.kind {
+            TypeKind::List(ty) => TypeKind::List(inner(ty)),
+            TypeKind::Map(ty) => TypeKind::Map(inner(ty)),
+            TypeKind::Optional(ty) => TypeKind::Optional(inner(ty)),
+            TypeKind::Struct(TypeRef(at)) => TypeKind::Struct(TypeRef(at + by)),
+            TypeKind::Enum(TypeRef(at)) => TypeKind::Enum(TypeRef(at + by)),
+            TypeKind::Union(TypeRef(at)) => TypeKind::Union(TypeRef(at + by)),
+            other => other.clone(),
+        };
+        Self {
+            kind,
+            bounds: self.bounds.clone(),
+        }
+    }
+
     pub(crate) fn broken() -> Self {
         Self::new(TypeKind::Broken)
     }
@@ -594,5 +726,24 @@ impl Type {
 impl Workflow {
     pub(crate) fn type_def(&self, reference: TypeRef) -> &TypeDef {
         &self.types[reference.0]
+    }
+
+    /// The block that a node is.
+    pub(crate) fn block_at(&self, node: usize) -> Option<&Block> {
+        self.blocks.get(node.checked_sub(self.steps.len())?)
+    }
+
+    pub(crate) fn name_of(&self, node: usize) -> &Name {
+        match self.block_at(node) {
+            Some(block) => &block.name,
+            None => &self.steps[node].name,
+        }
+    }
+
+    pub(crate) fn guard_of(&self, node: usize) -> Option<&Guard> {
+        match self.block_at(node) {
+            Some(block) => block.guard.as_ref(),
+            None => self.steps[node].guard.as_ref(),
+        }
     }
 }

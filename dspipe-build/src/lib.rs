@@ -38,6 +38,7 @@ pub mod fuzz;
 mod glob;
 mod ir;
 mod library;
+mod nested;
 mod overrides;
 #[cfg(feature = "schema")]
 mod schema;

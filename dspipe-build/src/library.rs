@@ -88,7 +88,10 @@ impl Library {
         }
         loader.library.own = loader.library.types.len();
         let mut references = Vec::new();
-        for step in &workflow.steps {
+        for field in &workflow.inputs {
+            collect(&field.schema, &mut references);
+        }
+        for step in workflow.steps() {
             if let Some(signature) = &step.signature {
                 for field in signature.inputs.iter().chain(&signature.outputs) {
                     collect(&field.schema, &mut references);
@@ -381,7 +384,7 @@ fn descend<'n>(root: &'n Node, place: &str) -> Option<&'n Node> {
 }
 
 /// Without `.` and `a/..`, so that one file has one path.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut whole = PathBuf::new();
     for part in path.components() {
         match part {

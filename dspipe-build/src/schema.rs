@@ -53,8 +53,107 @@ struct Workflow {
     global_vars: Option<BTreeMap<String, Constant>>,
     /// Types that fields and other types refer to by name; may also stand beside `workflow`.
     types: Option<BTreeMap<String, Schema>>,
+    /// Inputs besides those that fields of steps name, such as the list of a loop.
+    inputs: Option<Vec<Input>>,
     /// The steps. Their order does not matter: a step starts when all that it refers to is there.
-    steps: Vec<Step>,
+    steps: Vec<Member>,
+}
+
+/// A step, a loop with steps in it, or a call of another workflow.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Member {
+    Step(Box<Step>),
+    ForLoop(Box<ForLoop>),
+    WhileLoop(Box<WhileLoop>),
+    Pipeline(Box<Pipeline>),
+}
+
+/// Its steps, once for each item of a list. It gives a list with an object for each round.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ForLoop {
+    /// Names the Rust module of its types: letters, digits, `_` and `-`.
+    name: String,
+    r#type: ForLoopType,
+    /// Becomes a doc comment.
+    description: Option<String>,
+    /// What the item is called in its steps; `item`, if this is not there.
+    iterator: Option<String>,
+    /// The list: an expression, such as `inputs.tickets` or `steps.read.words`.
+    data_source: String,
+    /// Whether rounds run at the same time, four of them or `max_parallel`.
+    parallel: Option<bool>,
+    /// How many rounds run at the same time.
+    max_parallel: Option<u32>,
+    /// Ends the loop behind a round for which it holds; for rounds that run one after the other.
+    break_condition: Option<Condition>,
+    /// The loop runs only if this holds; what it gives is then an `Option`.
+    condition: Option<Condition>,
+    /// Steps that must have ended before the first round starts.
+    depends_on: Option<OneOrMore>,
+    /// What each round does.
+    steps: Vec<Member>,
+}
+
+/// Its steps, as long as a condition holds. It gives what the last round gave.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WhileLoop {
+    /// Names the Rust module of its types: letters, digits, `_` and `-`.
+    name: String,
+    r#type: WhileLoopType,
+    /// Becomes a doc comment.
+    description: Option<String>,
+    /// What must hold for another round. Steps in it gave their values in the round before, which the first
+    /// has none of.
+    condition: Condition,
+    /// At most so many rounds; 100, if this is not there.
+    max_iterations: Option<u32>,
+    /// Steps that must have ended before the first round starts.
+    depends_on: Option<OneOrMore>,
+    /// What each round does.
+    steps: Vec<Member>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WhileLoopType {
+    /// As long as a condition holds.
+    WhileLoop,
+}
+
+/// A call of another workflow. It gives what each step of it gave.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Pipeline {
+    /// Names the Rust module of the workflow that is called: letters, digits, `_` and `-`.
+    name: String,
+    r#type: PipelineType,
+    /// Becomes a doc comment.
+    description: Option<String>,
+    /// The workflow's file, seen from the directory of this one.
+    pipeline_file: String,
+    /// Its inputs, as templates or plain values.
+    inputs: Option<BTreeMap<String, Constant>>,
+    /// The workflow runs only if this holds; what it gives is then an `Option`.
+    condition: Option<Condition>,
+    /// Steps that must have ended before it starts.
+    depends_on: Option<OneOrMore>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum PipelineType {
+    /// Another workflow.
+    Pipeline,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ForLoopType {
+    /// Once for each item of a list.
+    ForLoop,
 }
 
 /// An LM: `provider/model` or a name under `lms`, with parameters or without.
@@ -414,6 +513,83 @@ struct Field {
     /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
     /// `dict[string, T]`, `T?`, or the name of a type under `types`; for inputs also `image` and `document`. A
     /// list means one of them.
+    r#type: Option<OneOrMore>,
+    /// The properties of an object.
+    properties: Option<BTreeMap<String, Schema>>,
+    /// What an object without properties holds.
+    #[serde(rename = "additionalProperties")]
+    additional_properties: Option<Additional>,
+    /// What a list holds.
+    items: Option<Box<Schema>>,
+    /// The values that there are.
+    r#enum: Option<Vec<Scalar>>,
+    /// The one value that there is.
+    r#const: Option<Scalar>,
+    /// A type that is defined elsewhere: `#/types/Name`, `file.yaml#/types/Name`,
+    /// `schema.json#/$defs/Name`, or a file that is a JSON Schema.
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+    /// One of several types.
+    #[serde(rename = "anyOf")]
+    any_of: Option<Vec<Schema>>,
+    /// The same as `anyOf`.
+    #[serde(rename = "oneOf")]
+    one_of: Option<Vec<Schema>>,
+    /// What stands for the value where it is absent.
+    default: Option<Value>,
+    /// The path of a type of yours in place of the one that would be generated.
+    #[serde(rename = "x-rust-type")]
+    rust_type: Option<String>,
+    /// `true`: it may be null.
+    nullable: Option<bool>,
+    /// The smallest number.
+    minimum: Option<f64>,
+    /// The largest number.
+    maximum: Option<f64>,
+    /// All numbers are above.
+    #[serde(rename = "exclusiveMinimum")]
+    exclusive_minimum: Option<f64>,
+    /// All numbers are below.
+    #[serde(rename = "exclusiveMaximum")]
+    exclusive_maximum: Option<f64>,
+    /// All numbers are multiples of it.
+    #[serde(rename = "multipleOf")]
+    multiple_of: Option<f64>,
+    /// The smallest number of characters.
+    #[serde(rename = "minLength")]
+    min_length: Option<u32>,
+    /// The largest number of characters.
+    #[serde(rename = "maxLength")]
+    max_length: Option<u32>,
+    /// The smallest number of items.
+    #[serde(rename = "minItems")]
+    min_items: Option<u32>,
+    /// The largest number of items.
+    #[serde(rename = "maxItems")]
+    max_items: Option<u32>,
+    /// `true`: no two items are equal.
+    #[serde(rename = "uniqueItems")]
+    unique_items: Option<bool>,
+    /// A regular expression that the text matches somewhere.
+    pattern: Option<String>,
+}
+
+/// An input of a workflow.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    /// Its name: letters, digits, `_` and `-`.
+    name: String,
+    /// What it holds; the LM is told.
+    description: Option<String>,
+    /// `false`: it may be absent, and is an `Option` in Rust.
+    required: Option<bool>,
+    /// `true`: its values are kept out of recordings of executions.
+    sensitive: Option<bool>,
+    /// The type as JSON Schema.
+    schema: Option<Schema>,
+    /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
+    /// `dict[string, T]`, `T?`, or the name of a type under `types`. A list means one of them.
     r#type: Option<OneOrMore>,
     /// The properties of an object.
     properties: Option<BTreeMap<String, Schema>>,

@@ -249,12 +249,12 @@ fn read(workflow: &Path, files: Option<&[PathBuf]>) -> Result<Training, Invalid>
         &mut diagnostics,
     );
     let config = spec
-        .steps
+        .steps()
         .iter()
         .fold(spec.dspy_config.clone(), |config, step| {
             config.over(&step.dspy_config)
         });
-    let name = |step: usize| spec.steps[step].name.value.clone();
+    let name = |step: usize| spec.steps()[step].name.value.clone();
     let records: Vec<Record> = records
         .into_iter()
         .map(|record| Record {
@@ -268,7 +268,7 @@ fn read(workflow: &Path, files: Option<&[PathBuf]>) -> Result<Training, Invalid>
                 .collect(),
         })
         .collect();
-    let given = spec.steps.iter().map(|step| {
+    let given = spec.steps().iter().map(|step| {
         let fields = step.signature.iter().flat_map(|it| &it.inputs);
         let fields = fields.filter(|field| field.template.is_none());
         let names = fields.map(|field| field.name.value.clone()).collect();

@@ -43,6 +43,7 @@ workflow:
   zzzzzzzz: 1
   dspy_config: {zzzzzzzz: 1}
   lm: {use: a, zzzzzzzz: 1}
+  inputs: [{name: i, type: string, zzzzzzzz: 1}]
   lms:
     a: {model: openai/a, zzzzzzzz: 1, price: {input: 1, output: 1, zzzzzzzz: 1}}
   steps:
@@ -60,6 +61,20 @@ workflow:
       module: {best_of_n: {reward: \"outputs.b == 'x'\", zzzzzzzz: 1}}
       examples:
         - {input: {a: x}, output: {b: y}, zzzzzzzz: 1}
+    - name: l
+      type: for_loop
+      data_source: inputs.list
+      zzzzzzzz: 1
+      steps: []
+    - name: m
+      type: while_loop
+      condition: true
+      zzzzzzzz: 1
+      steps: []
+    - name: n
+      type: pipeline
+      pipeline_file: n.yaml
+      zzzzzzzz: 1
     - name: t
       type: dspy
       module: {majority: {zzzzzzzz: 1}}
@@ -73,7 +88,7 @@ workflow:
 ";
 
 /// How the reader calls a mapping in that workflow, and the schema's name of it.
-const MAPPINGS: [(&str, &str); 15] = [
+const MAPPINGS: [(&str, &str); 19] = [
     ("in the workflow", "Workflow"),
     ("in `dspy_config` of the workflow", "DspyConfig"),
     ("in step `s`", "Step"),
@@ -86,6 +101,10 @@ const MAPPINGS: [(&str, &str); 15] = [
     ("in the LM `a`", "LmEntry"),
     ("in the price of `a`", "Price"),
     ("in a check", "Check"),
+    ("in loop `l`", "ForLoop"),
+    ("in loop `m`", "WhileLoop"),
+    ("in call `n`", "Pipeline"),
+    ("in field `i`", "Input"),
     ("in `best_of_n`", "Best"),
     ("in `majority`", "Majority"),
     ("in `react`", "React"),

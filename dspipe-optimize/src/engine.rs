@@ -1,13 +1,15 @@
 //! Runs and scores candidates: the same runner, renderer and reader that the program has in production.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dspipe_eval::metric::{Metric, Sample, Score};
 use dspipe_runtime::lm::Money;
 use dspipe_runtime::{
     Change, Changes, DemoText, Error, LmError, LocalRunner, Map, Observer,
-    Prompt as CompiledPrompt, PromptText, SignatureDef, StepRecord, StepReport, Value, WorkflowDef,
+    Prompt as CompiledPrompt, PromptText, Round, SignatureDef, StepRecord, StepReport, Value,
+    WorkflowDef,
 };
 use futures_util::{StreamExt as _, stream};
 
@@ -52,7 +54,7 @@ impl Engine {
     }
 
     pub(crate) async fn run(&self, inputs: &Map<String, Value>, changes: Changes) -> Ran {
-        let observer = Arc::new(Recorder::default());
+        let observer = Arc::new(Recorder::of(self.def().name));
         let runner = self
             .runner
             .clone()
@@ -65,12 +67,10 @@ impl Engine {
             .await;
         let latency = started.elapsed();
         let mut recorded = observer.take();
-        let steps = self.def().steps;
-        let place = |call: &Call| steps.iter().position(|def| def.step == call.step);
-        recorded.calls.sort_by_key(place);
+        in_program_order(&mut recorded.calls, self.def().steps);
         Ran {
             outputs,
-            calls: recorded.calls,
+            calls: recorded.calls.into_iter().map(|(_, call)| call).collect(),
             failed_inputs: recorded.failed_inputs,
             cost: (!recorded.unpriced).then_some(recorded.cost),
             latency,
@@ -166,6 +166,27 @@ impl Engine {
             latency: ran.latency.as_secs_f64(),
         })
     }
+}
+
+/// Sorts calls as the program makes them when nothing runs at the same time: in the order of the file, and
+/// round for round where they are in loops.
+fn in_program_order(calls: &mut [(Vec<Round>, Call)], steps: &[&SignatureDef]) {
+    let place = |call: &Call| steps.iter().position(|def| def.step == call.step);
+    // A loop stands where the first of its steps does.
+    let mut loops: HashMap<&str, Option<usize>> = HashMap::new();
+    for (rounds, call) in &*calls {
+        for round in rounds {
+            let first = loops.entry(round.of).or_insert_with(|| place(call));
+            *first = (*first).min(place(call));
+        }
+    }
+    calls.sort_by_cached_key(|(rounds, call)| {
+        let rounds = rounds
+            .iter()
+            .map(|it| (loops.get(it.of).copied().flatten(), it.index));
+        let own = (place(call), 0);
+        rounds.chain([own]).collect::<Vec<_>>()
+    });
 }
 
 /// What runs a workflow with these prompts, in place of its own.
@@ -282,28 +303,43 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     text.unwrap_or("without a message")
 }
 
-/// Keeps the calls of a run.
-#[derive(Debug, Default)]
-struct Recorder(Mutex<Recorded>);
+/// Keeps the calls of a run. Those of workflows that are called are no part of the program: their prompts are
+/// not searched here.
+#[derive(Debug)]
+struct Recorder {
+    workflow: &'static str,
+    recorded: Mutex<Recorded>,
+}
 
 #[derive(Debug, Default)]
 struct Recorded {
-    calls: Vec<Call>,
+    /// With the rounds of loops that each ran in.
+    calls: Vec<(Vec<Round>, Call)>,
     failed_inputs: Option<Value>,
     cost: Money,
     unpriced: bool,
 }
 
 impl Recorder {
+    fn of(workflow: &'static str) -> Self {
+        Self {
+            workflow,
+            recorded: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Recorded {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut recorded)
+        std::mem::take(&mut self.lock())
     }
 }
 
 impl Observer for Recorder {
     fn step_ended(&self, report: &StepReport, _: Option<&Error>) {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.lock();
         match report.cost {
             Some(cost) => recorded.cost += cost,
             None => recorded.unpriced = true,
@@ -315,13 +351,19 @@ impl Observer for Recorder {
     }
 
     fn step_recorded(&self, record: &StepRecord<'_>) {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if record.def.workflow != self.workflow {
+            return;
+        }
+        let mut recorded = self.lock();
         match record.output {
-            Some(output) => recorded.calls.push(Call {
-                step: record.def.step,
-                inputs: record.input.clone(),
-                outputs: output.clone(),
-            }),
+            Some(output) => {
+                let call = Call {
+                    step: record.def.step,
+                    inputs: record.input.clone(),
+                    outputs: output.clone(),
+                };
+                recorded.calls.push((record.report.rounds.clone(), call));
+            }
             None => recorded.failed_inputs = Some(record.input.clone()),
         }
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use dspipe_runtime::lm::{
     LmName, Message, Money, OutputSchema, Params, Request, Role as MessageRole,
 };
-use dspipe_runtime::{Change, Changes, Error, LmError, PromptText, SignatureDef, Value};
+use dspipe_runtime::{
+    Change, Changes, Error, LmError, PromptText, SignatureDef, Value, WorkflowDef,
+};
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
@@ -102,7 +104,7 @@ impl Searching {
         }
         let ran = self.engine.run(&run.inputs, changes).await;
         self.state().runs.insert(run.run, (ran.cost, ran.latency));
-        result(ran)
+        result(ran, self.engine.def())
     }
 
     async fn run_step(&self, call: StepCall) -> Result<StepResult, HostError> {
@@ -114,7 +116,10 @@ impl Searching {
             .await;
         match output {
             Ok(output) => Ok(Outcome::Outputs(fields(output))),
-            Err(error) => failure(&error, Some(call.inputs)).map(Outcome::Failure),
+            Err(error) => {
+                let program = self.engine.def();
+                failure(&error, Some(call.inputs), program).map(Outcome::Failure)
+            }
         }
     }
 
@@ -218,7 +223,7 @@ impl Host for Searching {
     }
 }
 
-fn result(ran: Ran) -> Result<RunResult, HostError> {
+fn result(ran: Ran, program: &WorkflowDef) -> Result<RunResult, HostError> {
     let calls = ran.calls.into_iter();
     let calls = calls
         .map(|call| Call {
@@ -230,7 +235,8 @@ fn result(ran: Ran) -> Result<RunResult, HostError> {
     let outcome = match ran.outputs {
         Ok(outputs) => Outcome::Outputs(fields(outputs)),
         Err(RunError::Step(error)) => {
-            Outcome::Failure(failure(&error, ran.failed_inputs.map(fields))?)
+            let inputs = ran.failed_inputs.map(fields);
+            Outcome::Failure(failure(&error, inputs, program)?)
         }
         Err(error @ (RunError::Inputs(_) | RunError::Outputs(_))) => Outcome::Failure(RunFailure {
             step: None,
@@ -244,7 +250,11 @@ fn result(ran: Ran) -> Result<RunResult, HostError> {
 }
 
 /// What an optimizer learns from; an error that every run would meet ends the job instead.
-fn failure(error: &Error, inputs: Option<Fields>) -> Result<RunFailure, HostError> {
+fn failure(
+    error: &Error,
+    inputs: Option<Fields>,
+    program: &WorkflowDef,
+) -> Result<RunFailure, HostError> {
     if let Some(hopeless) = hopeless(error) {
         return Err(lm_error(hopeless));
     }
@@ -252,9 +262,14 @@ fn failure(error: &Error, inputs: Option<Fields>) -> Result<RunFailure, HostErro
         Error::Reply { raw, .. } => (FailureKind::Reply, Some(raw.clone())),
         _ => (FailureKind::Other, None),
     };
+    let place = error.place();
+    let (_, step) = place;
+    // A workflow that is called is no part of the program, and its steps are not known to it.
+    let mut steps = program.steps.iter();
+    let own = steps.any(|def| (def.workflow, def.step) == place);
     Ok(RunFailure {
-        step: Some(error.place().1.to_owned()),
-        inputs,
+        step: own.then(|| step.to_owned()),
+        inputs: inputs.filter(|_| own),
         kind,
         message: error.to_string(),
         reply,

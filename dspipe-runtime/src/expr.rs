@@ -7,7 +7,9 @@ use regex_lite::Regex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::error::Error;
 pub use crate::generated::text;
+use crate::read::{Read, read_value};
 
 /// The text of a template, from its pieces.
 pub fn concat(pieces: &[&str]) -> String {
@@ -110,7 +112,7 @@ impl Number for f64 {
 
 /// `length`.
 pub fn length<T: Length + ?Sized>(value: &T) -> i64 {
-    i64::try_from(value.length()).unwrap_or(i64::MAX)
+    integer(value.length())
 }
 
 /// `contains`, in a text.
@@ -179,6 +181,59 @@ pub fn join<T: Serialize>(list: &[T], separator: &str) -> String {
 pub fn json<T: Serialize + ?Sized>(value: &T) -> String {
     // Generated types always serialize.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// `map`.
+pub fn map<T, U>(list: &[T], each: impl FnMut(&T) -> U) -> Vec<U> {
+    list.iter().map(each).collect()
+}
+
+/// A place in a list as an integer.
+pub fn integer(place: usize) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+/// A value for an input of a workflow that is called: one that has its form, but another type.
+///
+/// # Errors
+/// [`Error::Input`] if it is beyond a limit that the type has.
+#[expect(
+    clippy::result_large_err,
+    reason = "as that of the steps it stands beside"
+)]
+pub fn given<T: Read>(
+    workflow: &'static str,
+    step: &'static str,
+    value: &impl Serialize,
+) -> Result<T, Error> {
+    let refused = |reason: String| Error::Input {
+        workflow,
+        step,
+        reason,
+    };
+    let value = serde_json::to_value(value).map_err(|error| refused(error.to_string()))?;
+    read_value(value).map_err(|error| refused(error.to_string()))
+}
+
+/// The default of an input of a workflow that is called.
+///
+/// # Errors
+/// None that the compiler has not found.
+#[expect(
+    clippy::result_large_err,
+    reason = "as that of the steps it stands beside"
+)]
+pub fn default_of<T: Read>(
+    workflow: &'static str,
+    step: &'static str,
+    json: &str,
+) -> Result<T, Error> {
+    let value = serde_json::from_str::<Value>(json).map_err(|error| Error::Input {
+        workflow,
+        step,
+        reason: error.to_string(),
+    })?;
+    given(workflow, step, &value)
 }
 
 /// `first`.
@@ -342,6 +397,7 @@ mod tests {
         assert_eq!((min(&[3, 1, 2]), max(&[0.5, 1.5])), (Some(1), Some(1.5)));
         assert_eq!((average(&[1, 2]), average::<i64>(&[])), (Some(1.5), None));
         assert_eq!((first(&[1, 2]), last::<i64>(&[])), (Some(1), None));
+        assert_eq!(map(&["a", "bc"], |text| text.len()), [1, 2]);
         assert_eq!((or(Some(&1), || 2), or(None, || 2)), (1, 2));
     }
 

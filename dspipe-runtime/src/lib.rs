@@ -97,7 +97,7 @@ pub use signature::{Demo, FieldDef, Prompt, Signature, SignatureDef, Workflow, W
 pub use stream::{Streamed, Streaming};
 pub use task::Purpose;
 pub use tool::{MissingTool, Tool, ToolError};
-pub use trace::{CallReport, Exchange, Observer, StepRecord, StepReport, Trace};
+pub use trace::{CallReport, Exchange, Observer, Round, StepRecord, StepReport, Trace};
 
 /// Takes in the workflows that the crate's build script has compiled.
 ///

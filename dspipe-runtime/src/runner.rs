@@ -6,6 +6,8 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use futures_util::TryFutureExt as _;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::{Instrument, Span};
@@ -25,7 +27,7 @@ use crate::signature::{FieldDef, Signature, SignatureDef};
 use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
 use crate::telemetry;
 use crate::tool::{Tool, Tools};
-use crate::trace::{Observer, StepRecord, StepReport};
+use crate::trace::{Observer, Round, StepRecord, StepReport};
 
 /// The environment variable that names the LM of every step.
 const LM_VARIABLE: &str = "DSPIPE_LM";
@@ -56,6 +58,65 @@ pub trait Runner: Sync {
         a: impl Future<Output = Result<A, Error>> + Send,
         b: impl Future<Output = Result<B, Error>> + Send,
     ) -> impl Future<Output = Result<(A, B), Error>> + Send;
+
+    /// Runs parts at the same time, at most `limit` of them. What they give is in their order; the first error
+    /// cancels the others.
+    ///
+    /// # Errors
+    /// The first error.
+    fn all<T: Send>(
+        &self,
+        limit: usize,
+        parts: Vec<impl Future<Output = Result<T, Error>> + Send>,
+    ) -> impl Future<Output = Result<Vec<T>, Error>> + Send {
+        let numbered = parts.into_iter().enumerate();
+        let numbered: Vec<_> = numbered
+            .map(|(place, part)| part.map_ok(move |value| (place, value)))
+            .collect();
+        // Whichever comes next, so that an error is seen at once.
+        let found = stream::iter(numbered)
+            .buffer_unordered(limit.max(1))
+            .try_collect::<Vec<_>>();
+        found.map_ok(|mut found| {
+            found.sort_unstable_by_key(|(place, _)| *place);
+            found.into_iter().map(|(_, value)| value).collect()
+        })
+    }
+
+    /// The runner for a round of a loop, the rounds counted from 0.
+    fn round(&self, of: &'static str, index: usize) -> impl Runner + Send {
+        let _ = (of, index);
+        self
+    }
+}
+
+impl<R: Runner + ?Sized> Runner for &R {
+    fn step<S: Signature>(
+        &self,
+        input: &S::Input,
+    ) -> impl Future<Output = Result<S::Output, Error>> + Send {
+        (**self).step::<S>(input)
+    }
+
+    fn join<A: Send, B: Send>(
+        &self,
+        a: impl Future<Output = Result<A, Error>> + Send,
+        b: impl Future<Output = Result<B, Error>> + Send,
+    ) -> impl Future<Output = Result<(A, B), Error>> + Send {
+        (**self).join(a, b)
+    }
+
+    fn all<T: Send>(
+        &self,
+        limit: usize,
+        parts: Vec<impl Future<Output = Result<T, Error>> + Send>,
+    ) -> impl Future<Output = Result<Vec<T>, Error>> + Send {
+        (**self).all(limit, parts)
+    }
+
+    fn round(&self, of: &'static str, index: usize) -> impl Runner + Send {
+        (**self).round(of, index)
+    }
 }
 
 /// Runs steps in this process. Cloning is cheap and shares the LMs.
@@ -72,6 +133,8 @@ pub struct LocalRunner {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) changes: Changes,
     artifacts: Option<Artifacts>,
+    /// The rounds of loops that this runner is for.
+    rounds: Vec<Round>,
     pub(crate) tools: Tools,
     /// What `DSPIPE_LOG` asks for.
     pub(crate) log: Result<Option<Arc<dyn Observer>>, LmError>,
@@ -117,6 +180,7 @@ impl LocalRunner {
             observers: Vec::new(),
             changes: Changes::none(),
             artifacts: None,
+            rounds: Vec::new(),
             tools: Tools::default(),
             log: prompt_log::from_env(),
             #[cfg(feature = "otel")]
@@ -386,6 +450,7 @@ impl LocalRunner {
         let report = StepReport {
             workflow: def.workflow,
             step: def.step,
+            rounds: self.rounds.clone(),
             lm: self.lm_shown(def),
             latency: started.elapsed(),
             replies: call.replies,
@@ -468,6 +533,12 @@ impl Runner for LocalRunner {
     ) -> impl Future<Output = Result<(A, B), Error>> + Send {
         // Not an `async fn`, which would keep both parts twice.
         futures_util::future::try_join(a, b)
+    }
+
+    fn round(&self, of: &'static str, index: usize) -> impl Runner + Send {
+        let mut runner = self.clone();
+        runner.rounds.push(Round { of, index });
+        runner
     }
 }
 

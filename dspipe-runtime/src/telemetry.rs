@@ -62,6 +62,65 @@ impl<R: Runner> Runner for InRun<'_, R> {
         // Not an `async fn`, which would keep both parts twice.
         self.runner.join(a, b)
     }
+
+    fn all<T: Send>(
+        &self,
+        limit: usize,
+        parts: Vec<impl Future<Output = Result<T, Error>> + Send>,
+    ) -> impl Future<Output = Result<Vec<T>, Error>> + Send {
+        self.runner.all(limit, parts)
+    }
+
+    fn round(&self, of: &'static str, index: usize) -> impl Runner + Send {
+        InRound {
+            runner: self.runner.round(of, index),
+            span: self.span.clone(),
+        }
+    }
+}
+
+/// A runner for a round of a loop, whose steps stand in the span of the run.
+struct InRound<R> {
+    runner: R,
+    span: Span,
+}
+
+impl<R: Runner> InRound<R> {
+    fn in_run(&self) -> InRun<'_, R> {
+        InRun {
+            runner: &self.runner,
+            span: self.span.clone(),
+        }
+    }
+}
+
+impl<R: Runner> Runner for InRound<R> {
+    async fn step<S: Signature>(&self, input: &S::Input) -> Result<S::Output, Error> {
+        self.in_run().step::<S>(input).await
+    }
+
+    fn join<A: Send, B: Send>(
+        &self,
+        a: impl Future<Output = Result<A, Error>> + Send,
+        b: impl Future<Output = Result<B, Error>> + Send,
+    ) -> impl Future<Output = Result<(A, B), Error>> + Send {
+        self.runner.join(a, b)
+    }
+
+    fn all<T: Send>(
+        &self,
+        limit: usize,
+        parts: Vec<impl Future<Output = Result<T, Error>> + Send>,
+    ) -> impl Future<Output = Result<Vec<T>, Error>> + Send {
+        self.runner.all(limit, parts)
+    }
+
+    fn round(&self, of: &'static str, index: usize) -> impl Runner + Send {
+        InRound {
+            runner: self.runner.round(of, index),
+            span: self.span.clone(),
+        }
+    }
 }
 
 /// A step on an LM.

@@ -79,6 +79,15 @@ pub struct StepRecord<'a> {
     pub error: Option<&'a Error>,
 }
 
+/// A round of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Round {
+    /// The loop's name.
+    pub of: &'static str,
+    /// Which round it is, from 0.
+    pub index: usize,
+}
+
 /// What a step took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepReport {
@@ -86,6 +95,8 @@ pub struct StepReport {
     pub workflow: &'static str,
     /// The step's name.
     pub step: &'static str,
+    /// The rounds of loops that it ran in, the outermost first; empty outside of loops.
+    pub rounds: Vec<Round>,
     /// The LM, as `provider/model`.
     pub lm: String,
     /// From the step's start to its end, pauses between tries included.
@@ -170,7 +181,7 @@ fn table(reports: &[StepReport]) -> String {
     for report in reports {
         usage += report.usage;
         rows.push([
-            report.step.to_owned(),
+            step(report),
             report.lm.clone(),
             seconds(report.latency),
             report.usage.input_tokens.to_string(),
@@ -216,6 +227,15 @@ fn table(reports: &[StepReport]) -> String {
     table
 }
 
+/// The step with its rounds, as in `check [3]`.
+fn step(report: &StepReport) -> String {
+    let rounds = report
+        .rounds
+        .iter()
+        .map(|round| format!(" [{}]", round.index));
+    report.step.to_owned() + &rounds.collect::<String>()
+}
+
 fn cost(cost: Option<Money>) -> String {
     cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string())
 }
@@ -253,6 +273,7 @@ mod tests {
         StepReport {
             workflow: "w",
             step,
+            rounds: Vec::new(),
             lm: "local/smollm2-135m-instruct".to_owned(),
             latency: Duration::from_millis(millis),
             replies,
@@ -292,13 +313,18 @@ mod tests {
         let trace = Trace::default();
         trace.step_ended(&report("read_ticket", 1234, 1, true), None);
         trace.step_ended(&report("note", 20_400, 2, true), None);
-        trace.step_ended(&report("send", 5, 0, false), None);
+        let rounds = [("all", 2), ("parts", 0)].map(|(of, index)| Round { of, index });
+        let sent = StepReport {
+            rounds: rounds.to_vec(),
+            ..report("send", 5, 0, false)
+        };
+        trace.step_ended(&sent, None);
         insta::assert_snapshot!(trace.table(), @"
-        step         LM                           latency  tokens in  tokens out
-        read_ticket  local/smollm2-135m-instruct   1.23 s        120          33
-        note         local/smollm2-135m-instruct  20.40 s        120          33  2 replies; repaired: missing or doubled commas; checks failed: short
-        send         local/smollm2-135m-instruct   0.01 s        120          33  failed
-        total                                                    360          99
+        step          LM                           latency  tokens in  tokens out
+        read_ticket   local/smollm2-135m-instruct   1.23 s        120          33
+        note          local/smollm2-135m-instruct  20.40 s        120          33  2 replies; repaired: missing or doubled commas; checks failed: short
+        send [2] [0]  local/smollm2-135m-instruct   0.01 s        120          33  failed
+        total                                                     360          99
         ");
     }
 

@@ -16,6 +16,14 @@ pub mod seed {
     pub mod conditions {
         include!("../goldens/conditions.rs");
     }
+    /// Calls of workflows and loops with a condition, from `workflows/`.
+    pub mod calls {
+        include!("../goldens/calls.rs");
+    }
+    /// Loops of every kind, from `workflows/`.
+    pub mod loops {
+        include!("../goldens/loops.rs");
+    }
     /// LMs by names, with all that can be said of them, from `workflows/`.
     pub mod lms {
         include!("../goldens/lms.rs");

@@ -80,6 +80,16 @@ fn conditions_and_expressions() {
     compare(&here().join("workflows"), "conditions");
 }
 
+#[test]
+fn loops() {
+    compare(&here().join("workflows"), "loops");
+}
+
+#[test]
+fn calls_of_workflows() {
+    compare(&here().join("workflows"), "calls");
+}
+
 /// The files of the user who asked for dspipe. They are not part of it; `DSPIPE_SEED` names their
 /// directory, if it is not where it usually is.
 #[test]

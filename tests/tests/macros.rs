@@ -83,3 +83,25 @@ fn a_step_without_its_workflow_can_be_streamed() {
     assert_eq!(format!("{stream:?}"), "OutputStream { step: \"read\", .. }");
     assert_eq!(read_only::PartialOutput::default().level, None);
 }
+
+/// A step that takes what a loop gave.
+#[dspy_signature(workflow = "workflows/loops.yaml", step = "report")]
+pub mod after_loops {}
+
+/// A step that takes what a workflow gave that was called.
+#[dspy_signature(workflow = "workflows/calls.yaml", step = "report")]
+pub mod after_calls {}
+
+#[test]
+fn a_step_takes_what_loops_and_calls_gave() {
+    assert_eq!(after_loops::SIGNATURE, workflows::loops::report::SIGNATURE);
+    assert_eq!(after_calls::SIGNATURE, workflows::calls::report::SIGNATURE);
+    let round = after_loops::search::Iteration {
+        find: after_loops::find::Output { found: Vec::new() },
+        rank: after_loops::rank::Output { best: None },
+    };
+    assert_eq!(
+        serde_json::to_string(&round).unwrap(),
+        r#"{"find":{"found":[]},"rank":{"best":null}}"#
+    );
+}

@@ -238,6 +238,39 @@ fn files_that_types_come_from_are_watched_too() {
 }
 
 #[test]
+fn workflows_that_are_called_are_watched_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = Project::new("calls", directory.path(), ".workflows(\"workflows\")");
+    project.write("src/main.rs", MAIN);
+    let calls = |name: &str, file: &str| {
+        format!(
+            "workflow:\n  name: {name}\n  inputs:\n    - {{name: letter, type: string}}\n  steps:\n    - name: \
+             inner\n      type: pipeline\n      pipeline_file: {file}\n      inputs: {{text: '{{{{ inputs.letter }}}}'}}\n"
+        )
+    };
+    project.write("workflows/one.yaml", &calls("one", "../parts/middle.yaml"));
+    project.write("workflows/two.yaml", &workflow("two", "a", None));
+    let middle = calls("middle", "last.yaml").replace("letter", "text");
+    project.write("parts/middle.yaml", &middle);
+    project.write("parts/last.yaml", &workflow("last", "a", None));
+    let (compiles, said) = project.build();
+    assert!(compiles, "{said}");
+
+    project.expect("nothing changed", false, &[]);
+    project.write("parts/last.yaml", &workflow("last", "b", None));
+    project.expect("a workflow at the second remove changed", true, &["one.rs"]);
+    project.write(
+        "parts/middle.yaml",
+        &calls("middle", "one.yaml").replace("letter", "text"),
+    );
+    project.write("parts/one.yaml", &workflow("again", "b", None));
+    project.expect("the workflow that is called changed", true, &["one.rs"]);
+    project.remove("parts/one.yaml");
+    let (compiles, said) = project.build();
+    assert!(!compiles && said.contains("E041"), "{said}");
+}
+
+#[test]
 fn warnings_come_again_and_names_stay_apart() {
     let directory = tempfile::tempdir().unwrap();
     let project = Project::new("names", directory.path(), ".workflows(\"workflows\")");

@@ -21,7 +21,7 @@ impl Binder<'_> {
     /// The checks of a step, typed.
     pub(super) fn checks(&mut self, step: usize, inputs: &[BoundField]) -> Vec<Check> {
         let workflow = self.workflow;
-        let written = &workflow.steps[step].checks;
+        let written = &workflow.steps()[step].checks;
         if written.is_empty() {
             return Vec::new();
         }
@@ -138,7 +138,7 @@ impl Binder<'_> {
             boxed: field.boxed,
         };
         let ty = field.ty.clone();
-        self.descend(root, false, hop, ty, rest, whole, span)
+        self.descend(root, false, vec![hop], ty, rest, whole, span)
     }
 }
 

@@ -22,14 +22,12 @@ pub(super) struct Facts<'w> {
     trees: Vec<&'w Condition>,
 }
 
-/// The facts of every step. Expressions that cannot be read are reported later.
+/// The facts of every node. Expressions that cannot be read are reported later.
 pub(super) fn facts(workflow: &spec::Workflow) -> Vec<Facts<'_>> {
-    workflow
-        .steps
-        .iter()
-        .map(|step| {
+    (0..workflow.nodes())
+        .map(|node| {
             let mut facts = Facts::default();
-            if let Some(condition) = &step.condition {
+            if let Some(condition) = workflow.condition_of(node) {
                 facts.add(condition);
             }
             facts
@@ -127,30 +125,45 @@ fn without_steps<'a, 't>(path: &'a [&'t str]) -> &'a [&'t str] {
 }
 
 impl<'w> Binder<'w> {
-    /// Per step, the conditional steps that have run whenever it runs.
+    /// Per node, the conditional nodes that have run whenever it runs.
     pub(super) fn presence(&self, facts: &[Facts<'w>]) -> Vec<BTreeSet<usize>> {
-        (0..facts.len())
-            .map(|step| {
-                let mut present: BTreeSet<usize> = BTreeSet::new();
-                // What is known of a step that has run may tell of further ones.
-                loop {
-                    let found = (0..facts.len()).find(|&other| {
-                        other != step
-                            && !present.contains(&other)
-                            && self.workflow.steps[other].condition.is_some()
-                            && (facts[step].cover(&facts[other])
-                                || present
-                                    .iter()
-                                    .chain([&step])
-                                    .any(|known| self.tests_presence(&facts[*known], other)))
-                    });
-                    match found {
-                        Some(other) => present.insert(other),
-                        None => return present,
-                    };
-                }
-            })
-            .collect()
+        let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); facts.len()];
+        let (steps, nodes) = (self.workflow.steps().len(), facts.len());
+        // Blocks first, and outer ones before those in them: what has run for a loop has run for its body.
+        for node in (steps..nodes).chain(0..steps) {
+            let outer = self.workflow.within(node);
+            let outer = outer.map(|block| all[self.workflow.node_of_block(block)].clone());
+            all[node] = self.present_for(node, outer.unwrap_or_default(), facts);
+        }
+        all
+    }
+
+    fn present_for(
+        &self,
+        node: usize,
+        mut present: BTreeSet<usize>,
+        facts: &[Facts<'w>],
+    ) -> BTreeSet<usize> {
+        let workflow = self.workflow;
+        // What is known of a node that has run may tell of further ones.
+        loop {
+            let found = (0..facts.len()).find(|&other| {
+                other != node
+                    && !present.contains(&other)
+                    && workflow.condition_of(other).is_some()
+                    && (workflow.within(node) == workflow.within(other)
+                        && facts[node].cover(&facts[other])
+                        || self.sees(node, other)
+                            && present
+                                .iter()
+                                .chain([&node])
+                                .any(|known| self.tests_presence(&facts[*known], other)))
+            });
+            match found {
+                Some(other) => present.insert(other),
+                None => return present,
+            };
+        }
     }
 
     /// Whether one of the facts is that a step has run.
@@ -173,7 +186,7 @@ impl<'w> Binder<'w> {
         }
     }
 
-    /// The step that a path names by itself, if it has a condition.
+    /// The node that a path names by itself, if it has a condition.
     pub(super) fn conditional_step(&self, node: &Node<'_>) -> Option<usize> {
         let Kind::Path(parts) = &node.kind else {
             return None;
@@ -184,27 +197,44 @@ impl<'w> Binder<'w> {
         let [name] = without_steps(parts) else {
             return None;
         };
-        self.step_named(name)
-            .filter(|step| self.workflow.steps[*step].condition.is_some())
+        let workflow = self.workflow;
+        // In the condition of a `while_loop` that is the round before, not this one.
+        let before = self.inside.filter(|block| {
+            let kind = &workflow.blocks()[*block].kind;
+            matches!(kind, spec::BlockKind::While(_))
+        });
+        workflow
+            .node_named(name)
+            .filter(|node| workflow.condition_of(*node).is_some())
+            .filter(|node| before.is_none() || workflow.within(*node) != before)
     }
 
     /// A conditional step's whole output, to be compared with null.
-    pub(super) fn whole_step(&mut self, here: &Here<'_>, node: &Node<'_>, step: usize) -> Expr {
+    pub(super) fn whole_step(
+        &mut self,
+        here: &Here<'_>,
+        node: &Node<'_>,
+        step: usize,
+    ) -> Option<Expr> {
         let span = here.span(self.sources, &node.range);
+        if !self.sees(here.step, step) {
+            self.report_unseen(step, &[], span);
+            return None;
+        }
         self.depend(here.step, step, span);
-        Expr {
+        Some(Expr {
             ty: Type::new(TypeKind::Optional(Box::new(Type::new(TypeKind::Any)))),
             kind: ExprKind::Path(Path {
                 root: Root::Step(step),
                 root_optional: true,
                 hops: Vec::new(),
             }),
-        }
+        })
     }
 
     /// The condition of a step, typed; tests of presence that the guard makes anyway are left out.
     pub(super) fn guard(&mut self, step: usize, facts: &Facts<'w>) -> Option<Guard> {
-        let condition = self.workflow.steps[step].condition.as_ref()?;
+        let condition = self.workflow.condition_of(step)?;
         self.report_unreadable(step, condition);
         let mut tests = Vec::new();
         for (text, span, fact) in &facts.expressions {
@@ -231,10 +261,15 @@ impl<'w> Binder<'w> {
         for tree in &facts.trees {
             tests.extend(self.tree(step, tree));
         }
+        // What has run for the loop around it is at hand there already.
+        let outer = self.workflow.within(step);
+        let outer = outer.map(|block| &self.present[self.workflow.node_of_block(block)]);
+        let (beside, around) = (&self.dependencies[step], &self.outer[step]);
         let ran = self.present[step]
             .iter()
             .copied()
-            .filter(|other| self.dependencies[step].contains(other))
+            .filter(|other| outer.is_none_or(|outer| !outer.contains(other)))
+            .filter(|other| beside.contains(other) || around.contains(other))
             .collect();
         Some(Guard {
             ran,
@@ -243,7 +278,7 @@ impl<'w> Binder<'w> {
         })
     }
 
-    fn tree(&mut self, step: usize, tree: &'w Condition) -> Option<Expr> {
+    pub(super) fn tree(&mut self, step: usize, tree: &'w Condition) -> Option<Expr> {
         match tree {
             Condition::Expression(text) => {
                 let here = Here {

@@ -20,16 +20,34 @@ use crate::yaml::{Key, Node};
 /// As many problems of one file are shown; of the others, the number.
 const SHOWN: usize = 20;
 
+/// What records are held to.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a> {
+    steps: &'a [StepTypes],
+    /// The inputs that the workflow declares.
+    inputs: &'a [Field],
+    types: &'a [TypeDef],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(steps: &'a [StepTypes], inputs: &'a [Field], types: &'a [TypeDef]) -> Self {
+        Self {
+            steps,
+            inputs,
+            types,
+        }
+    }
+}
+
 /// Checks all files, and takes from them the demos that each step still has room for.
 pub(super) fn check(
     workflow: &Workflow,
-    fields: &[StepTypes],
-    types: &[TypeDef],
+    fields: Fields<'_>,
     sources: &Sources,
     files: &DataFiles,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Vec<Demo>> {
-    let steps = &workflow.steps;
+    let steps = workflow.steps();
     let mut found = found(workflow);
     // Without its signature, a step cannot say which records are its own.
     let complete = steps.iter().all(|step| step.signature.is_some());
@@ -45,7 +63,6 @@ pub(super) fn check(
                     file,
                     shapes: &shapes,
                     fields,
-                    types,
                     only,
                     found: &mut found,
                     records: None,
@@ -70,7 +87,7 @@ pub(super) fn check(
     if complete {
         let judging = workflow.judging_data().filter_map(|path| files.get(path));
         let judging = judging.map(|file| (file, None));
-        records(workflow, fields, types, sources, judging, diagnostics);
+        records(workflow, fields, sources, judging, diagnostics);
     }
     let (demos, available): (Vec<_>, Vec<_>) = found
         .into_iter()
@@ -83,8 +100,7 @@ pub(super) fn check(
 /// Checks the records of files that give no demos, and gives them; `only` is the step that a file is for.
 pub(super) fn records(
     workflow: &Workflow,
-    fields: &[StepTypes],
-    types: &[TypeDef],
+    fields: Fields<'_>,
     sources: &Sources,
     files: impl Iterator<Item = (DataFile, Option<usize>)>,
     diagnostics: &mut Diagnostics,
@@ -97,7 +113,6 @@ pub(super) fn records(
             file,
             shapes: &shapes,
             fields,
-            types,
             only,
             found: &mut found,
             records: Some(&mut records),
@@ -110,7 +125,7 @@ pub(super) fn records(
 }
 
 fn found(workflow: &Workflow) -> Vec<Found> {
-    let steps = workflow.steps.iter();
+    let steps = workflow.steps().iter();
     steps
         .map(|step| Found {
             room: step
@@ -126,8 +141,9 @@ fn found(workflow: &Workflow) -> Vec<Found> {
         .collect()
 }
 
-fn shapes<'a>(workflow: &'a Workflow, fields: &'a [StepTypes]) -> Vec<Shape<'a>> {
-    let steps = workflow.steps.iter().zip(fields);
+fn shapes<'a>(workflow: &'a Workflow, fields: Fields<'a>) -> Vec<Shape<'a>> {
+    let steps = workflow.steps().iter().zip(fields.steps);
+    let declared = (!fields.inputs.is_empty()).then(|| Shape::of_inputs(fields.inputs));
     steps
         .map(|(step, fields)| Shape {
             step: &step.name.value,
@@ -138,7 +154,10 @@ fn shapes<'a>(workflow: &'a Workflow, fields: &'a [StepTypes]) -> Vec<Shape<'a>>
                 .iter()
                 .map(|field| is_given(step, field))
                 .collect(),
+            in_loop: step.within.is_some(),
+            is_step: true,
         })
+        .chain(declared)
         .collect()
 }
 
@@ -163,8 +182,7 @@ struct Found {
 struct Reading<'a> {
     file: DataFile,
     shapes: &'a [Shape<'a>],
-    fields: &'a [StepTypes],
-    types: &'a [TypeDef],
+    fields: Fields<'a>,
     only: Option<usize>,
     found: &'a mut [Found],
     /// Where the records are kept, if they are wanted.
@@ -254,7 +272,7 @@ impl Reading<'_> {
                 output,
             } => {
                 for step in steps {
-                    let fields = &self.fields[step];
+                    let fields = &self.fields.steps[step];
                     // Each step reads the cells by its own types.
                     let (mut input, mut output) = (input.clone(), output.clone());
                     if self.file.is_table() {
@@ -262,7 +280,7 @@ impl Reading<'_> {
                         cells::of_types(&mut output, &fields.outputs);
                     }
                     self.found[step].available.add(span);
-                    let demo = demos::example(&input, &output, fields, self.types, problems);
+                    let demo = demos::example(&input, &output, fields, self.fields.types, problems);
                     let Some(demo) = demo else {
                         continue;
                     };
@@ -311,17 +329,16 @@ impl Reading<'_> {
         let values: Vec<Option<_>> = values
             .into_iter()
             .map(|(step, at, mut node)| {
-                let fields = &self.fields[step];
-                let (fields, what) = if input {
-                    (&fields.inputs, "the record's input")
-                } else {
-                    (&fields.outputs, "the record's output")
+                let (fields, what) = match self.fields.steps.get(step) {
+                    Some(fields) if !input => (&*fields.outputs, "the record's output"),
+                    Some(fields) => (&*fields.inputs, "the record's input"),
+                    None => (self.fields.inputs, "the record's input"),
                 };
                 let field = fields.get(at..=at)?;
                 if self.file.is_table() {
                     cells::of_types(&mut node, field);
                 }
-                let value = demos::values(&node, field, self.types, what, problems)?;
+                let value = demos::values(&node, field, self.fields.types, what, problems)?;
                 Some((step, value))
             })
             .collect();

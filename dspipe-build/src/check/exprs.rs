@@ -148,9 +148,9 @@ impl Binder<'_> {
         let written = &here.text[node.range.clone()];
         let because = match &value.kind {
             ExprKind::Path(path) if path.root_optional => match path.root {
-                crate::ir::Root::Step(step) => self.workflow.steps[step]
-                    .condition
-                    .as_ref()
+                crate::ir::Root::Step(step) => self
+                    .workflow
+                    .condition_of(step)
                     .map(|condition| (condition.span(), "the step runs only if this holds")),
                 _ => None,
             },
@@ -158,7 +158,7 @@ impl Binder<'_> {
         };
         let step = match (&because, &value.kind) {
             (Some(_), ExprKind::Path(path)) => match path.root {
-                crate::ir::Root::Step(step) => Some(self.workflow.steps[step].name.value.clone()),
+                crate::ir::Root::Step(step) => Some(self.workflow.name_of(step).value.clone()),
                 _ => None,
             },
             _ => None,
@@ -289,7 +289,7 @@ impl Binder<'_> {
     /// `x == null` and `x != null`. A step by itself stands for its output.
     fn null_test(&mut self, here: &Here<'_>, operator: Operator, node: &Node<'_>) -> Option<Expr> {
         let value = match self.conditional_step(node) {
-            Some(step) => self.whole_step(here, node, step),
+            Some(step) => self.whole_step(here, node, step)?,
             None => {
                 // Whether it is there may be asked of an image, too.
                 self.whole = matches!(node.kind, Kind::Path(_));

@@ -4,10 +4,10 @@ use super::exprs::Here;
 use super::templates::Binder;
 use crate::diag::Code;
 use crate::expr::{Kind, Node};
-use crate::ir::{Expr, ExprKind, Function, Type, TypeKind};
+use crate::ir::{Expr, ExprKind, Function, Root, Type, TypeKind};
 
 /// Every name, other spellings included.
-const NAMES: [(&str, Named); 40] = [
+const NAMES: [(&str, Named); 41] = [
     ("length", Named::Function(Function::Length)),
     ("count", Named::Function(Function::Length)),
     ("is_empty", Named::IsEmpty),
@@ -37,6 +37,7 @@ const NAMES: [(&str, Named); 40] = [
     ("average", Named::Function(Function::Average)),
     ("min", Named::Function(Function::Min)),
     ("max", Named::Function(Function::Max)),
+    ("map", Named::Map),
     // What pipelines elsewhere have and this language has not, with what to do instead.
     ("any", Named::Instead("compare the values one by one")),
     ("all", Named::Instead("compare the values one by one")),
@@ -72,6 +73,7 @@ enum Named {
     /// Which one depends on the type.
     Contains,
     IsEmpty,
+    Map,
     Instead(&'static str),
 }
 
@@ -114,7 +116,7 @@ impl Binder<'_> {
                     .help(*instead);
                 return None;
             }
-            Named::Contains => 2,
+            Named::Contains | Named::Map => 2,
             Named::IsEmpty => 1,
             Named::Function(function) => arity(*function),
         };
@@ -133,6 +135,7 @@ impl Binder<'_> {
         }
         match named {
             Named::Contains => self.contains(here, &arguments[0], &arguments[1]),
+            Named::Map => self.each(here, &arguments[0], &arguments[1]),
             Named::IsEmpty => {
                 let length = self.function(here, Function::Length, name, arguments, None)?;
                 let zero = integer(0);
@@ -278,6 +281,41 @@ impl Binder<'_> {
         Some(Expr {
             ty: Type::new(ty),
             kind: ExprKind::Call(function, call),
+        })
+    }
+
+    /// `list | map('a.b')`: what the same path leads to in each item.
+    fn each(&mut self, here: &Here<'_>, list: &Node<'_>, path: &Node<'_>) -> Option<Expr> {
+        let value = self.operand(here, list, None)?;
+        let span = here.span(self.sources, &path.range);
+        let Kind::Text(text) = &path.kind else {
+            self.diagnostics
+                .error(
+                    Code::InvalidCall,
+                    span,
+                    "the path of `map` must be written out",
+                )
+                .label("expected a quoted path, such as `'title'`");
+            return None;
+        };
+        let item = match &value.ty.kind {
+            TypeKind::List(item) => (**item).clone(),
+            TypeKind::Broken => return None,
+            _ => {
+                self.wrong_operand(here, list, &value.ty, "a list");
+                return None;
+            }
+        };
+        let optional = matches!(item.kind, TypeKind::Optional(_));
+        let parts: Vec<&str> = text.split('.').map(str::trim).collect();
+        // The root is of no matter: the hops are the same for every item.
+        let found = self.descend(Root::Given, optional, Vec::new(), item, &parts, text, span)?;
+        let ExprKind::Path(path) = found.kind else {
+            return None;
+        };
+        Some(Expr {
+            ty: Type::new(TypeKind::List(Box::new(found.ty))),
+            kind: ExprKind::Each(Box::new(value), path),
         })
     }
 

@@ -7,28 +7,43 @@ use crate::ir::Plan;
 use crate::source::Span;
 use crate::spec;
 
-/// The plan for steps that need each other's outputs. Cycles are reported, each as
-/// a whole; the plan is then of no use but to name every step.
+/// The plan of a workflow, and those of the bodies of its blocks.
+#[derive(Debug)]
+pub(super) struct Plans {
+    pub(super) workflow: Plan,
+    pub(super) blocks: Vec<Plan>,
+}
+
+/// The plans for nodes that need each other's outputs. Cycles are reported, each as
+/// a whole; the plans are then of no use but to name every node.
 pub(super) fn plan(
     workflow: &spec::Workflow,
     dependencies: &[BTreeSet<usize>],
     places: &HashMap<(usize, usize), Span>,
     diagnostics: &mut Diagnostics,
-) -> Plan {
+) -> Plans {
+    // Nodes need nodes beside them only, so each body is a graph by itself.
+    let nodes = |members: &[spec::Member]| -> Vec<usize> {
+        members.iter().map(|it| workflow.node_of(*it)).collect()
+    };
+    let bodies = workflow.blocks().iter().map(|block| nodes(&block.members));
+    let top = nodes(&workflow.members.top);
     if let Some(cycle) = find_cycle(dependencies) {
         report_cycle(workflow, &cycle, places, diagnostics);
-        return Plan::Graph((0..dependencies.len()).collect());
+        return Plans {
+            workflow: Plan::Graph(top),
+            blocks: bodies.map(Plan::Graph).collect(),
+        };
     }
     let ancestors = ancestors(dependencies);
-    let mut steps: Vec<usize> = (0..dependencies.len()).collect();
-    // By the number of steps needed before: an order in which nothing waits for a
-    // later one, and in file order where the graph leaves the choice.
-    steps.sort_by_key(|step| ancestors[*step].count());
-    Graph {
+    let graph = Graph {
         dependencies,
         ancestors: &ancestors,
+    };
+    Plans {
+        workflow: graph.plan(top),
+        blocks: bodies.map(|body| graph.plan(body)).collect(),
     }
-    .decompose(&steps)
 }
 
 struct Graph<'a> {
@@ -37,6 +52,13 @@ struct Graph<'a> {
 }
 
 impl Graph<'_> {
+    fn plan(&self, mut nodes: Vec<usize>) -> Plan {
+        // By the number of steps needed before: an order in which nothing waits for a
+        // later one, and in file order where the graph leaves the choice.
+        nodes.sort_by_key(|node| self.ancestors[*node].count());
+        self.decompose(&nodes)
+    }
+
     /// Series and parallel parts as far as the graph has them; both lose no
     /// concurrency against starting each step as soon as it could.
     fn decompose(&self, steps: &[usize]) -> Plan {
@@ -220,7 +242,7 @@ fn report_cycle(
     places: &HashMap<(usize, usize), Span>,
     diagnostics: &mut Diagnostics,
 ) {
-    let name = |step: usize| workflow.steps[step].name.value.as_str();
+    let name = |node: usize| workflow.name_of(node).value.as_str();
     let chain: Vec<String> = cycle
         .iter()
         .map(|step| format!("`{}`", name(*step)))
@@ -255,13 +277,11 @@ mod tests {
             .collect();
         assert_eq!(find_cycle(&dependencies), None);
         let ancestors = ancestors(&dependencies);
-        let mut steps: Vec<usize> = (0..dependencies.len()).collect();
-        steps.sort_by_key(|step| ancestors[*step].count());
         Graph {
             dependencies: &dependencies,
             ancestors: &ancestors,
         }
-        .decompose(&steps)
+        .plan((0..dependencies.len()).collect())
     }
 
     use Plan::{Graph as G, Parallel as P, Series as S, Step as One};

@@ -3,6 +3,8 @@
 //! problems is good enough to generate a skeleton from.
 
 mod alternatives;
+mod blocks;
+mod calls;
 mod cells;
 mod checks;
 mod choices;
@@ -25,11 +27,14 @@ mod optimized;
 mod paths;
 mod records;
 mod recursion;
+mod scopes;
 mod settings;
 mod sizes;
 mod templates;
 mod types;
 mod values;
+
+use std::collections::BTreeSet;
 
 pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::{another, module_name};
@@ -39,6 +44,7 @@ use crate::data::{DataFile, DataFiles};
 use crate::diag::{Code, Diagnostics};
 use crate::ir;
 use crate::library::Library;
+use crate::nested::Nested;
 use crate::source::{Sources, Spanned};
 use crate::spec;
 
@@ -50,35 +56,54 @@ pub(crate) struct Checked(());
 pub(crate) fn check(
     workflow: &spec::Workflow,
     library: &Library,
+    nested: &Nested,
     sources: &Sources,
     data: &DataFiles,
     artifact: Option<&Artifact>,
     diagnostics: &mut Diagnostics,
 ) -> ir::Workflow {
     let name = names::workflow(&workflow.name, diagnostics);
-    let step_names = names::steps(&workflow.steps, diagnostics);
+    let mut node_names = names::nodes(workflow, diagnostics);
 
     // Outputs first: templates refer to them, wherever in the file they are.
-    let (mut steps, types) = types::lower(workflow, library, sources, diagnostics);
+    let types::Lowered {
+        mut steps,
+        inputs,
+        mut types,
+    } = types::lower(workflow, library, sources, diagnostics);
+    let results = blocks::results(workflow, nested, &node_names, &steps, &mut types, sources);
 
-    let bound = templates::bind(workflow, &mut steps, &types, sources, diagnostics);
+    let bound = templates::bind(
+        workflow,
+        &mut steps,
+        &inputs,
+        &types,
+        &results,
+        nested,
+        sources,
+        diagnostics,
+    );
     settings::check(workflow, diagnostics);
-    let file_demos = data::check(workflow, &steps, &types, sources, data, diagnostics);
-    let plan = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
+    let fields = data::Fields::new(&steps, &inputs, &types);
+    let file_demos = data::check(workflow, fields, sources, data, diagnostics);
+    let plans = graph::plan(workflow, &bound.dependencies, &bound.places, diagnostics);
 
     let mut lms = lms::Lms::new(workflow, diagnostics);
     let declared = artifact.map(|_| steps.clone()).unwrap_or_default();
     let mut checked_steps = Vec::with_capacity(steps.len());
     let bindings = bound.step_inputs.into_iter().zip(bound.guards);
+    let mut dependencies = bound.dependencies;
+    let of_blocks = dependencies.split_off(workflow.steps().len());
+    let block_names = node_names.split_off(workflow.steps().len());
     let judged = bound.checks.into_iter().zip(bound.modules);
-    let bindings = bindings.zip(bound.dependencies).zip(judged);
+    let bindings = bindings.zip(dependencies).zip(judged);
     for ((((step, fields), (((inputs, guard), after), (checks, module))), name), file_demos) in
         workflow
-            .steps
+            .steps()
             .iter()
             .zip(steps)
             .zip(bindings)
-            .zip(step_names)
+            .zip(node_names)
             .zip(file_demos)
     {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
@@ -131,7 +156,16 @@ pub(crate) fn check(
         source: sources.location(workflow.name.span),
         inputs: bound.workflow_inputs,
         steps: checked_steps,
-        plan,
+        blocks: blocks_of(
+            workflow,
+            sources,
+            block_names.into_iter().zip(results),
+            bound.blocks,
+            plans.blocks,
+            of_blocks,
+        ),
+        members: nodes_of(workflow, &workflow.members.top),
+        plan: plans.workflow,
         types,
         checked: Checked(()),
     };
@@ -151,13 +185,18 @@ pub(crate) fn records(
     files: Option<&[DataFile]>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<ir::Record> {
-    let (steps, types) = types::lower(workflow, library, sources, diagnostics);
+    let types::Lowered {
+        steps,
+        inputs,
+        types,
+    } = types::lower(workflow, library, sources, diagnostics);
+    let fields = data::Fields::new(&steps, &inputs, &types);
     if let Some(files) = files {
         let files = files.iter().map(|file| (*file, None));
-        return data::records(workflow, &steps, &types, sources, files, diagnostics);
+        return data::records(workflow, fields, sources, files, diagnostics);
     }
     let mut records = Vec::new();
-    for (index, (step, fields)) in workflow.steps.iter().zip(&steps).enumerate() {
+    for (index, (step, fields)) in workflow.steps().iter().zip(&steps).enumerate() {
         for example in &step.examples {
             let spec::Example { input, output } = example;
             if let Some(demo) = demos::example(input, output, fields, &types, diagnostics) {
@@ -165,18 +204,11 @@ pub(crate) fn records(
             }
         }
     }
-    let of_steps = workflow.steps.iter().enumerate();
+    let of_steps = workflow.steps().iter().enumerate();
     let of_steps = of_steps.flat_map(|(index, step)| step.data().map(move |it| (it, Some(index))));
     let named = of_steps.chain(workflow.workflow_data().map(|path| (path, None)));
     let files = named.filter_map(|(path, only)| Some((data.get(path)?, only)));
-    records.extend(data::records(
-        workflow,
-        &steps,
-        &types,
-        sources,
-        files,
-        diagnostics,
-    ));
+    records.extend(data::records(workflow, fields, sources, files, diagnostics));
     records
 }
 
@@ -194,7 +226,7 @@ pub(crate) fn required(
         let needed = fields.iter().filter(needed);
         needed.map(|field| field.name.text.clone()).collect()
     };
-    let (steps, _) = types::lower(workflow, library, sources, diagnostics);
+    let types::Lowered { steps, .. } = types::lower(workflow, library, sources, diagnostics);
     let steps = steps.iter();
     steps
         .map(|step| {
@@ -203,6 +235,38 @@ pub(crate) fn required(
             (names(&step.inputs), names(outputs))
         })
         .collect()
+}
+
+/// The blocks of a workflow, once all parts of them are known.
+fn blocks_of(
+    workflow: &spec::Workflow,
+    sources: &Sources,
+    results: impl Iterator<Item = (ir::Name, blocks::BlockResult)>,
+    bound: Vec<blocks::BoundBlock>,
+    plans: Vec<ir::Plan>,
+    after: Vec<BTreeSet<usize>>,
+) -> Vec<ir::Block> {
+    let parts = results.zip(plans).zip(after);
+    let blocks = workflow.blocks().iter().zip(bound).zip(parts);
+    blocks
+        .map(
+            |((written, bound), (((name, result), plan), after))| ir::Block {
+                name,
+                description: text(written.description.as_ref()),
+                source: sources.location(written.name.span),
+                kind: bound.kind,
+                guard: bound.guard,
+                after: after.into_iter().collect(),
+                members: nodes_of(workflow, &written.members),
+                plan,
+                ty: result.ty,
+            },
+        )
+        .collect()
+}
+
+fn nodes_of(workflow: &spec::Workflow, members: &[spec::Member]) -> Vec<usize> {
+    members.iter().map(|it| workflow.node_of(*it)).collect()
 }
 
 fn text(text: Option<&Spanned<String>>) -> String {

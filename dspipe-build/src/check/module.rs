@@ -15,7 +15,7 @@ impl Binder<'_> {
     /// The module of a step, typed.
     pub(super) fn module(&mut self, step: usize, inputs: &[BoundField]) -> Module {
         let workflow = self.workflow;
-        let written = &workflow.steps[step];
+        let written = &workflow.steps()[step];
         let Some(module) = &written.module else {
             return Module::Predict;
         };
@@ -92,7 +92,7 @@ impl Binder<'_> {
             }
             None => {
                 best.threshold = best.threshold.or(Some(ALL));
-                let checks = &self.workflow.steps[step].checks;
+                let checks = &self.workflow.steps()[step].checks;
                 if !written.has_slip && checks.iter().all(|check| check.is_assert) {
                     self.diagnostics
                         .error(

@@ -77,23 +77,41 @@ pub(crate) fn module_name(name: &str) -> String {
     or_placeholder(snake(name))
 }
 
-/// The steps' names: their modules and functions.
-pub(super) fn steps(steps: &[spec::Step], diagnostics: &mut Diagnostics) -> Vec<Name> {
-    let spanned: Vec<&Spanned<String>> = steps.iter().map(|step| &step.name).collect();
+/// The names of steps and, behind them, of blocks: their modules and functions.
+pub(super) fn nodes(workflow: &spec::Workflow, diagnostics: &mut Diagnostics) -> Vec<Name> {
+    let steps = workflow.steps().iter().map(|step| &step.name);
+    let blocks = workflow.blocks().iter().map(|block| &block.name);
+    let spanned: Vec<&Spanned<String>> = steps.chain(blocks).collect();
     let names = words("step", &spanned, diagnostics);
-    for (name, step) in names.iter().zip(steps) {
+    for (name, written) in names.iter().zip(spanned) {
         if RESERVED_STEPS.contains(&name.ident.as_str()) {
             diagnostics
                 .error(
                     Code::InvalidName,
-                    step.name.span,
-                    format!("a step cannot be called `{}`", step.name),
+                    written.span,
+                    format!("a step cannot be called `{written}`"),
                 )
                 .label("the generated module needs this name itself")
                 .help("a verb with its object reads well, such as `run_checks`");
         }
     }
     names
+}
+
+/// What the item of a loop is called.
+pub(super) fn iterator(written: &Spanned<String>, diagnostics: &mut Diagnostics) -> Name {
+    let name = word("loop's item", written, diagnostics);
+    let root = ["steps", "global_vars", "loop"].contains(&written.value.as_str());
+    if root || RESERVED_STEPS.contains(&name.ident.as_str()) {
+        diagnostics
+            .error(
+                Code::InvalidName,
+                written.span,
+                format!("the item of a loop cannot be called `{written}`"),
+            )
+            .label("paths start with this name already");
+    }
+    name
 }
 
 /// Names of one kind that must differ, also once they are identifiers.

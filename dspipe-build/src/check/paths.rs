@@ -13,8 +13,17 @@ impl Binder<'_> {
         if self.seen.is_some() && parts.first() != Some(&"global_vars") {
             return self.seen_path(parts, &whole, span);
         }
+        if let Some(found) = self.seen_before(parts, &whole, span) {
+            return found;
+        }
+        if let Some(found) = self.loop_path(step, parts, &whole, span) {
+            return found;
+        }
+        if let Some((node, rest)) = self.block_in(parts) {
+            return self.seen_block(step, node, rest, &whole, span);
+        }
         match parts {
-            ["inputs", name, rest @ ..] => self.input_path(name, rest, &whole, span),
+            ["inputs", name, rest @ ..] => self.input_path(step, name, rest, &whole, span),
             ["global_vars", name, rest @ ..] => self.constant(name, rest, &whole, span),
             ["steps", name, field, rest @ ..] => {
                 self.step_path(step, name, field, rest, &whole, span)
@@ -43,9 +52,35 @@ impl Binder<'_> {
 
     pub(super) fn step_named(&self, name: &str) -> Option<usize> {
         self.workflow
-            .steps
+            .steps()
             .iter()
             .position(|step| step.name.value == name)
+    }
+
+    /// The node of the block that a path starts with, and what follows.
+    fn block_in<'p, 't>(&self, parts: &'p [&'t str]) -> Option<(usize, &'p [&'t str])> {
+        let (name, rest) = match parts {
+            [] | ["inputs" | "global_vars", ..] => return None,
+            ["steps", name, rest @ ..] | [name, rest @ ..] => (name, rest),
+        };
+        let mut blocks = self.workflow.blocks().iter();
+        let block = blocks.position(|block| block.name.value == *name)?;
+        Some((self.workflow.node_of_block(block), rest))
+    }
+
+    fn seen_block(
+        &mut self,
+        step: usize,
+        node: usize,
+        rest: &[&str],
+        whole: &str,
+        span: Span,
+    ) -> Option<Expr> {
+        if self.sees(step, node) {
+            return self.block_path(step, node, rest, whole, span);
+        }
+        self.report_unseen(node, rest, span);
+        None
     }
 
     fn names_no_value(&mut self, whole: &str, span: Span, label: &str) {
@@ -58,7 +93,14 @@ impl Binder<'_> {
             .label(label);
     }
 
-    fn input_path(&mut self, name: &str, rest: &[&str], whole: &str, span: Span) -> Option<Expr> {
+    fn input_path(
+        &mut self,
+        step: usize,
+        name: &str,
+        rest: &[&str],
+        whole: &str,
+        span: Span,
+    ) -> Option<Expr> {
         let Some(input) = self.input(name) else {
             let known = self
                 .inputs
@@ -75,7 +117,7 @@ impl Binder<'_> {
                 .help_if_none("an input field without a `template` is an input of the workflow");
             return None;
         };
-        self.inputs[input].uses += 1;
+        self.uses(step, input);
         let field = &self.inputs[input].field;
         let hop = Hop {
             field: field.name.ident.clone(),
@@ -83,7 +125,7 @@ impl Binder<'_> {
             boxed: false,
         };
         let ty = field.ty.clone();
-        self.descend(Root::Input(input), false, hop, ty, rest, whole, span)
+        self.descend(Root::Input(input), false, vec![hop], ty, rest, whole, span)
     }
 
     fn step_path(
@@ -95,18 +137,22 @@ impl Binder<'_> {
         whole: &str,
         span: Span,
     ) -> Option<Expr> {
+        if let Some(target) = self.step_named(name).filter(|it| !self.sees(step, *it)) {
+            self.report_unseen(target, &[&[field], rest].concat(), span);
+            return None;
+        }
         let (target, output) = self.output(step, name, field, span)?;
         let hop = Hop {
             field: output.name.ident.clone(),
             optional: matches!(output.ty.kind, TypeKind::Optional(_)),
             boxed: false,
         };
-        let absent = self.workflow.steps[target].condition.is_some()
+        let absent = self.workflow.steps()[target].condition.is_some()
             && !self.present[step].contains(&target);
         self.descend(
             Root::Step(target),
             absent,
-            hop,
+            vec![hop],
             output.ty,
             rest,
             whole,
@@ -120,13 +166,12 @@ impl Binder<'_> {
         &mut self,
         root: Root,
         root_optional: bool,
-        first: Hop,
+        mut hops: Vec<Hop>,
         mut ty: Type,
         rest: &[&str],
         whole: &str,
         span: Span,
     ) -> Option<Expr> {
-        let mut hops = vec![first];
         for part in rest {
             let inner = match &ty.kind {
                 TypeKind::Optional(inner) => inner,
@@ -246,12 +291,16 @@ impl Binder<'_> {
         {
             diagnostic.help(format!("did you mean `global_vars.{whole}`?"));
         } else {
-            let steps = self.workflow.steps.iter().map(|step| &*step.name.value);
-            let known = steps.chain(["inputs", "steps", "global_vars"]);
+            let known = self
+                .workflow
+                .names()
+                .chain(["inputs", "steps", "global_vars"]);
             match crate::diag::nearest(first, known) {
                 Some(_) => {
-                    let steps = self.workflow.steps.iter().map(|step| &*step.name.value);
-                    let known = steps.chain(["inputs", "steps", "global_vars"]);
+                    let known = self
+                        .workflow
+                        .names()
+                        .chain(["inputs", "steps", "global_vars"]);
                     diagnostic.meant_in(self.sources, span, first, known);
                 }
                 None => {

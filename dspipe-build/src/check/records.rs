@@ -12,6 +12,10 @@ pub(super) struct Shape<'a> {
     pub(super) outputs: &'a [Field],
     /// Which of the inputs come from the workflow's caller.
     pub(super) given: Vec<bool>,
+    /// It may run many times in a run of the workflow, which then has no one output of it.
+    pub(super) in_loop: bool,
+    /// `false`: the inputs that the workflow declares.
+    pub(super) is_step: bool,
 }
 
 /// A record with its place found.
@@ -118,10 +122,12 @@ fn named_step(
         Kind::Scalar { text, .. } => text.as_str(),
         _ => "",
     };
-    if let Some(step) = shapes.iter().position(|shape| shape.step == name) {
+    let is_named = |shape: &Shape<'_>| shape.is_step && shape.step == name;
+    if let Some(step) = shapes.iter().position(is_named) {
         return Some(Some(step));
     }
-    let steps: Vec<&str> = shapes.iter().map(|shape| shape.step).collect();
+    let steps = shapes.iter().filter(|shape| shape.is_step);
+    let steps: Vec<&str> = steps.map(|shape| shape.step).collect();
     diagnostics
         .error(
             Code::UnplacedRecord,
@@ -249,7 +255,7 @@ fn flat(
 ) -> Option<Placed> {
     let keys: Vec<&str> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
     let steps: Vec<usize> = (0..shapes.len())
-        .filter(|step| shapes[*step].fits_flat(&keys))
+        .filter(|step| shapes[*step].is_step && shapes[*step].fits_flat(&keys))
         .collect();
     // Two steps may take one name from different sides.
     let is_input = |name: &str| match steps.first() {
@@ -293,7 +299,7 @@ fn by_names(sides: Sides, shapes: &[Shape<'_>], diagnostics: &mut Diagnostics) -
     let steps: Vec<usize> = (0..shapes.len())
         .filter(|step| {
             let shape = &shapes[*step];
-            matches(shape.inputs, &input) && matches(shape.outputs, &output)
+            shape.is_step && matches(shape.inputs, &input) && matches(shape.outputs, &output)
         })
         .collect();
     if steps.is_empty() {
@@ -321,7 +327,7 @@ fn whole(sides: Sides, shapes: &[Shape<'_>], diagnostics: &mut Diagnostics) -> O
     for name in &output {
         let givers: Vec<&str> = shapes
             .iter()
-            .filter(|shape| field(shape.outputs, name).is_some())
+            .filter(|shape| field(shape.labels(), name).is_some())
             .map(|shape| shape.step)
             .collect();
         if givers.len() > 1 {
@@ -362,10 +368,13 @@ fn unplaced(
     diagnostics: &mut Diagnostics,
 ) {
     let keys: Vec<&str> = input.iter().chain(output).copied().collect();
-    let closest = shapes.iter().max_by_key(|shape| {
-        let known = keys.iter().filter(|key| shape.has(key)).count();
-        (known, std::cmp::Reverse(shape.missing(&keys).len()))
-    });
+    let closest = shapes
+        .iter()
+        .filter(|shape| shape.is_step)
+        .max_by_key(|shape| {
+            let known = keys.iter().filter(|key| shape.has(key)).count();
+            (known, std::cmp::Reverse(shape.missing(&keys).len()))
+        });
     let diagnostic = diagnostics.error(
         Code::UnplacedRecord,
         first(span),
@@ -393,7 +402,26 @@ fn unplaced(
     }
 }
 
+impl<'a> Shape<'a> {
+    /// What the workflow's caller gives besides what steps take.
+    pub(super) fn of_inputs(inputs: &'a [Field]) -> Self {
+        Self {
+            step: "",
+            inputs,
+            outputs: &[],
+            given: vec![true; inputs.len()],
+            in_loop: false,
+            is_step: false,
+        }
+    }
+}
+
 impl Shape<'_> {
+    /// The outputs that a record of the workflow may have.
+    fn labels(&self) -> &[Field] {
+        if self.in_loop { &[] } else { self.outputs }
+    }
+
     fn has(&self, name: &str) -> bool {
         field(self.inputs, name).is_some() || field(self.outputs, name).is_some()
     }
@@ -469,7 +497,7 @@ fn given(shapes: &[Shape<'_>], name: &str) -> Option<(usize, usize)> {
 /// The first step with an output of this name.
 fn giver(shapes: &[Shape<'_>], name: &str) -> Option<(usize, usize)> {
     shapes.iter().enumerate().find_map(|(step, shape)| {
-        let at = shape.outputs.iter().position(|f| text(f) == name)?;
+        let at = shape.labels().iter().position(|f| text(f) == name)?;
         Some((step, at))
     })
 }

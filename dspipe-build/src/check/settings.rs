@@ -7,7 +7,7 @@ use crate::spec::{DspyConfig, Workflow};
 pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     let outer = &workflow.dspy_config;
     one(outer, &DspyConfig::default(), diagnostics);
-    for step in &workflow.steps {
+    for step in workflow.steps() {
         let config = &step.dspy_config;
         one(config, outer, diagnostics);
         let whole = [

@@ -33,7 +33,7 @@ impl Available {
 /// Warns of sets that are larger than the data, once for each setting.
 pub(super) fn check(workflow: &Workflow, available: &[Available], diagnostics: &mut Diagnostics) {
     let mut warned: Vec<(Option<Span>, Option<Span>)> = Vec::new();
-    for (step, available) in workflow.steps.iter().zip(available) {
+    for (step, available) in workflow.steps().iter().zip(available) {
         let config = step.dspy_config.clone().over(&workflow.dspy_config);
         let (training, validation) = (
             config.training_size.as_ref(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::blocks::{BlockResult, BoundBlock};
 use super::checks::Seen;
 use super::conditions;
 use super::exprs::Here;
@@ -12,6 +13,7 @@ use crate::ir::{
     Binding, BoundField, Check, Expr, ExprKind, Field, Guard, Hop, Input, Module, Path, Piece,
     Root, Type, TypeDef, TypeDefKind, TypeKind,
 };
+use crate::nested::Nested;
 use crate::source::{Sources, Span, Spanned};
 use crate::spec;
 use crate::template::{Segment, Template, TemplateErrorKind};
@@ -24,21 +26,26 @@ pub(super) struct Bound {
     pub(super) step_inputs: Vec<Vec<BoundField>>,
     /// Per step, when it runs.
     pub(super) guards: Vec<Option<Guard>>,
+    pub(super) blocks: Vec<BoundBlock>,
     /// Per step, what should hold for its output.
     pub(super) checks: Vec<Vec<Check>>,
     /// Per step, how it comes to its output.
     pub(super) modules: Vec<Module>,
-    /// Per step, the steps it needs.
+    /// Per node, the nodes beside it that it needs.
     pub(super) dependencies: Vec<BTreeSet<usize>>,
-    /// Where step `.0` refers to step `.1`.
+    /// Where node `.0` refers to node `.1`.
     pub(super) places: HashMap<(usize, usize), Span>,
 }
 
 /// Binds every input field of every step.
+#[expect(clippy::too_many_arguments, reason = "all that is known before")]
 pub(super) fn bind(
     workflow: &spec::Workflow,
     steps: &mut [StepTypes],
+    inputs: &[Field],
     types: &[TypeDef],
+    results: &[BlockResult],
+    nested: &Nested,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
 ) -> Bound {
@@ -50,21 +57,28 @@ pub(super) fn bind(
         diagnostics,
         inputs: Vec::new(),
         input_places: Vec::new(),
-        dependencies: vec![BTreeSet::new(); workflow.steps.len()],
+        results,
+        items: Vec::new(),
+        dependencies: vec![BTreeSet::new(); workflow.nodes()],
+        outer: vec![BTreeSet::new(); workflow.nodes()],
         places: HashMap::new(),
         present: Vec::new(),
         seen: None,
+        inside: None,
         whole: false,
     };
-    binder.collect_inputs();
+    binder.collect_inputs(inputs);
     binder.check_constants();
     let facts = conditions::facts(workflow);
     binder.present = binder.presence(&facts);
-    let mut step_inputs = Vec::with_capacity(workflow.steps.len());
-    let mut guards = Vec::with_capacity(workflow.steps.len());
-    let mut checks = Vec::with_capacity(workflow.steps.len());
-    let mut modules = Vec::with_capacity(workflow.steps.len());
-    for (index, facts) in facts.iter().enumerate() {
+    binder.check_iterators();
+    binder.bind_items();
+    let mut step_inputs = Vec::with_capacity(workflow.steps().len());
+    let mut guards = Vec::with_capacity(workflow.steps().len());
+    let mut checks = Vec::with_capacity(workflow.steps().len());
+    let mut modules = Vec::with_capacity(workflow.steps().len());
+    let (of_steps, of_blocks) = facts.split_at(workflow.steps().len());
+    for (index, facts) in of_steps.iter().enumerate() {
         binder.depends_on(index);
         let inputs = binder.step(index);
         checks.push(binder.checks(index, &inputs));
@@ -73,10 +87,18 @@ pub(super) fn bind(
         // Last: it names those of the present steps that the step uses.
         guards.push(binder.guard(index, facts));
     }
+    // From the inside: a loop needs what its body needs.
+    let blocks = of_blocks.iter().enumerate().rev();
+    let mut blocks: Vec<BoundBlock> = blocks
+        .map(|(at, facts)| binder.block(at, nested, facts))
+        .collect();
+    blocks.reverse();
+    binder.keep_shared_inputs();
     Bound {
         workflow_inputs: binder.inputs,
         step_inputs,
         guards,
+        blocks,
         checks,
         modules,
         dependencies: binder.dependencies,
@@ -93,14 +115,28 @@ pub(super) struct Binder<'a> {
     pub(super) inputs: Vec<Input>,
     /// The field that declared each of `inputs`.
     input_places: Vec<Span>,
+    /// By block, the type of what it gives.
+    pub(super) results: &'a [BlockResult],
+    /// By block, the list that it goes over and the type of its items.
+    pub(super) items: Vec<Option<(Expr, Type)>>,
     pub(super) dependencies: Vec<BTreeSet<usize>>,
-    places: HashMap<(usize, usize), Span>,
-    /// Per step, the conditional steps that have run whenever it runs.
+    /// Per node, the nodes that it refers to around the block that it is in.
+    pub(super) outer: Vec<BTreeSet<usize>>,
+    pub(super) places: HashMap<(usize, usize), Span>,
+    /// Per node, the conditional nodes that have run whenever it runs.
     pub(super) present: Vec<BTreeSet<usize>>,
     /// While the checks of a step are read: what they see.
     pub(super) seen: Option<Seen>,
+    /// While what stands at the end of a round is read: the block.
+    pub(super) inside: Option<usize>,
     /// A path that is being read is all that there is of a template, so that it may lead to an image.
     pub(super) whole: bool,
+}
+
+/// Where a field says its type.
+fn place(written: &spec::Field) -> Span {
+    let ty = written.schema.ty.as_ref();
+    ty.map_or(written.name.span, |ty| ty.span)
 }
 
 /// The steps with readable signatures, and their written input fields.
@@ -131,12 +167,18 @@ impl Binder<'_> {
     }
 
     /// The steps that a step waits for without needing their outputs.
-    fn depends_on(&mut self, step: usize) {
-        for name in &self.workflow.steps[step].depends_on {
-            match self.step_named(&name.value) {
-                Some(target) => self.depend(step, target, name.span),
+    pub(super) fn depends_on(&mut self, node: usize) {
+        let workflow = self.workflow;
+        let names = match workflow.block_at(node) {
+            Some(block) => &block.depends_on,
+            None => &workflow.steps()[node].depends_on,
+        };
+        for name in names {
+            match workflow.node_named(&name.value) {
+                Some(target) if self.sees(node, target) => self.depend(node, target, name.span),
+                Some(target) => self.report_unseen(target, &[], name.span),
                 None => {
-                    let known = self.workflow.steps.iter().map(|step| &*step.name.value);
+                    let known = workflow.names();
                     self.diagnostics
                         .error(
                             Code::UnresolvedPath,
@@ -150,16 +192,34 @@ impl Binder<'_> {
         }
     }
 
-    /// Notes that step `step` waits for step `target`, and where it says so.
-    pub(super) fn depend(&mut self, step: usize, target: usize, place: Span) {
-        self.dependencies[step].insert(target);
-        self.places.entry((step, target)).or_insert(place);
+    /// Counts a use of an input; in a loop it is used more than once.
+    pub(super) fn uses(&mut self, step: usize, input: usize) {
+        let in_loop = self.around(step).next().is_some();
+        self.inputs[input].uses += if in_loop { 2 } else { 1 };
+    }
+
+    /// Rounds that run at the same time share all inputs: none of them is moved.
+    fn keep_shared_inputs(&mut self) {
+        let mut blocks = self.workflow.blocks().iter();
+        let shared = |kind: &spec::BlockKind| kind.as_for().is_some_and(|it| it.at_once > 1);
+        if blocks.any(|block| shared(&block.kind)) {
+            for input in &mut self.inputs {
+                input.uses = input.uses.max(2);
+            }
+        }
     }
 
     /// A field without a template is an input of the workflow; fields of one name
     /// are one input.
-    fn collect_inputs(&mut self) {
-        for (step, written) in self.workflow.steps.iter().enumerate() {
+    fn collect_inputs(&mut self, declared: &[Field]) {
+        for (field, written) in declared.iter().zip(&self.workflow.inputs) {
+            self.inputs.push(Input {
+                field: field.clone(),
+                uses: 0,
+            });
+            self.input_places.push(written.name.span);
+        }
+        for (step, written) in self.workflow.steps().iter().enumerate() {
             for (index, field) in written_inputs(written).iter().enumerate() {
                 if field.template.is_some() {
                     continue;
@@ -211,7 +271,7 @@ impl Binder<'_> {
 
     fn step(&mut self, step: usize) -> Vec<BoundField> {
         let workflow = self.workflow;
-        let written = written_inputs(&workflow.steps[step]);
+        let written = written_inputs(&workflow.steps()[step]);
         written
             .iter()
             .enumerate()
@@ -226,7 +286,7 @@ impl Binder<'_> {
         let Some(template) = &written.template else {
             // Every such field was collected; a missing one cannot be.
             let root = self.input(&declared.name.text).unwrap_or_default();
-            self.inputs[root].uses += 1;
+            self.uses(step, root);
             let ty = self.inputs[root].field.ty.clone();
             let path = Path {
                 root: Root::Input(root),
@@ -252,7 +312,13 @@ impl Binder<'_> {
                 binding: Binding::Text(Vec::new()),
             },
             Some(Binding::Value(value)) => {
-                self.expect(&declared, &value.ty, written, template);
+                self.expect(
+                    &declared.ty,
+                    &value.ty,
+                    &written.name,
+                    Some(place(written)),
+                    template,
+                );
                 BoundField {
                     // The value keeps its type, which is at least as precise.
                     field: Field {
@@ -264,7 +330,13 @@ impl Binder<'_> {
             }
             Some(text) => {
                 let string = Type::new(TypeKind::String);
-                self.expect(&declared, &string, written, template);
+                self.expect(
+                    &declared.ty,
+                    &string,
+                    &written.name,
+                    Some(place(written)),
+                    template,
+                );
                 BoundField {
                     field: Field {
                         ty: string,
@@ -277,7 +349,7 @@ impl Binder<'_> {
     }
 
     /// `None`: something in it is wrong, and reported.
-    fn template(
+    pub(super) fn template(
         &mut self,
         step: usize,
         written: &Spanned<String>,
@@ -337,8 +409,9 @@ impl Binder<'_> {
         field: &str,
         span: Span,
     ) -> Option<(usize, Field)> {
-        let steps = &self.workflow.steps;
-        let Some(target) = steps.iter().position(|step| step.name.value == name) else {
+        let steps = self.workflow.steps();
+        let target = steps.iter().position(|step| step.name.value == name);
+        let Some(target) = target else {
             self.diagnostics
                 .error(
                     Code::UnresolvedPath,
@@ -346,12 +419,7 @@ impl Binder<'_> {
                     format!("there is no step `{name}`"),
                 )
                 .label("unknown step")
-                .meant_in(
-                    self.sources,
-                    span,
-                    name,
-                    steps.iter().map(|step| step.name.value.as_str()),
-                );
+                .meant_in(self.sources, span, name, self.workflow.names());
             return None;
         };
         self.depend(step, target, span);
@@ -380,46 +448,39 @@ impl Binder<'_> {
     }
 
     /// Holds a template's value against the type that its field declares.
-    fn expect(
+    pub(super) fn expect(
         &mut self,
-        declared: &Field,
+        declared: &Type,
         found: &Type,
-        written: &spec::Field,
+        name: &Spanned<String>,
+        place: Option<Span>,
         template: &Spanned<String>,
     ) {
-        if self.fits(&declared.ty, found) {
+        if self.fits(declared, found) {
             return;
         }
-        let (wanted, given) = (self.describe(&declared.ty), self.describe(found));
-        let place = written
-            .schema
-            .ty
-            .as_ref()
-            .map_or(written.name.span, |ty| ty.span);
+        let (wanted, given) = (self.describe(declared), self.describe(found));
         let optional = matches!(found.kind, TypeKind::Optional(_));
         let help = if optional {
             format!(
-                "the value may be absent: declare `{}` with `required: false`, or say what stands for it \
-                 (`| default(…)`)",
-                written.name
+                "the value may be absent: declare `{name}` with `required: false`, or say what stands for it \
+                 (`| default(…)`)"
             )
-        } else if declared.ty.kind == TypeKind::String && found.media().is_none() {
+        } else if declared.kind == TypeKind::String && found.media().is_none() {
             "put text around the path to make it a string, or change the field's type".to_owned()
         } else {
             "change the field's type or its template".to_owned()
         };
-        self.diagnostics
-            .error(
-                Code::TypeMismatch,
-                template.span,
-                format!(
-                    "field `{}` is {wanted}, its template gives {given}",
-                    written.name
-                ),
-            )
-            .label(format!("this is {given}"))
-            .also(place, format!("expected {wanted}"))
-            .help(help);
+        let diagnostic = self.diagnostics.error(
+            Code::TypeMismatch,
+            template.span,
+            format!("field `{name}` is {wanted}, its template gives {given}"),
+        );
+        diagnostic.label(format!("this is {given}"));
+        if let Some(place) = place {
+            diagnostic.also(place, format!("expected {wanted}"));
+        }
+        diagnostic.help(help);
     }
 
     /// Whether a value of type `found` may stand where `declared` is asked for.

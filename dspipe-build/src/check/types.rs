@@ -26,13 +26,21 @@ pub(crate) struct StepTypes {
     pub(crate) reasons: bool,
 }
 
+/// All types of a workflow.
+pub(super) struct Lowered {
+    pub(super) steps: Vec<StepTypes>,
+    /// The inputs that the workflow declares.
+    pub(super) inputs: Vec<Field>,
+    pub(super) types: Vec<TypeDef>,
+}
+
 /// Lowers the fields of all steps and all named types.
 pub(super) fn lower(
     workflow: &spec::Workflow,
     library: &Library,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
-) -> (Vec<StepTypes>, Vec<TypeDef>) {
+) -> Lowered {
     let mut lowering = Lowering {
         library,
         named: vec![Named::Untouched; library.types().len()],
@@ -46,11 +54,13 @@ pub(super) fn lower(
         shows: false,
     };
     let mut steps: Vec<StepTypes> = workflow
-        .steps
+        .steps()
         .iter()
         .enumerate()
         .map(|(index, step)| lowering.step(index, step))
         .collect();
+    lowering.home = Home::Workflow;
+    let mut inputs = lowering.fields(&workflow.inputs, Place::Workflow);
     // What nothing refers to is checked all the same.
     for index in 0..library.types().len() {
         lowering.named(index, 0);
@@ -75,6 +85,7 @@ pub(super) fn lower(
                 TypeDefKind::Struct(fields) => fields.get_mut(at),
                 _ => None,
             },
+            Place::Workflow(at) => inputs.get_mut(at),
             Place::Input(step, at) => steps[step].inputs.get_mut(at),
             Place::Output(step, at) => steps[step].outputs.get_mut(at),
         };
@@ -82,7 +93,11 @@ pub(super) fn lower(
             field.default = value;
         }
     }
-    (steps, types)
+    Lowered {
+        steps,
+        inputs,
+        types,
+    }
 }
 
 /// How far a named type has got.
@@ -105,6 +120,8 @@ pub(super) struct Default<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Place {
     Property(TypeRef, usize),
+    /// A declared input of the workflow.
+    Workflow(usize),
     Input(usize, usize),
     Output(usize, usize),
 }
@@ -355,6 +372,7 @@ impl<'a> Lowering<'a> {
             kind: TypeDefKind::Enum(Vec::new()),
             replacement: None,
             recursive: false,
+            elsewhere: None,
         });
         TypeRef(self.types.len() - 1)
     }

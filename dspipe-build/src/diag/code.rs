@@ -117,6 +117,12 @@ codes! {
     ConflictingRecords = "E038",
     /// Settings that contradict each other, or that nothing will use.
     ConflictingSettings = "E039",
+    /// A variable of a loop where there is no such loop, or one that loops do not have.
+    LoopVariable = "E040",
+    /// The file of a workflow that is called cannot be read, or has errors.
+    NestedWorkflow = "E041",
+    /// Workflows that call each other.
+    WorkflowCycle = "E042",
     /// A module that the rest of its step does not go with.
     UnfitModule = "E045",
     /// An image or a document where there can be none, or for an LM that takes none.

@@ -195,6 +195,11 @@ impl Diagnostics {
         }
     }
 
+    /// Keeps errors only.
+    pub(crate) fn drop_warnings(&mut self) {
+        self.all.retain(|it| it.severity == Severity::Error);
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.all
             .iter()

@@ -1,7 +1,7 @@
 //! Doc comments.
 
 use super::printer::{Printer, Text};
-use crate::ir::Step;
+use crate::ir::{Guard, Name};
 
 /// Doc lines, empty ones between paragraphs.
 pub(super) fn lines(paragraphs: &[&str]) -> Vec<String> {
@@ -55,9 +55,9 @@ pub(super) fn variant(text: &str, description: &str) -> Vec<String> {
 }
 
 /// The docs of a step's place in `Outputs`.
-pub(super) fn output(step: &Step) -> Vec<String> {
-    let what = format!("The output of `{}`.", step.name.text);
-    match &step.guard {
+pub(super) fn output(name: &Name, guard: Option<&Guard>) -> Vec<String> {
+    let what = format!("The output of `{}`.", name.text);
+    match guard {
         None => lines(&[&what]),
         Some(guard) => lines(&[
             &what,

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::printer::{float, string};
-use super::{Emitter, run};
+use super::{Emitter, blocks, run};
 use crate::ir::{
-    Arithmetic, Binding, Comparison, Expr, ExprKind, Function, Path, Piece, Root, Step, Type,
-    TypeDefKind, TypeKind, TypeRef,
+    Arithmetic, Binding, BlockKind, Comparison, Expr, ExprKind, Function, LoopValue, Passed, Path,
+    Piece, Root, Type, TypeDefKind, TypeKind, TypeRef, Workflow,
 };
 
 /// A value, owned: moved when this is its only use, copied or cloned otherwise.
@@ -27,7 +27,7 @@ pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> String {
                 Root::Input(input) => {
                     path.hops.len() == 1 && emitter.workflow.inputs[input].uses == 1
                 }
-                Root::Step(_) | Root::Given | Root::Gives => false,
+                Root::Step(_) | Root::Item(_) | Root::Last(_) | Root::Given | Root::Gives => false,
             };
             if only_use || is_copy {
                 place
@@ -58,7 +58,11 @@ pub(super) fn value(emitter: &Emitter<'_>, expr: &Expr) -> String {
         }
         ExprKind::Arithmetic(operator, a, b) => arithmetic(emitter, *operator, a, b),
         ExprKind::Call(function, arguments) => call(emitter, *function, arguments),
-        ExprKind::Boolean(_)
+        ExprKind::Each(list, path) => each(emitter, list, path, &expr.ty),
+        ExprKind::Loop(LoopValue::Index) => format!("{}::integer(__index)", helpers(emitter)),
+        ExprKind::Loop(LoopValue::Length) => format!("{}::length(__items)", helpers(emitter)),
+        ExprKind::Loop(LoopValue::First | LoopValue::Last)
+        | ExprKind::Boolean(_)
         | ExprKind::Not(_)
         | ExprKind::And(_)
         | ExprKind::Or(_)
@@ -74,7 +78,13 @@ pub(super) fn reference(emitter: &Emitter<'_>, expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Path(path) if !path.is_chain() => {
             let place = place(emitter, path);
-            format!("&{place}")
+            // The item of a loop is a reference, unless it is copied.
+            let is_item = matches!(path.root, Root::Item(_)) && path.hops.is_empty();
+            if is_item && !Emitter::is_copy(&expr.ty) {
+                place
+            } else {
+                format!("&{place}")
+            }
         }
         ExprKind::Text(text) => string(text),
         _ => {
@@ -122,6 +132,15 @@ pub(super) fn tests(emitter: &Emitter<'_>, all: &[Expr]) -> Option<String> {
     }
 }
 
+/// A test that is true where not all of these hold.
+pub(super) fn failed(emitter: &Emitter<'_>, all: &[Expr]) -> String {
+    match all {
+        [] => "false".to_owned(),
+        [only] => test(emitter, only, false),
+        several => joined(emitter, several, false, false),
+    }
+}
+
 /// A boolean that is true if the expression is `wanted`. Negations are pushed down to where they can be
 /// written without a bracket.
 fn test(emitter: &Emitter<'_>, expr: &Expr, wanted: bool) -> String {
@@ -144,6 +163,10 @@ fn test(emitter: &Emitter<'_>, expr: &Expr, wanted: bool) -> String {
                 format!("{inner}.is_some()")
             }
         }
+        ExprKind::Loop(LoopValue::First) if wanted => "__index == 0".to_owned(),
+        ExprKind::Loop(LoopValue::First) => "__index != 0".to_owned(),
+        ExprKind::Loop(LoopValue::Last) if wanted => "__index + 1 == __items.len()".to_owned(),
+        ExprKind::Loop(LoopValue::Last) => "__index + 1 != __items.len()".to_owned(),
         ExprKind::Compare(comparison, a, b) => {
             let comparison = if wanted {
                 *comparison
@@ -356,9 +379,29 @@ fn optional(emitter: &Emitter<'_>, expr: &Expr) -> String {
     }
 }
 
+/// `map`: the same path in each item of a list.
+fn each(emitter: &Emitter<'_>, list: &Expr, path: &Path, ty: &Type) -> String {
+    let (helpers, list) = (helpers(emitter), reference(emitter, list));
+    let is_copy = matches!(&ty.kind, TypeKind::List(item) if Emitter::is_copy(item));
+    let value = if path.is_chain() {
+        let chain = chain_from("value".to_owned(), path);
+        let owned = if is_copy { ".copied()" } else { ".cloned()" };
+        chain + owned
+    } else {
+        let place = place_from("value".to_owned(), path);
+        let owned = if is_copy { "" } else { ".clone()" };
+        place + owned
+    };
+    format!("{helpers}::map({list}, |value| {value})")
+}
+
 /// A path to a value that may be absent, as an option of a reference.
 fn chain(emitter: &Emitter<'_>, path: &Path) -> String {
-    let mut tokens = root(emitter, path);
+    chain_from(root(emitter, path), path)
+}
+
+fn chain_from(root: String, path: &Path) -> String {
+    let mut tokens = root;
     let mut is_option = path.root_optional;
     if is_option {
         tokens = format!("{tokens}.as_ref()");
@@ -389,7 +432,11 @@ fn chain(emitter: &Emitter<'_>, path: &Path) -> String {
 }
 
 fn place(emitter: &Emitter<'_>, path: &Path) -> String {
-    let mut place = root(emitter, path);
+    place_from(root(emitter, path), path)
+}
+
+fn place_from(root: String, path: &Path) -> String {
+    let mut place = root;
     for hop in &path.hops {
         place.push('.');
         place.push_str(&hop.field);
@@ -401,6 +448,8 @@ fn root(emitter: &Emitter<'_>, path: &Path) -> String {
     match path.root {
         Root::Input(_) => "inputs".to_owned(),
         Root::Step(step) => run::output(emitter, step).to_owned(),
+        Root::Item(block) => blocks::item(emitter, block).to_owned(),
+        Root::Last(_) => "__last".to_owned(),
         Root::Given => "input".to_owned(),
         Root::Gives => "output".to_owned(),
     }
@@ -422,36 +471,59 @@ pub(super) fn helpers(emitter: &Emitter<'_>) -> &'static str {
     "expr"
 }
 
-/// The steps whose outputs a step's code names.
-pub(super) fn used_steps(step: &Step) -> BTreeSet<usize> {
+/// The nodes whose outputs a node's code names.
+pub(super) fn used_steps(workflow: &Workflow, node: usize) -> BTreeSet<usize> {
     let mut used = BTreeSet::new();
-    for input in &step.inputs {
-        match &input.binding {
-            Binding::Value(value) => collect(value, &mut used),
-            Binding::Text(pieces) => {
-                for piece in pieces {
-                    if let Piece::Value(value) = piece {
-                        collect(value, &mut used);
-                    }
-                }
-            }
-        }
-    }
-    if let Some(guard) = &step.guard {
-        used.extend(&guard.ran);
-        for test in &guard.tests {
-            collect(test, &mut used);
-        }
-    }
-    used
-}
-
-fn collect(expr: &Expr, used: &mut BTreeSet<usize>) {
-    each_root(expr, &mut |root| {
+    node_roots(workflow, node, &mut |root| {
         if let Root::Step(step) = root {
             used.insert(step);
         }
     });
+    used
+}
+
+/// Calls `found` with the root of every path in a node's code, bodies included.
+pub(super) fn node_roots(workflow: &Workflow, node: usize, found: &mut dyn FnMut(Root)) {
+    if let Some(guard) = workflow.guard_of(node) {
+        guard.ran.iter().for_each(|step| found(Root::Step(*step)));
+        guard.tests.iter().for_each(|test| each_root(test, found));
+    }
+    let Some(block) = workflow.block_at(node) else {
+        for input in &workflow.steps[node].inputs {
+            binding_roots(&input.binding, found);
+        }
+        return;
+    };
+    match &block.kind {
+        BlockKind::For(it) => {
+            each_root(&it.items, found);
+            it.until.iter().for_each(|test| each_root(test, found));
+        }
+        BlockKind::While(it) => it.tests.iter().for_each(|test| each_root(test, found)),
+        BlockKind::Call(call) => {
+            let bindings = call.inputs.iter().filter_map(|input| match &input.value {
+                Passed::Same(binding) | Passed::Read(binding) => Some(binding),
+                Passed::Default(_) | Passed::Nothing => None,
+            });
+            bindings.for_each(|binding| binding_roots(binding, found));
+        }
+    }
+    for member in &block.members {
+        node_roots(workflow, *member, found);
+    }
+}
+
+fn binding_roots(binding: &Binding, found: &mut dyn FnMut(Root)) {
+    match binding {
+        Binding::Value(value) => each_root(value, found),
+        Binding::Text(pieces) => {
+            for piece in pieces {
+                if let Piece::Value(value) = piece {
+                    each_root(value, found);
+                }
+            }
+        }
+    }
 }
 
 /// Calls `found` with the root of every path in an expression.
@@ -462,12 +534,14 @@ pub(crate) fn each_root(expr: &Expr, found: &mut dyn FnMut(Root)) {
         | ExprKind::Integer(_)
         | ExprKind::Number(_)
         | ExprKind::Boolean(_)
-        | ExprKind::Variant(..) => {}
+        | ExprKind::Variant(..)
+        | ExprKind::Loop(_) => {}
         ExprKind::Float(inner)
         | ExprKind::Not(inner)
         | ExprKind::Negate(inner)
         | ExprKind::Absent(inner)
-        | ExprKind::Matches(inner, _) => each_root(inner, found),
+        | ExprKind::Matches(inner, _)
+        | ExprKind::Each(inner, _) => each_root(inner, found),
         ExprKind::And(parts) | ExprKind::Or(parts) | ExprKind::Call(_, parts) => {
             for part in parts {
                 each_root(part, found);

@@ -1,5 +1,6 @@
 //! The checked workflow as Rust. Cannot fail.
 
+mod blocks;
 mod checks;
 mod doc;
 mod expr;
@@ -21,7 +22,7 @@ pub(crate) use expr::each_root;
 pub(crate) use one_step::step;
 pub(crate) use printer::{Printer, is_balanced};
 
-use crate::ir::{Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
+use crate::ir::{Block, BlockKind, Home, Step, Type, TypeDef, TypeKind, TypeRef, Workflow};
 use crate::overrides::{Change, Override};
 
 /// The trait that is written out where it is to be derived.
@@ -54,13 +55,16 @@ pub(crate) fn workflow(workflow: &Workflow, options: Options<'_>) -> String {
     for (index, step) in workflow.steps.iter().enumerate() {
         emitter.step(index, step, &mut out);
     }
+    for (index, block) in workflow.blocks.iter().enumerate() {
+        emitter.block(workflow.steps.len() + index, block, &mut out);
+    }
     out.into_text()
 }
 
 /// The types of each module, in their order.
 fn by_home(workflow: &Workflow) -> HashMap<Home, Vec<&TypeDef>> {
     let mut types: HashMap<Home, Vec<&TypeDef>> = HashMap::new();
-    for def in &workflow.types {
+    for def in workflow.types.iter().filter(|def| def.elsewhere.is_none()) {
         types.entry(def.home).or_default().push(def);
     }
     types
@@ -80,7 +84,7 @@ pub(crate) fn type_paths(workflow: &Workflow, type_prefix: &str) -> Vec<String> 
         let scope = Scope::Step(index);
         paths.extend([path(scope, "Input"), path(scope, "Output")]);
     }
-    let types = workflow.types.iter();
+    let types = workflow.types.iter().filter(|def| def.elsewhere.is_none());
     paths.extend(types.map(|def| path(Scope::of(def.home), &def.ident)));
     paths
 }
@@ -97,7 +101,7 @@ fn type_path(workflow: &Workflow, scope: Scope, name: &str) -> String {
     match scope {
         Scope::Workflow => [module, "::", name].concat(),
         Scope::Step(step) => {
-            let step = unmarked(&workflow.steps[step].name.ident);
+            let step = unmarked(&workflow.name_of(step).ident);
             [module, "::", step, "::", name].concat()
         }
     }
@@ -165,6 +169,43 @@ impl Emitter<'_> {
         out.close("}");
     }
 
+    /// The types of a block.
+    fn block(&self, node: usize, block: &Block, out: &mut Printer) {
+        let fallback = match &block.kind {
+            BlockKind::Call(call) => match &call.workflow {
+                Some(workflow) if call.owner == node => {
+                    return self.called(block, workflow, out);
+                }
+                _ => return,
+            },
+            BlockKind::For(_) | BlockKind::While(_) => {
+                ["The types of loop `", &block.name.text, "`."].concat()
+            }
+        };
+        out.blank();
+        out.docs(&doc::item(&fallback, &block.description, &block.source));
+        out.open(["pub mod ", &block.name.ident, " {"]);
+        self.prelude(out);
+        self.definitions(Scope::Step(node), out);
+        out.close("}");
+    }
+
+    /// A workflow that is called.
+    fn called(&self, block: &Block, called: &Workflow, out: &mut Printer) {
+        let name = &called.name.text;
+        let fallback = ["The workflow `", name, "`, which is called here."].concat();
+        out.blank();
+        out.docs(&doc::item(&fallback, &block.description, &called.source));
+        out.open(["pub mod ", &block.name.ident, " {"]);
+        for line in workflow(called, self.options).lines() {
+            match line {
+                "" => out.blank(),
+                line => out.line(line),
+            }
+        }
+        out.close("}");
+    }
+
     fn definitions(&self, scope: Scope, out: &mut Printer) {
         for def in self.types.get(&scope.home()).into_iter().flatten() {
             types::definition(self, scope, def, out);
@@ -195,13 +236,16 @@ impl Emitter<'_> {
         if let Some(replacement) = self.replacement(def) {
             return replacement.to_owned();
         }
-        let name = self.type_name(&def.ident);
+        let mut name = self.type_name(&def.ident);
+        if let Some(module) = &def.elsewhere {
+            name.insert_str(0, module);
+        }
         match (scope, def.home) {
             (Scope::Workflow, Home::Workflow) => name,
             (Scope::Step(_), Home::Workflow) => format!("super::{name}"),
             (Scope::Step(step), Home::Step(home)) if step == home => name,
             (scope, Home::Step(home)) => {
-                let module = &self.workflow.steps[home].name.ident;
+                let module = &self.workflow.name_of(home).ident;
                 match scope {
                     Scope::Workflow => format!("{module}::{name}"),
                     Scope::Step(_) => format!("super::{module}::{name}"),

@@ -1,6 +1,6 @@
 //! One step of a workflow, without the others.
 
-use super::{Emitter, Options, Printer, Scope};
+use super::{Emitter, Options, Printer, Scope, types};
 use crate::ir::{Home, Type, TypeDef, TypeDefKind, TypeKind, Workflow};
 
 /// The items of a workflow's module that one step needs: its own, and from other modules the types that
@@ -15,18 +15,32 @@ pub(crate) fn step(workflow: &Workflow, index: usize, options: Options<'_>) -> S
             Home::Step(step) if step == index => {
                 emitter.step(step, &workflow.steps[step], &mut out);
             }
-            Home::Step(step) => {
-                let name = &workflow.steps[step].name;
-                out.blank();
-                out.doc(["The types of step `", &name.text, "`."]);
-                out.open(["pub mod ", &name.ident, " {"]);
-                emitter.prelude(&mut out);
-                emitter.definitions(Scope::Step(step), &mut out);
-                out.close("}");
-            }
+            Home::Step(node) => others(&emitter, node, &mut out),
         }
     }
     out.into_text()
+}
+
+/// The types of another node's module.
+fn others(emitter: &Emitter<'_>, node: usize, out: &mut Printer) {
+    let workflow = emitter.workflow;
+    if let Some(block) = workflow.block_at(node) {
+        emitter.block(node, block, out);
+        return;
+    }
+    let name = workflow.name_of(node);
+    out.blank();
+    out.doc(["The types of step `", &name.text, "`."]);
+    out.open(["pub mod ", &name.ident, " {"]);
+    emitter.prelude(out);
+    let scope = Scope::Step(node);
+    emitter.definitions(scope, out);
+    // Its output, where what a loop gives is made of it.
+    let mut own = workflow.types.iter().filter(|def| def.home == scope.home());
+    if let Some(output) = own.find(|def| def.elsewhere.is_some()) {
+        types::definition(emitter, scope, output, out);
+    }
+    out.close("}");
 }
 
 /// The step's own module, and those that it needs types of.
@@ -39,7 +53,8 @@ fn homes(emitter: &Emitter<'_>, index: usize) -> Vec<Home> {
     }
     let mut done = 0;
     while let Some(home) = homes.get(done).copied() {
-        for def in emitter.types.get(&home).into_iter().flatten() {
+        let types = &emitter.workflow.types;
+        for def in types.iter().filter(|def| def.home == home) {
             parts(def).for_each(|ty| add(emitter.workflow, ty, &mut homes));
         }
         done += 1;

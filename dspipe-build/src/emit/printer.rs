@@ -322,6 +322,8 @@ fn write_parts(text: &str, group: &Group, indent: usize, into: &mut String) {
         let is_last = index + 1 == parts.len();
         match separator {
             ';' if is_last && !content.ends_with(';') => {}
+            // A statement that ends with its block.
+            ';' if is_loop(part) => {}
             // A block as an arm of a match needs no comma.
             separator => into.push(separator),
         }
@@ -450,12 +452,23 @@ fn is_block(before: &str) -> bool {
         || starts(before, "if ") && !before.ends_with('(')
 }
 
+/// Whether code is a statement that needs nothing behind its block.
+fn is_loop(code: &str) -> bool {
+    ["for ", "while ", "if __done "]
+        .iter()
+        .any(|word| code.starts_with(word))
+}
+
 /// The parts between separators that are in no bracket, and not between the parameters of a closure.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut parameters = false;
     walk(text, |at, byte, depth| {
+        if separator == ';' && byte == b'}' && depth == 1 && is_loop(text[start..].trim_start()) {
+            parts.push(text[start..=at].trim());
+            start = at + 1;
+        }
         if depth > 0 {
             return;
         }

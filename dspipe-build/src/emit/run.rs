@@ -1,7 +1,7 @@
 //! The step functions and `run`.
 
 use super::printer::Printer;
-use super::{Emitter, doc, expr};
+use super::{Emitter, blocks, doc, expr};
 use crate::ir::{Binding, Piece, Plan, Step};
 
 /// The function that runs one step.
@@ -58,7 +58,7 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
     if emitter.options.skeleton {
         out.line("#[allow(clippy::unused_async)]");
     }
-    if workflow.steps.len() > FEW {
+    if workflow.steps.len() > FEW || !workflow.blocks.is_empty() {
         out.line("#[allow(clippy::too_many_lines)]");
     }
     out.open([
@@ -81,15 +81,18 @@ pub(super) fn run(emitter: &Emitter<'_>, out: &mut Printer) {
         if workflow.inputs.is_empty() {
             out.line(["let ", &inputs, " {} = inputs;"]);
         }
+        if !workflow.inputs.is_empty() && workflow.inputs.iter().all(|input| input.uses == 0) {
+            out.line("let _ = inputs;");
+        }
         for statement in statements {
             out.flow(statement);
         }
-        let steps: Vec<&str> = workflow
-            .steps
+        let members: Vec<&str> = workflow
+            .members
             .iter()
-            .map(|step| &*step.name.ident)
+            .map(|node| output(emitter, *node))
             .collect();
-        out.flow(["Ok(", &outputs, " { ", &steps.join(", "), " })"]);
+        out.flow(["Ok(", &outputs, " { ", &members.join(", "), " })"]);
     }
     out.close("}");
 }
@@ -101,8 +104,8 @@ fn skeleton(arguments: &str, out: &mut Printer) {
     out.line("::core::unreachable!(\"the workflow has errors\")");
 }
 
-/// Statements after which the outputs of all steps of a plan are in scope.
-fn statements(emitter: &Emitter<'_>, plan: &Plan) -> Vec<String> {
+/// Statements after which the outputs of all nodes of a plan are in scope.
+pub(super) fn statements(emitter: &Emitter<'_>, plan: &Plan) -> Vec<String> {
     match plan {
         Plan::Series(parts) => parts
             .iter()
@@ -139,9 +142,7 @@ fn tuple(emitter: &Emitter<'_>, parts: &[Plan]) -> String {
 /// A future of the outputs of all steps of a plan, in the shape of [`pattern`].
 fn future(emitter: &Emitter<'_>, plan: &Plan) -> String {
     match plan {
-        Plan::Step(step) if emitter.workflow.steps[*step].guard.is_none() => {
-            started(emitter, *step)
-        }
+        Plan::Step(node) if is_future(emitter, *node) => started(emitter, *node),
         Plan::Step(step) => format!("async {{ Ok({}) }}", call(emitter, *step)),
         Plan::Series(parts) => {
             let statements = statements(emitter, plan).join(" ");
@@ -161,7 +162,7 @@ fn join(a: &str, b: &str) -> String {
 fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> String {
     let needed: Vec<Vec<(usize, bool)>> = steps
         .iter()
-        .map(|step| sources(&emitter.workflow.steps[*step], steps))
+        .map(|node| sources(emitter, *node, steps))
         .collect();
     let slot = |step: usize| {
         let name = output(emitter, step);
@@ -199,7 +200,7 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> String {
                 let (name, slot) = (output(emitter, *step), slot(*step));
                 let call = call(emitter, *step);
                 format!("async {{ {waits}let {name} = {call}; {slot}.fill(&{name}); Ok({name}) }}")
-            } else if emitter.workflow.steps[*step].guard.is_none() {
+            } else if is_future(emitter, *step) {
                 format!("async {{ {waits}{}.await }}", started(emitter, *step))
             } else {
                 format!("async {{ {waits}Ok({}) }}", call(emitter, *step))
@@ -210,10 +211,15 @@ fn graph(emitter: &Emitter<'_>, steps: &[usize]) -> String {
     format!("async {{ {}{all}.await }}", slots.concat())
 }
 
-/// Which of `steps` a step waits for, and whether it takes values from it.
-fn sources(step: &Step, steps: &[usize]) -> Vec<(usize, bool)> {
-    let used = expr::used_steps(step);
-    step.after
+/// Which of `steps` a node waits for, and whether it takes values from it.
+fn sources(emitter: &Emitter<'_>, node: usize, steps: &[usize]) -> Vec<(usize, bool)> {
+    let workflow = emitter.workflow;
+    let used = expr::used_steps(workflow, node);
+    let after = match workflow.block_at(node) {
+        Some(block) => &block.after,
+        None => &workflow.steps[node].after,
+    };
+    after
         .iter()
         .filter(|source| steps.contains(source))
         .map(|source| (*source, used.contains(source)))
@@ -256,17 +262,31 @@ fn steps(parts: &[Plan]) -> impl Iterator<Item = usize> {
     all.into_iter()
 }
 
-/// The local that holds a step's output.
-pub(super) fn output<'a>(emitter: &Emitter<'a>, step: usize) -> &'a str {
-    &emitter.workflow.steps[step].name.ident
+/// The local that holds a node's output.
+pub(super) fn output<'a>(emitter: &Emitter<'a>, node: usize) -> &'a str {
+    &emitter.workflow.name_of(node).ident
+}
+
+/// Whether a node is run by one call that is awaited.
+fn is_future(emitter: &Emitter<'_>, node: usize) -> bool {
+    let workflow = emitter.workflow;
+    workflow.block_at(node).is_none() && workflow.guard_of(node).is_none()
+}
+
+/// The output of a node, awaited.
+fn ran(emitter: &Emitter<'_>, node: usize) -> String {
+    match emitter.workflow.block_at(node) {
+        Some(block) => blocks::ran(emitter, node, block),
+        None => format!("{}.await?", started(emitter, node)),
+    }
 }
 
 /// The output of a step, as an expression in an async block that returns a result: awaited, and in an
 /// `Option` if the step has a condition.
 fn call(emitter: &Emitter<'_>, step: usize) -> String {
-    let started = started(emitter, step);
-    let Some(guard) = &emitter.workflow.steps[step].guard else {
-        return format!("{started}.await?");
+    let value = ran(emitter, step);
+    let Some(guard) = emitter.workflow.guard_of(step) else {
+        return value;
     };
     let tests = expr::tests(emitter, &guard.tests);
     let ran: Vec<&str> = guard
@@ -276,7 +296,14 @@ fn call(emitter: &Emitter<'_>, step: usize) -> String {
         .collect();
     if ran.is_empty() {
         let tests = tests.unwrap_or_else(|| "true".to_owned());
-        return format!("if {tests} {{ Some({started}.await?) }} else {{ None }}");
+        // Nobody asks for what is not where there is an `else`.
+        let is_negative = tests.starts_with('!')
+            || tests.contains(" != ") && !tests.contains(" && ") && !tests.contains(" || ");
+        if is_negative {
+            let tests = expr::failed(emitter, &guard.tests);
+            return format!("if {tests} {{ None }} else {{ Some({value}) }}");
+        }
+        return format!("if {tests} {{ Some({value}) }} else {{ None }}");
     }
     let tests = tests.map_or_else(String::new, |tests| format!(" if {tests}"));
     let each = |what: &dyn Fn(&str) -> String| -> String {
@@ -288,7 +315,7 @@ fn call(emitter: &Emitter<'_>, step: usize) -> String {
     };
     let values = each(&|name| format!("&{name}"));
     let patterns = each(&|name| format!("Some({name})"));
-    format!("match {values} {{ {patterns}{tests} => Some({started}.await?), _ => None }}")
+    format!("match {values} {{ {patterns}{tests} => Some({value}), _ => None }}")
 }
 
 /// The call of a step's function, its input built in place.
@@ -298,10 +325,7 @@ fn started(emitter: &Emitter<'_>, step: usize) -> String {
         .inputs
         .iter()
         .map(|input| {
-            let value = match &input.binding {
-                Binding::Value(value) => expr::value(emitter, value),
-                Binding::Text(pieces) => text(emitter, pieces),
-            };
+            let value = binding(emitter, &input.binding);
             format!("{}: {value}", input.field.name.ident)
         })
         .collect();
@@ -312,6 +336,14 @@ fn started(emitter: &Emitter<'_>, step: usize) -> String {
             "{name}(runner, &{name}::{input} {{ {} }})",
             fields.join(", ")
         ),
+    }
+}
+
+/// The value of an input, owned.
+pub(super) fn binding(emitter: &Emitter<'_>, binding: &Binding) -> String {
+    match binding {
+        Binding::Value(value) => expr::value(emitter, value),
+        Binding::Text(pieces) => text(emitter, pieces),
     }
 }
 

@@ -25,18 +25,24 @@ pub(super) fn inputs(emitter: &Emitter<'_>, out: &mut Printer) {
 /// `Outputs`: what each step gave.
 pub(super) fn outputs(emitter: &Emitter<'_>, out: &mut Printer) {
     let output = emitter.type_name("Output");
-    let members: Vec<Member> = emitter
-        .workflow
-        .steps
+    let workflow = emitter.workflow;
+    let members: Vec<Member> = workflow
+        .members
         .iter()
-        .map(|step| Member {
-            name: &step.name,
-            key: string(&step.name.text),
-            docs: doc::output(step),
-            ty: [&step.name.ident, "::", &output].concat(),
-            optional: step.guard.is_some(),
-            default: None,
-            checks: Vec::new(),
+        .map(|&node| {
+            let (name, guard) = (workflow.name_of(node), workflow.guard_of(node));
+            Member {
+                name,
+                key: string(&name.text),
+                docs: doc::output(name, guard),
+                ty: match workflow.block_at(node) {
+                    Some(block) => emitter.ty(&block.ty, Scope::Workflow),
+                    None => [&name.ident, "::", &output].concat(),
+                },
+                optional: guard.is_some(),
+                default: None,
+                checks: Vec::new(),
+            }
         })
         .collect();
     let head = Head {

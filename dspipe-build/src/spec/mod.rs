@@ -3,6 +3,7 @@
 //! Decoding is lenient on purpose: what can't be read is reported and left out,
 //! so that the rest of the file is still checked and generated.
 
+mod block;
 mod checks;
 mod condition;
 mod example;
@@ -16,6 +17,7 @@ mod signature;
 mod step;
 mod types;
 
+pub(crate) use block::{Block, BlockKind, Call, ForLoop, Member, Members};
 pub(crate) use checks::Check;
 pub(crate) use condition::Condition;
 pub(crate) use example::Example;
@@ -43,9 +45,11 @@ pub(crate) struct Workflow {
     pub(crate) dspy_config: DspyConfig,
     /// Constants that templates and conditions name.
     pub(crate) global_vars: Vec<(Spanned<String>, Node)>,
+    /// Inputs that are declared besides those that steps name.
+    pub(crate) inputs: Vec<Field>,
     /// `types:` of the file.
     pub(crate) types: Vec<NamedSchema>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) members: Members,
 }
 
 impl Workflow {
@@ -88,7 +92,8 @@ impl Workflow {
             .map(|node| global_vars(node, diagnostics))
             .unwrap_or_default();
         types.extend(types::read(&mut map, diagnostics));
-        let steps = map
+        let inputs = signature::inputs(&mut map, diagnostics);
+        let items = map
             .required("steps", diagnostics)
             .and_then(|node| {
                 let items = yaml::list(node, "`steps`", diagnostics)?;
@@ -99,10 +104,9 @@ impl Workflow {
                 }
                 Some(items)
             })
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|node| Step::read(node, diagnostics))
-            .collect();
+            .unwrap_or_default();
+        let mut members = Members::default();
+        members.top = members.read(items, None, 0, diagnostics);
         map.finish(diagnostics);
         Some(Self {
             name: name?,
@@ -111,8 +115,9 @@ impl Workflow {
             lms,
             dspy_config,
             global_vars,
+            inputs,
             types,
-            steps,
+            members,
         })
     }
 }
@@ -130,10 +135,78 @@ fn global_vars(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(Spanned<Strin
 }
 
 impl Workflow {
+    /// All steps, those in bodies of loops included, in the order of the file.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.members.steps
+    }
+
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.members.blocks
+    }
+
+    /// How many nodes there are: the steps, and behind them the blocks.
+    pub(crate) fn nodes(&self) -> usize {
+        self.steps().len() + self.blocks().len()
+    }
+
+    /// The node of a block.
+    pub(crate) fn node_of_block(&self, block: usize) -> usize {
+        self.steps().len() + block
+    }
+
+    /// The node of a member.
+    pub(crate) fn node_of(&self, member: Member) -> usize {
+        match member {
+            Member::Step(step) => step,
+            Member::Block(block) => self.node_of_block(block),
+        }
+    }
+
+    /// The block that a node is.
+    pub(crate) fn block_at(&self, node: usize) -> Option<&Block> {
+        self.blocks().get(node.checked_sub(self.steps().len())?)
+    }
+
+    pub(crate) fn name_of(&self, node: usize) -> &Spanned<String> {
+        match self.block_at(node) {
+            Some(block) => &block.name,
+            None => &self.steps()[node].name,
+        }
+    }
+
+    pub(crate) fn condition_of(&self, node: usize) -> Option<&Condition> {
+        match self.block_at(node) {
+            Some(block) => block.condition.as_ref(),
+            None => self.steps()[node].condition.as_ref(),
+        }
+    }
+
+    /// The block, by its place among all, whose body a node is in.
+    pub(crate) fn within(&self, node: usize) -> Option<usize> {
+        match self.block_at(node) {
+            Some(block) => block.within,
+            None => self.steps()[node].within,
+        }
+    }
+
+    /// The node of this name.
+    pub(crate) fn node_named(&self, name: &str) -> Option<usize> {
+        let steps = self.steps().iter().map(|step| &step.name);
+        let mut names = steps.chain(self.blocks().iter().map(|block| &block.name));
+        names.position(|known| known.value == name)
+    }
+
+    /// The names of all nodes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let steps = self.steps().iter().map(|step| &step.name);
+        let names = steps.chain(self.blocks().iter().map(|block| &block.name));
+        names.map(|name| name.value.as_str())
+    }
+
     /// Every file of labelled data that the workflow and its steps name.
     pub(crate) fn data_paths(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.workflow_data()
-            .chain(self.steps.iter().flat_map(Step::data))
+            .chain(self.steps().iter().flat_map(Step::data))
             .chain(self.judging_data())
     }
 

@@ -49,6 +49,19 @@ impl Signature {
     }
 }
 
+/// `inputs` of a workflow: those that no step names by itself, such as the list of a loop.
+pub(super) fn inputs(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Vec<Field> {
+    let Some(node) = map.optional("inputs") else {
+        return Vec::new();
+    };
+    let items = yaml::list(node, "`inputs`", diagnostics).unwrap_or_default();
+    items
+        .iter()
+        // Nothing but its caller gives a workflow a value, so there are no templates, as in outputs.
+        .filter_map(|node| Field::read(node, Side::Output, diagnostics))
+        .collect()
+}
+
 fn fields(
     map: &mut MapReader<'_>,
     key: &'static str,

@@ -10,6 +10,8 @@ use crate::yaml::{self, MapReader, Node};
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) name: Spanned<String>,
+    /// The block whose body it is in, by its place among all.
+    pub(crate) within: Option<usize>,
     pub(crate) step_type: Option<Spanned<StepType>>,
     pub(crate) description: Option<Spanned<String>>,
     pub(crate) lm: Lm,
@@ -98,7 +100,7 @@ impl StepType {
 }
 
 /// Step types of `pipeline_ex` that have no signature to check or optimize.
-const UNTYPED: [&str; 15] = [
+const UNTYPED: [&str; 12] = [
     "claude",
     "gemini",
     "claude_smart",
@@ -111,9 +113,6 @@ const UNTYPED: [&str; 15] = [
     "set_variable",
     "data_transform",
     "file_ops",
-    "pipeline",
-    "for_loop",
-    "while_loop",
 ];
 
 impl Step {
@@ -163,6 +162,7 @@ impl Step {
         map.finish(diagnostics);
         Some(Self {
             name: name?,
+            within: None,
             step_type,
             description,
             lm,
@@ -180,7 +180,7 @@ impl Step {
 }
 
 /// The steps that `depends_on` names: one, or a list.
-fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
+pub(super) fn names(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<String>> {
     match &node.kind {
         yaml::Kind::List(items) => items
             .iter()
@@ -223,9 +223,11 @@ fn step_type(kind: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Sp
                 crate::diag::list(&names.collect::<Vec<_>>())
             ));
         } else {
-            diagnostic
-                .label("unknown step type")
-                .meant(kind.span, &kind.value, names);
+            diagnostic.label("unknown step type").meant(
+                kind.span,
+                &kind.value,
+                names.chain(super::block::type_names()),
+            );
         }
     }
     found

@@ -144,7 +144,7 @@ impl Writer<'_, '_> {
     }
 
     fn file_name(&self) -> Value {
-        let step = &self.front.spec.steps[self.index];
+        let step = &self.front.spec.steps()[self.index];
         step.example_files
             .first()
             .map_or(Value::Null, |file| file.value.clone().into())

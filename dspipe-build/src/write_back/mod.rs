@@ -17,6 +17,7 @@ use crate::diag::Diagnostics;
 use crate::files::read_data;
 use crate::ir;
 use crate::library::Library;
+use crate::nested::Nested;
 use crate::source::{Sources, Span};
 use crate::spec;
 use crate::training::{Invalid, finish};
@@ -101,7 +102,16 @@ impl Front {
         let mut read = |path: &Path| read_data(path);
         let library = Library::load(&mut spec, &mut sources, &mut read, &mut diagnostics);
         let data = DataFiles::load(&spec, &mut sources, &mut read, &mut diagnostics);
-        let checked = check::check(&spec, &library, &sources, &data, None, &mut diagnostics);
+        let nested = Nested::load(&spec, &mut sources, &mut read, &mut diagnostics);
+        let checked = check::check(
+            &spec,
+            &library,
+            &nested,
+            &sources,
+            &data,
+            None,
+            &mut diagnostics,
+        );
         finish(&sources, diagnostics, Some(()))?;
         // All that they could say has been said.
         let said = &mut Diagnostics::default();
@@ -123,14 +133,12 @@ impl Front {
         step: &StepText,
         edits: &'f mut Edits<'t>,
     ) -> Result<Writer<'f, 't>, Invalid> {
-        let steps = &self.spec.steps;
+        let steps = self.spec.steps();
         let found = steps.iter().position(|it| it.name.value == step.step);
+        let mut way = Vec::new();
         let node = found.and_then(|index| {
-            let steps = get(get(&self.root, "workflow")?.1, "steps")?.1;
-            match &steps.kind {
-                Kind::List(items) => items.get(index),
-                _ => None,
-            }
+            let workflow = get(&self.root, "workflow")?.1;
+            find(workflow, steps[index].name.span, &mut way)
         });
         let (Some(index), Some(node)) = (found, node) else {
             let names: Vec<&str> = steps.iter().map(|it| it.name.value.as_str()).collect();
@@ -146,6 +154,7 @@ impl Front {
         Ok(Writer {
             front: self,
             index,
+            way,
             node,
             edits,
         })
@@ -173,6 +182,8 @@ impl Front {
 struct Writer<'f, 't> {
     front: &'f Front,
     index: usize,
+    /// Its place in `steps`, behind those of the loops around it.
+    way: Vec<usize>,
     node: &'f Node,
     edits: &'f mut Edits<'t>,
 }
@@ -180,7 +191,10 @@ struct Writer<'f, 't> {
 impl Writer<'_, '_> {
     /// Gives the demos that the prompt is to show; `wanted` becomes what the file is to say.
     fn write(&mut self, step: &StepText, wanted: &mut Value) -> Result<Vec<Example>, Invalid> {
-        let wanted = &mut wanted["workflow"]["steps"][self.index];
+        let mut wanted = &mut wanted["workflow"];
+        for place in &self.way {
+            wanted = &mut wanted["steps"][*place];
+        }
         let instructions = step.instructions.trim_end();
         if self.front.checked.steps[self.index].instructions != instructions {
             let key = self.signature()?;
@@ -192,7 +206,7 @@ impl Writer<'_, '_> {
         if let Some(examples) = self.examples(&demos)? {
             wanted["examples"] = examples.into();
         }
-        let config = &self.front.spec.steps[self.index].dspy_config;
+        let config = &self.front.spec.steps()[self.index].dspy_config;
         let of_workflow = &self.front.spec.dspy_config.few_shot_examples;
         let count = config.few_shot_examples.as_ref().or(of_workflow.as_ref());
         if count.map_or(0, |count| count.value as usize) != demos.len() {
@@ -353,7 +367,7 @@ impl Writer<'_, '_> {
 
     fn cannot(&self, what: &str, span: Span) -> Invalid {
         let place = self.front.sources.location(span);
-        let step = &self.front.spec.steps[self.index].name;
+        let step = &self.front.spec.steps()[self.index].name;
         Invalid {
             report: format!(
                 "{place}: `{what}` of step `{step}` is written in a way that prompts cannot be put into; if it is an \
@@ -373,6 +387,24 @@ fn scalar(key: &str, text: &str, column: usize) -> Vec<String> {
             .collect(),
         None => vec![format!("{indent}{key}: {}", text::quoted(text))],
     }
+}
+
+/// The step whose name stands at a place, in a workflow or a loop.
+fn find<'n>(map: &'n Node, name: Span, way: &mut Vec<usize>) -> Option<&'n Node> {
+    let Kind::List(items) = &get(map, "steps")?.1.kind else {
+        return None;
+    };
+    for (place, node) in items.iter().enumerate() {
+        way.push(place);
+        if get(node, "name").is_some_and(|(_, value)| value.span == name) {
+            return Some(node);
+        }
+        if let Some(found) = find(node, name, way) {
+            return Some(found);
+        }
+        way.pop();
+    }
+    None
 }
 
 fn get<'n>(map: &'n Node, name: &str) -> Option<(&'n Key, &'n Node)> {
