@@ -12,9 +12,7 @@ const WITHOUT_DOCUMENTS: [&str; 4] = ["groq", "llamacpp", "ollama", "vllm"];
 
 /// Checks that the LM of a step, `provider/model` where it is known, can be shown its inputs.
 pub(super) fn check(
-    step: &Step,
-    lm: Option<&str>,
-    adapter: Adapter,
+    (step, lm, adapter): (&Step, Option<&str>, Option<Adapter>),
     inputs: &[BoundField],
     diagnostics: &mut Diagnostics,
 ) {
@@ -49,7 +47,7 @@ pub(super) fn check(
                 diagnostic.also(place, "the LM");
             }
         }
-        if adapter != Adapter::Dspipe {
+        if adapter.unwrap_or_default() != Adapter::Dspipe {
             diagnostics
                 .error(
                     Code::MisplacedMedia,
