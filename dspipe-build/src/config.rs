@@ -29,6 +29,7 @@ pub struct Config {
     pub(crate) type_prefix: String,
     pub(crate) overrides: Vec<Override>,
     pub(crate) emit_to: Option<PathBuf>,
+    pub(crate) evals: PathBuf,
 }
 
 impl Default for Config {
@@ -50,6 +51,7 @@ impl Config {
             type_prefix: String::new(),
             overrides: Vec::new(),
             emit_to: None,
+            evals: PathBuf::from("evals"),
         }
     }
 
@@ -192,6 +194,23 @@ impl Config {
     /// ```
     pub fn replace_type(&mut self, pattern: impl Into<String>, ty: impl Into<String>) -> &mut Self {
         self.change(pattern, Change::Replace(ty.into()))
+    }
+
+    /// Checks the suites (`*.eval.yaml`) of this directory, in place of those in `evals`, and makes tests of
+    /// them for `dspipe_eval::main!`. What is wrong with one is a compile error of the test target that has the
+    /// macro, and of nothing else.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), dspipe_build::Error> {
+    /// dspipe_build::Config::new()
+    ///     .workflows("workflows")
+    ///     .evals("tests/evals")
+    ///     .compile()
+    /// # }
+    /// ```
+    pub fn evals(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        directory.as_ref().clone_into(&mut self.evals);
+        self
     }
 
     fn change(&mut self, pattern: impl Into<String>, change: Change) -> &mut Self {

@@ -278,6 +278,6 @@ fn explain(error: &io::Error) -> String {
 }
 
 /// The path with `/` between its parts, on every system.
-fn display(path: &Path) -> String {
+pub(crate) fn display(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/")
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::check::Checked;
-use crate::source::Span;
+use crate::source::{Span, Spanned};
 
 /// One workflow, names resolved and types known.
 #[derive(Debug)]
@@ -629,6 +629,17 @@ impl Record {
             outputs: by_step,
         }
     }
+}
+
+/// A case of a suite.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) span: Span,
+    pub(crate) id: Option<Spanned<String>>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) inputs: Map<String, Value>,
+    /// By step, what is known of its outputs.
+    pub(crate) outputs: BTreeMap<usize, Map<String, Value>>,
 }
 
 /// Instructions and demos that an optimizer found.

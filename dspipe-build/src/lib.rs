@@ -30,6 +30,7 @@ mod diag;
 mod emit;
 mod emitted;
 mod error;
+mod evals;
 mod expr;
 mod files;
 #[cfg(fuzzing)]
@@ -45,6 +46,7 @@ mod schema;
 mod source;
 mod spec;
 mod stamps;
+mod suite;
 mod template;
 mod training;
 mod ty;
@@ -76,6 +78,7 @@ pub use diag::{Code, UnknownCode};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use schema::format_schema;
+pub use suite::{METRICS, Sample, SnapshotRules, Suite, SuiteCase, Takes};
 pub use training::{Invalid, Record, Settings, Stage, Training};
 pub use write_back::{StepText, write_back};
 

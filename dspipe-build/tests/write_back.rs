@@ -85,6 +85,46 @@ fn what_is_missing_is_added() {
 }
 
 #[test]
+fn a_step_in_a_loop_is_found_there() {
+    let file = |instructions: &str| {
+        format!(
+            "workflow:
+  name: triage
+  inputs: [{{name: texts, type: \"list[string]\"}}]
+  steps:
+    - {{name: all, type: for_loop, data_source: inputs.texts, steps: []}}
+    - name: each # of them
+      type: for_loop
+      data_source: inputs.texts
+      steps:
+        - name: inner
+          type: for_loop
+          iterator: again
+          data_source: inputs.texts
+          steps:
+            - name: sort
+              type: dspy_local
+              signature:
+                instructions: {instructions}
+                input_fields: [{{name: text, type: string, template: \"{{{{ item }}}}\"}}]
+                output_fields: [{{name: team, type: string}}]
+"
+        )
+    };
+    let file = |instructions: &str| file(instructions).replace("steps: []", &other());
+    let new = written(&file("Sort. # why"), sort("Label it.", &[]));
+    let block = format!("|- # why\n{}Label it.", " ".repeat(18));
+    assert_eq!(new, file(&block));
+}
+
+/// A step beside the loops, so that places in different lists differ.
+fn other() -> String {
+    "steps: [{name: other, type: dspy, signature: {input_fields: [{name: text, type: string, template: '{{item}}'}], \
+     output_fields: [{name: out, type: string}]}}]"
+        .to_owned()
+}
+
+#[test]
 fn what_is_there_is_replaced_and_comments_stay() {
     let old = workflow(
         "      dspy_config: {metric: exact, few_shot_examples: 1} # few

@@ -11,7 +11,7 @@ use dspipe_history::Time;
 use dspipe_history::training::{
     CollectOptions, DataError, DataStats, Example, NO_VALUE, Part, Shape, Split, Stratum,
     SynthesisOptions, Synthesized, ValidateOptions, Validator, collect, read, read_all, replace,
-    select, split, synthesize, write,
+    select, select_by_vectors, split, synthesize, write,
 };
 use dspipe_runtime::{LmName, LocalRunner};
 use serde_json::{Value, json};
@@ -96,12 +96,22 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
             file,
             count,
             signature,
+            vectors: file_of_vectors,
             seed,
             target,
         } => {
             let shape = signature.as_deref().map(shape).transpose()?;
             let examples = examples(&file)?;
-            let picked = select(&examples, shape.as_ref(), count, seed);
+            let picked = match &file_of_vectors {
+                None => select(&examples, shape.as_ref(), count, seed),
+                Some(path) => {
+                    let vectors = vectors(path)?;
+                    let picked =
+                        select_by_vectors(&examples, &vectors, shape.as_ref(), count, seed);
+                    picked
+                        .map_err(|error| Failure::Message(format!("{}: {error}", path.display())))?
+                }
+            };
             let count = target.write(picked.iter().filter_map(|&index| examples.get(index)))?;
             target.report(count, &json!({"of": examples.len()}))
         }
@@ -333,4 +343,19 @@ fn shape(path: &Path) -> Result<Shape, Failure> {
         source,
     })?;
     Shape::parse(&text).map_err(|error| Failure::Message(format!("{}: {error}", path.display())))
+}
+
+/// A list of numbers on each line, of an embedding each.
+fn vectors(path: &Path) -> Result<Vec<Vec<f32>>, Failure> {
+    let wrong = |problem: &dyn std::fmt::Display| {
+        Failure::Message(format!("{}: {problem}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    let read = lines.map(|(number, line)| {
+        serde_json::from_str(line)
+            .map_err(|error| wrong(&format_args!("line {}: {error}", number + 1)))
+    });
+    read.collect()
 }

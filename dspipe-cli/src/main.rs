@@ -1,6 +1,7 @@
 //! `cargo dspipe`: check workflows, look at the Rust they become, how replies are read, and what was done.
 
 mod data;
+mod evals;
 mod history;
 mod parse;
 mod render;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use dspipe_build::{Code, Compilation, Config};
+use dspipe_build::{Code, Compilation, Config, Suite};
 use dspipe_history::HistoryError;
 use dspipe_history::training::DataError;
 
@@ -25,11 +26,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print what a build would say about workflow files.
+    /// Print what a build would say about workflow files, and about suites (`*.eval.yaml`).
     ///
     /// Exit code: 0 without errors, 1 with errors, 2 when called wrongly.
     Check {
-        /// Workflow files, or directories of them.
+        /// Workflow files, or directories of them, and suites.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// For people, or one JSON object for tools.
@@ -75,6 +76,9 @@ enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Look after the recordings and the baselines of suites.
+    #[command(subcommand)]
+    Evals(evals::Command),
     /// Look at what workflows did, where they record it.
     #[command(subcommand)]
     History(history::Command),
@@ -103,6 +107,7 @@ fn main() -> ExitCode {
         Command::ReadReply { adapter } => render::read_reply(adapter),
         Command::Explain { code } => explain(code),
         Command::Parse { schema, strict } => parse::run(&schema, strict),
+        Command::Evals(command) => evals::run(command),
         Command::History(command) => history::run(command),
         Command::Data(command) => data::run(command),
     };
@@ -173,6 +178,17 @@ impl From<std::io::Error> for Failure {
 }
 
 fn check(files: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
+    let (suites, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.iter().cloned().partition(|file| is_suite(file));
+    if !suites.is_empty() {
+        let good = check_suites(&suites, format)?;
+        if files.is_empty() {
+            return Ok(ExitCode::from(u8::from(!good)));
+        }
+        let code = check(&files, format)?;
+        return Ok(if good { code } else { ExitCode::FAILURE });
+    }
+    let files = &files;
     let compilation = load(files)?;
     let mut out = std::io::stdout().lock();
     if let Format::Json = format {
@@ -189,6 +205,44 @@ fn check(files: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
     let s = if count == 1 { "" } else { "s" };
     writeln!(out, "{count} workflow{s} checked, no errors")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_suite(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".eval.yaml") || name.ends_with(".eval.yml")
+}
+
+/// Checks suites, each in its package: the next directory above it with a `Cargo.toml`.
+fn check_suites(suites: &[PathBuf], format: Format) -> Result<bool, Failure> {
+    if let Format::Json = format {
+        let message = "suites are checked for people only; leave out `--format json`";
+        return Err(Failure::Call(message.to_owned()));
+    }
+    let mut good = true;
+    for path in suites {
+        let path = std::path::absolute(path)?;
+        let package = path
+            .ancestors()
+            .skip(1)
+            .find(|directory| directory.join("Cargo.toml").is_file());
+        let package = package.or(path.parent()).unwrap_or(Path::new("."));
+        let file = path.strip_prefix(package).unwrap_or(&path);
+        match Suite::read(package, file) {
+            Ok(suite) => {
+                let mut out = std::io::stdout().lock();
+                for warning in &suite.warnings {
+                    writeln!(out, "{warning}")?;
+                }
+                let count = suite.cases.len();
+                writeln!(out, "{}: {count} cases, no errors", file.display())?;
+            }
+            Err(invalid) => {
+                good = false;
+                writeln!(std::io::stdout(), "{invalid}\n")?;
+            }
+        }
+    }
+    Ok(good)
 }
 
 fn expand(file: &Path) -> Result<ExitCode, Failure> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -183,4 +184,69 @@ fn parse_exits_by_whose_fault_it_is() {
     let nowhere = run(&["parse", "--schema", "nowhere.json"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert_eq!(run(&["parse"]).status.code(), Some(2));
+}
+
+#[test]
+fn suites_are_checked_in_their_package() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("Cargo.toml", "");
+    write(
+        "workflows/w.yaml",
+        "workflow:\n  name: w\n  steps:\n    - name: s\n      type: dspy\n      signature:\n        \
+         input_fields: [{name: a, type: string}]\n        output_fields: [{name: b, type: string}]\n",
+    );
+    let suite = "suite: x\nworkflow: workflows/w.yaml\ncases: [{a: 1, b: 2}]\nmetrics: [METRIC]\n";
+    write("evals/x.eval.yaml", &suite.replace("METRIC", "exact"));
+    let run = || {
+        Command::new(env!("CARGO_BIN_EXE_cargo-dspipe"))
+            .args(["check", "x.eval.yaml"])
+            .current_dir(directory.path().join("evals"))
+            .output()
+            .unwrap()
+    };
+    let output = run();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said, "evals/x.eval.yaml: 1 cases, no errors\n");
+    write("evals/x.eval.yaml", &suite.replace("METRIC", "exacd"));
+    let output = run();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("evals/x.eval.yaml:4:11") && said.contains("exact"),
+        "{said}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn recordings_are_looked_after_by_the_test_target() {
+    let run = |line: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cargo-dspipe"))
+            .args(line.split_whitespace())
+            .env("CARGO", "/bin/echo")
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(
+        run("evals record topics::case::a -p x"),
+        "test --package x --test evals -- topics::case::a\n\
+         DSPIPE_RECORD=all cargo test --package x --test evals -- topics::case::a\n"
+    );
+    assert!(run("evals record").contains("DSPIPE_RECORD=new cargo test --test evals -- ::case::"));
+    assert!(
+        run("evals prune --suite t")
+            .contains("DSPIPE_PRUNE=1 cargo test --test evals -- t::gate::recordings")
+    );
+    assert!(
+        run("evals baseline --test e")
+            .contains("DSPIPE_UPDATE_BASELINE=1 cargo test --test e -- ::gate::regression")
+    );
 }

@@ -296,6 +296,18 @@ fn splits_selections_and_stats_are_of_the_whole() {
     assert!(!project.path().join("other").exists());
 
     project.good("data select data.jsonl --count 2 --signature signature.json -o few.jsonl");
+    project.write("vectors.jsonl", "[1, 0]\nno\n");
+    let bad = project.bad("data select data.jsonl --count 2 --vectors vectors.jsonl -o far.jsonl");
+    assert!(bad.contains("vectors.jsonl: line 2"), "{bad}");
+    let examples = project.read("data.jsonl").lines().count();
+    let vectors = (0..examples).map(|at| format!("[{at}, 1]\n"));
+    project.write("vectors.jsonl", &vectors.collect::<String>());
+    project.good("data select data.jsonl --count 2 --vectors vectors.jsonl -o far.jsonl");
+    let far = project.read("far.jsonl");
+    // One of the ends is farthest from whatever was first.
+    let data = project.read("data.jsonl");
+    let ends = [data.lines().next().unwrap(), data.lines().last().unwrap()];
+    assert!(ends.iter().any(|end| far.contains(end)), "{far}");
     let few = lines(&project.read("few.jsonl"));
     assert_eq!(few.len(), 2);
     assert!(few.iter().all(|one| all.contains(one)));

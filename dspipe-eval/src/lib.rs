@@ -4,14 +4,17 @@
 //! the results must reach. The [`harness`] makes tests of suites, for `cargo test` and `cargo nextest run`,
 //! and writes [`report`]s. [`stats`] says how sure a result is.
 //!
-//! A [`WorkflowSuite`] is a suite in a file, and [`main!`] makes a test target of such files.
+//! A [`FileSuite`] is a suite in a file, and [`main!`] makes a test target of such files: `docs/evaluation.md`
+//! shows how.
 //!
 //! What the files of a run hold is in `docs/eval-report.md`; what YAML can declare is at
 //! [`Declared`](metric::Declared) and at [`Gate`].
 
 mod baseline;
 mod case;
+mod entry;
 mod file;
+mod file_suite;
 pub mod gate;
 pub mod harness;
 pub mod metric;
@@ -19,21 +22,28 @@ mod path;
 mod record;
 pub mod report;
 mod result;
+mod snapshot;
 pub mod stats;
 mod suite;
 mod tally;
+mod target;
 mod unit;
-mod workflow_suite;
 mod yaml;
 
 pub use baseline::{Baseline, BaselineCase, BaselineError};
 pub use case::{Case, CaseId, NoCaseId};
+pub use file_suite::FileSuite;
 pub use gate::Gate;
 pub use path::{NoPath, Path};
 pub use record::record;
 pub use result::{CaseResult, Execution, StepRecord};
+pub use snapshot::{AssertSnapshot, BadSnapshots, Snapshots};
 pub use suite::{Metrics, NamedMetric, Suite};
 pub use tally::{Outcome, Tally};
 pub use unit::{Amount, Negative, NoWeight, OutOfRange, Unit, Weight};
-pub use workflow_suite::WorkflowSuite;
 pub use yaml::from_yaml;
+
+#[doc(hidden)]
+pub use dspipe_runtime as __runtime;
+#[doc(hidden)]
+pub use insta as __insta;

@@ -37,6 +37,15 @@ impl Path {
         }
         at
     }
+
+    /// The same to be changed; `None` where there is nothing.
+    pub(crate) fn get_mut<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
+        let mut segments = self.0.iter();
+        segments.try_fold(value, |at, segment| match segment {
+            Segment::Key(key) => at.get_mut(key.as_str()),
+            Segment::Index(index) => at.get_mut(index),
+        })
+    }
 }
 
 impl fmt::Display for Path {

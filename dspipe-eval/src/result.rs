@@ -77,6 +77,12 @@ pub struct CaseResult {
     /// What each step asked and was replied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepRecord>,
+    /// What the case can be selected by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The files of the recordings that answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<String>,
 }
 
 impl CaseResult {
@@ -105,6 +111,8 @@ impl CaseResult {
             expected: case.expected,
             actual: None,
             steps: execution.steps,
+            tags: Vec::new(),
+            recordings: Vec::new(),
         };
         match execution.output {
             Ok(actual) => {
@@ -132,6 +140,8 @@ impl CaseResult {
             expected: case.expected,
             actual: None,
             steps: Vec::new(),
+            tags: Vec::new(),
+            recordings: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is evaluated, and by what.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::case::{Case, CaseId};
 use crate::gate::Gate;
 use crate::metric::{Metric, Registry, Sample, Score, SpecErrors, parse};
 use crate::result::{CaseResult, Execution};
+use crate::snapshot::Snapshots;
 use crate::unit::{Unit, Weight};
 
 /// A set of cases, what runs them, what scores them, and what they must reach.
@@ -38,6 +39,22 @@ pub trait Suite: Send + Sync {
 
     /// What scores the outputs.
     fn metrics(&self) -> &Metrics;
+
+    /// What a case can be selected by (`DSPIPE_TAGS`), by its position.
+    fn tags(&self, index: usize) -> &[String] {
+        let _ = index;
+        &[]
+    }
+
+    /// The directory of the recordings that answer in this run. Those that no case uses fail the gate `recordings`.
+    fn recordings(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What the snapshots of its cases are, if it has some.
+    fn snapshots(&self) -> Option<&Snapshots> {
+        None
+    }
 
     /// What the results must reach.
     fn gates(&self) -> &[Gate];

@@ -25,6 +25,10 @@ pub struct Tally {
     pub(crate) errors: u64,
     pub(crate) cost: f64,
     pub(crate) without_price: u64,
+    /// By tag, the runs that have it, how many of them passed, and their score.
+    pub(crate) tags: BTreeMap<String, (u64, Mean)>,
+    /// The files of all recordings that answered.
+    pub(crate) recordings: BTreeSet<String>,
     /// Cases of the suite that have not run as often as they must.
     pub(crate) missing: BTreeSet<String>,
     repeat: u32,
@@ -128,6 +132,16 @@ impl Tally {
         self.errors += u64::from(result.error.is_some());
         self.usage += result.usage;
         self.latencies.push(result.latency);
+        for tag in &result.tags {
+            let (passed, score) = self.tags.entry(tag.clone()).or_default();
+            *passed += u64::from(result.passed);
+            score.add(result.score);
+        }
+        for file in &result.recordings {
+            if !self.recordings.contains(file) {
+                self.recordings.insert(file.clone());
+            }
+        }
         match result.cost {
             Some(cost) => self.cost += cost,
             None => self.without_price += 1,

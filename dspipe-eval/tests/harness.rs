@@ -16,10 +16,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 use std::sync::Arc;
 
+use dspipe_build::SnapshotRules;
 use dspipe_eval::harness::Harness;
 use dspipe_eval::metric::Registry;
-use dspipe_eval::{Case, CaseId, Execution, Gate, Metrics, Suite};
-use dspipe_runtime::lm::BoxFuture;
+use dspipe_eval::{Case, CaseId, Execution, Gate, Metrics, Snapshots, Suite};
+use dspipe_runtime::cassette::{Cassettes, Mode};
+use dspipe_runtime::lm::{BoxFuture, Lm, LmError, Message, Params, Reply, Request};
+use dspipe_runtime::{LmName, Lms, LocalRunner};
 use libtest_mimic::{Arguments, Trial};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         let fixture: Fixture = serde_json::from_str(&fixture).unwrap();
         let directory = fixture.directory.clone();
         let code = Harness::new(directory)
+            .snapshots(dspipe_eval::__assert_snapshot!())
             .with(Arc::new(Numbers::new(fixture)))
             .main();
         if let Ok(status) = fs::read_to_string("/proc/self/status") {
@@ -102,6 +106,16 @@ const TESTS: &[(&str, fn())] = &[
         another_try_at_a_case_runs_it_again,
     ),
     ("nextest_runs_each_case_once", nextest_runs_each_case_once),
+    (
+        "recordings_that_nobody_uses_are_told_and_removed",
+        recordings_that_nobody_uses_are_told_and_removed,
+    ),
+    ("one_case_is_recorded_anew", one_case_is_recorded_anew),
+    ("tags_select_cases", tags_select_cases),
+    (
+        "snapshots_hold_what_cases_gave",
+        snapshots_hold_what_cases_gave,
+    ),
 ];
 
 /// What the suite does.
@@ -123,19 +137,60 @@ struct Fixture {
     killing: Vec<usize>,
     same_names: bool,
     secret: String,
+    /// Asks an LM that replies this, with recordings.
+    reply: Option<String>,
+    /// Has snapshots.
+    snapshots: bool,
 }
 
 struct Numbers {
     fixture: Fixture,
     metrics: Metrics,
     gates: Vec<Gate>,
+    recordings: Option<PathBuf>,
+    runner: LocalRunner,
+    snapshots: Option<Snapshots>,
+    even: Vec<String>,
+}
+
+/// An LM that knows one reply.
+#[derive(Debug)]
+struct Parrot(LmName, String);
+
+impl Lm for Parrot {
+    fn name(&self) -> &LmName {
+        &self.0
+    }
+
+    fn complete<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<Reply, LmError>> {
+        let text = self.1.clone();
+        Box::pin(std::future::ready(Ok(Reply {
+            text,
+            ..Reply::default()
+        })))
+    }
 }
 
 impl Numbers {
     fn new(fixture: Fixture) -> Self {
         let metrics = Metrics::parse(&json!(["exact"]), &Registry::default()).unwrap();
         let gates = Gate::parse(&fixture.gates, &metrics, fixture.repeat).unwrap();
+        let recordings = fixture.directory.join("recordings");
+        let name: LmName = "test/parrot".parse().unwrap();
+        let parrot = Parrot(name, fixture.reply.clone().unwrap_or_default());
+        let runner = LocalRunner::new()
+            .with_lms(Lms::new().with(Arc::new(parrot)))
+            .with_cassettes(Cassettes::open(&recordings, Mode::None));
+        let rules = SnapshotRules {
+            redact: vec!["time".to_owned()],
+            replace: vec![("[0-9]{4}".to_owned(), "YEAR".to_owned())],
+        };
+        let snapshots = Snapshots::new(fixture.directory.join("snapshots"), &rules).unwrap();
         Self {
+            recordings: fixture.reply.is_some().then_some(recordings),
+            snapshots: fixture.snapshots.then_some(snapshots),
+            runner,
+            even: vec!["even".to_owned()],
             fixture,
             metrics,
             gates,
@@ -191,12 +246,24 @@ impl Suite for Numbers {
                 json!(number)
             };
             let fails = self.fixture.failing.contains(&number);
+            let mut output = if fails {
+                Err("no reply".to_owned())
+            } else {
+                Ok(output)
+            };
+            if self.recordings.is_some() {
+                let request = Request {
+                    messages: vec![Message::user(format!("What is {number}?"))],
+                    schema: None,
+                    params: Params::default(),
+                };
+                let lm = "test/parrot".parse().unwrap();
+                if let Err(error) = self.runner.complete(&lm, &request).await {
+                    output = Err(error.to_string());
+                }
+            }
             Execution {
-                output: if fails {
-                    Err("no reply".to_owned())
-                } else {
-                    Ok(output)
-                },
+                output,
                 steps: Vec::new(),
                 cost: Some(self.fixture.cost),
                 latency: 0.01,
@@ -214,6 +281,22 @@ impl Suite for Numbers {
 
     fn directory(&self) -> PathBuf {
         self.fixture.directory.clone()
+    }
+
+    fn tags(&self, index: usize) -> &[String] {
+        if index.is_multiple_of(2) {
+            &self.even
+        } else {
+            &[]
+        }
+    }
+
+    fn recordings(&self) -> Option<&Path> {
+        self.recordings.as_deref()
+    }
+
+    fn snapshots(&self) -> Option<&Snapshots> {
+        self.snapshots.as_ref()
     }
 
     fn repeat(&self) -> u32 {
@@ -260,7 +343,10 @@ impl Target {
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();
             // The tests themselves may run under nextest.
-            if name.starts_with("NEXTEST") || name.starts_with("DSPIPE_") {
+            if ["NEXTEST", "DSPIPE_", "INSTA_"]
+                .iter()
+                .any(|it| name.starts_with(it))
+            {
                 command.env_remove(&*name);
             }
         }
@@ -694,4 +780,123 @@ fn a_named_run_is_gone_on_with() {
     let mut runs = once(5);
     runs.insert("001".to_owned(), 2);
     assert_eq!(target.log(), runs);
+}
+
+fn recorded(target: &Target) -> BTreeMap<String, String> {
+    let files = fs::read_dir(target.directory.path().join("recordings")).unwrap();
+    let text = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).unwrap())
+    };
+    files.map(|file| text(file.unwrap().path())).collect()
+}
+
+fn recordings_that_nobody_uses_are_told_and_removed() {
+    let mut target = target(Fixture {
+        reply: Some("a number".to_owned()),
+        ..five()
+    });
+    target.run(&[]).fails_with(&[
+        "no reply is recorded",
+        "5 runs ended in errors, so which recordings nothing uses is not known",
+    ]);
+    target.set("DSPIPE_RECORD", "new");
+    let ran = target.run(&[]);
+    ran.passes();
+    ran.says(&["5 recordings, all used", "numbers: 5 of 5 runs"]);
+    target.variables.clear();
+    target.run(&[]).passes();
+
+    target.fixture.cases = 4;
+    target.run(&[]).fails_with(&[
+        "test numbers::gate::recordings ... FAILED",
+        "1 of 5 recordings",
+        "DSPIPE_PRUNE=1 removes them",
+    ]);
+    target.set("DSPIPE_TAGS", "even");
+    target.run(&[]).passes();
+    target.set("DSPIPE_PRUNE", "1");
+    target.run(&[]).fails_with(&["not all cases were selected"]);
+    assert_eq!(recorded(&target).len(), 5);
+    target.variables.clear();
+    target.set("DSPIPE_PRUNE", "1");
+    let ran = target.run(&["gate::recordings"]);
+    ran.passes();
+    assert_eq!(recorded(&target).len(), 4);
+    target.variables.clear();
+    target.run(&[]).passes();
+}
+
+fn one_case_is_recorded_anew() {
+    let mut target = target(Fixture {
+        reply: Some("before".to_owned()),
+        ..five()
+    });
+    target.set("DSPIPE_RECORD", "new");
+    target.run(&[]).passes();
+    target.fixture.reply = Some("after".to_owned());
+    target.run(&[]).passes();
+    assert!(
+        recorded(&target)
+            .values()
+            .all(|text| text.contains("before"))
+    );
+    target.set("DSPIPE_RECORD", "all");
+    target.run(&["--exact", "numbers::case::001"]).passes();
+    let anew: Vec<String> = recorded(&target)
+        .into_values()
+        .filter(|text| text.contains("after"))
+        .collect();
+    assert!(
+        anew.len() == 1 && anew[0].contains("What is 1?"),
+        "{anew:?}"
+    );
+}
+
+fn tags_select_cases() {
+    let gates = json!({"regression": {"baseline": "base.json", "max_new_failures": 0}});
+    let mut target = target(Fixture { gates, ..five() });
+    target.set("DSPIPE_UPDATE_BASELINE", "1");
+    target.run(&[]).passes();
+    target.variables.clear();
+    target.set("DSPIPE_TAGS", "even");
+    let ran = target.run(&[]);
+    ran.passes();
+    ran.says(&[
+        "test numbers::case::004",
+        "3 cases, 3 runs",
+        "tag even",
+        "3 of 3 pass",
+    ]);
+    assert!(!ran.text.contains("numbers::case::001"), "{}", ran.text);
+    target.variables.clear();
+    target.set("DSPIPE_TAGS", "-even");
+    target.run(&[]).says(&["2 cases, 2 runs"]);
+    target.set("DSPIPE_UPDATE_BASELINE", "1");
+    target.run(&[]).fails_with(&["a baseline is of all cases"]);
+    target.variables.clear();
+    target.set("DSPIPE_TAGS", "odd");
+    target.run(&[]).fails_with(&["no case has the tags"]);
+}
+
+fn snapshots_hold_what_cases_gave() {
+    let mut target = target(Fixture {
+        snapshots: true,
+        ..five()
+    });
+    target.set("INSTA_UPDATE", "no");
+    target
+        .run(&[])
+        .fails_with(&["`cargo insta review` shows the difference", "5 failed"]);
+    target.variables.clear();
+    target.set("INSTA_UPDATE", "always");
+    target.run(&[]).passes();
+    assert!(target.files("numbers__003.snap").len() == 1);
+    target.variables.clear();
+    target.set("INSTA_UPDATE", "no");
+    target.run(&[]).passes();
+    target.fixture.wrong = vec![3];
+    target
+        .run(&[])
+        .fails_with(&["test numbers::case::003 ... FAILED", "6 passed; 1 failed"]);
 }

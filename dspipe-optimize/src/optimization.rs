@@ -285,6 +285,18 @@ impl Optimization {
     /// # Errors
     /// As [`Self::run`].
     pub async fn evaluate(&self) -> Result<Evaluation, OptimizeError> {
+        self.evaluate_those(None).await
+    }
+
+    /// The same on the held-out example that has this [`id`](Example::id) or [`source`](Example::source).
+    ///
+    /// # Errors
+    /// As [`Self::run`], and [`OptimizeError::Settings`] if there is no such example.
+    pub async fn evaluate_named(&self, example: &str) -> Result<Evaluation, OptimizeError> {
+        self.evaluate_those(Some(example)).await
+    }
+
+    async fn evaluate_those(&self, only: Option<&str>) -> Result<Evaluation, OptimizeError> {
         let prepared = self.prepare(Purpose::Evaluate)?;
         let budget = Budget::new(self.limits, Prices::from_env()?);
         let engine = Engine {
@@ -293,11 +305,19 @@ impl Optimization {
             metric: Arc::clone(&prepared.metric.1),
         };
         let reporter = Arc::new(Reporter::new(self.shown));
-        let held_out = &prepared.data.held_out;
+        let mut held_out = prepared.data.held_out;
+        if let Some(only) = only {
+            held_out.retain(|example| example.id == only || example.source.ends_with(only));
+            if held_out.is_empty() {
+                return Err(OptimizeError::Settings(format!(
+                    "no held-out example is called `{only}`; names read as `test-3`, or as `data/test.jsonl:3`"
+                )));
+            }
+        }
         reporter.phase("evaluating", held_out.len(), &budget);
         let prompts = self.from_scratch.then(|| written_prompts(self.def()));
         let evaluation = self
-            .evaluate_with(&engine, held_out, prompts.as_ref(), &reporter)
+            .evaluate_with(&engine, &held_out, prompts.as_ref(), &reporter)
             .await;
         reporter.end();
         evaluation

@@ -6,12 +6,15 @@
     reason = "what fails here fails the test"
 )]
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use dspipe_runtime::lm::{Api, HttpLm};
 use dspipe_runtime::read::read_value;
-use dspipe_runtime::{Error, Runner, Signature, Value};
+use dspipe_runtime::{Error, LmName, Lms, LocalRunner, Round, Runner, Signature, Trace, Value};
+use dspipe_tests::server::{Answer, Server};
 use dspipe_tests::workflows::loops::{self, Inputs, Outputs, Ticket};
+use dspipe_tests::workflows::palette;
 use serde_json::json;
 
 /// Answers each step with what a function makes of its input, and keeps what it was asked.
@@ -263,4 +266,47 @@ async fn outputs_are_read_back_from_json() {
     let json = serde_json::to_value(&outputs).unwrap();
     assert_eq!(json["review"][0]["check"]["kind"], "bug");
     assert_eq!(read_value::<Outputs>(json).unwrap(), outputs);
+}
+
+#[tokio::test]
+async fn reports_say_which_round_a_step_ran_in() {
+    let server = Server::start(|_, request| {
+        let codes = request.body["response_format"]
+            .to_string()
+            .contains("codes");
+        Answer::reply(if codes {
+            r#"{"codes":"R1"}"#
+        } else {
+            r#"{"label":"R1"}"#
+        })
+    })
+    .await
+    .unwrap();
+    let name: LmName = "scripted/small".parse().unwrap();
+    let lm = HttpLm::new(name, Api::OpenAiChat, &server.url(), None).unwrap();
+    let trace = Arc::new(Trace::default());
+    let runner = LocalRunner::new()
+        .with_lms(Lms::new().with(Arc::new(lm)))
+        .with_observer(Arc::<Trace>::clone(&trace));
+    let inputs = palette::Inputs {
+        texts: ["a", "b", "c"].map(str::to_owned).to_vec(),
+    };
+    let outputs = palette::run_with(&runner, inputs).await.unwrap();
+    assert_eq!(outputs.each.len(), 3);
+    let reports = trace.reports();
+    let mut rounds: Vec<(&str, Vec<Round>)> = reports
+        .into_iter()
+        .map(|report| (report.step, report.rounds))
+        .collect();
+    rounds.sort();
+    let of_each = |index| vec![Round { of: "each", index }];
+    assert_eq!(
+        rounds,
+        [
+            ("classify", of_each(0)),
+            ("classify", of_each(1)),
+            ("classify", of_each(2)),
+            ("collect", Vec::new()),
+        ]
+    );
 }

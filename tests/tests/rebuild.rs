@@ -361,3 +361,49 @@ fn committed_code() {
     check().unwrap();
     assert!(!emitted("match.rs").exists());
 }
+
+#[test]
+fn suites_are_checked_and_break_nothing_but_their_tests() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = Project::new("suites", directory.path(), ".workflows(\"workflows\")");
+    project.write("src/main.rs", MAIN);
+    project.write("workflows/one.yaml", &workflow("one", "a", None));
+    let (compiles, said) = project.build();
+    assert!(compiles, "{said}");
+    let out = fs::read_to_string(directory.path().join("runs.txt")).unwrap();
+    let out = PathBuf::from(out.lines().last().unwrap());
+    let suites = || fs::read_to_string(out.join("dspipe_evals.rs")).unwrap();
+    let report = || fs::read_to_string(out.join("dspipe_evals.errors.txt"));
+    assert!(suites().contains("there are no suites"), "{}", suites());
+    project.expect("nothing", false, &[]);
+
+    // Whoever adds suites adds a test target.
+    let manifest = fs::read_to_string(directory.path().join("Cargo.toml")).unwrap();
+    project.write("Cargo.toml", &format!("{manifest}\n"));
+    project.write(
+        "evals/x.eval.yaml",
+        "suite: x\nworkflow: workflows/one.yaml\ndata: data/x.jsonl\nmetrics: [{rust: kind}]\n",
+    );
+    project.write("data/x.jsonl", "{\"text\": \"a\", \"a\": \"b\"}\n");
+    project.expect("a suite", true, &[]);
+    let opened = "dspipe_workflow_suite::<dspipe_workflows::one::Workflow>(\"evals/x.eval.yaml\", \
+                  ::std::vec![(\"kind\", dspipe_metrics().kind)])";
+    assert!(suites().contains(opened), "{}", suites());
+
+    project.write("data/x.jsonl", "{\"text\": \"a\", \"b\": \"b\"}\n");
+    project.expect("a bad record", true, &[]);
+    assert!(suites().contains("compile_error!"), "{}", suites());
+    let text = report().unwrap();
+    assert!(text.contains("data/x.jsonl:1:15"), "{text}");
+
+    project.write("data/x.jsonl", "{\"text\": \"a\"}\n");
+    project.expect("a record without a label", true, &[]);
+    assert!(suites().contains(opened) && report().is_err());
+    project.write(
+        "evals/y.eval.yaml",
+        "suite: x\nworkflow: workflows/one.yaml\nstep: sum_up\ncases: [{text: a}]\nmetrics: exact\n",
+    );
+    project.expect("a suite of the same name", true, &[]);
+    let text = report().unwrap();
+    assert!(text.contains("two suites are called `x`"), "{text}");
+}

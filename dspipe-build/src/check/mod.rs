@@ -5,6 +5,7 @@
 mod alternatives;
 mod blocks;
 mod calls;
+mod cases;
 mod cells;
 mod checks;
 mod choices;
@@ -36,6 +37,7 @@ mod values;
 
 use std::collections::BTreeSet;
 
+pub(crate) use cases::{Signatures, tags};
 pub(crate) use lm::is_name as is_lm_name;
 pub(crate) use names::{another, module_name};
 

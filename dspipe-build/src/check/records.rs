@@ -142,9 +142,10 @@ fn named_step(
     None
 }
 
-/// `{input: …, output: …}` rather than fields, of which some may have these names.
+/// `{input: …, output: …}`, or the same in the plural as `cargo dspipe data` writes it, rather than fields, of
+/// which some may have these names.
 fn is_nested(entries: &Entries, shapes: &[Shape<'_>]) -> bool {
-    ["input", "output"].iter().any(|side| {
+    ["input", "output", "inputs", "outputs"].iter().any(|side| {
         let value = entries.iter().find(|(key, _)| key.text == *side);
         value.is_some_and(|(_, node)| {
             matches!(node.kind, Kind::Map(_)) || !shapes.iter().any(|shape| shape.has(side))
@@ -154,10 +155,15 @@ fn is_nested(entries: &Entries, shapes: &[Shape<'_>]) -> bool {
 
 fn nested(span: Span, entries: Entries, diagnostics: &mut Diagnostics) -> Option<Sides> {
     let (mut input, mut output) = (None, None);
+    let is_collected = entries
+        .iter()
+        .any(|(key, _)| ["inputs", "outputs"].contains(&key.text.as_str()));
     for (key, node) in entries {
         match key.text.as_str() {
-            "input" => input = Some(node),
-            "output" => output = Some(node),
+            "input" | "inputs" => input = Some(node),
+            "output" | "outputs" => output = Some(node),
+            // What `cargo dspipe data` says of an example.
+            "source" | "weight" | "synthetic" if is_collected => {}
             _ => {
                 diagnostics
                     .error(

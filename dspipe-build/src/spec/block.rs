@@ -239,6 +239,23 @@ pub(super) fn type_names() -> impl Iterator<Item = &'static str> {
     Type::NAMES.iter().map(|(name, _)| *name)
 }
 
+/// Keys that pipelines elsewhere have, with what to do instead.
+fn refused(map: &mut MapReader<'_>, keys: &[(&'static str, &str)], diagnostics: &mut Diagnostics) {
+    for &(key, instead) in keys {
+        if let Some((span, _)) = map.entry(key) {
+            diagnostics
+                .error(
+                    Code::Unsupported,
+                    span,
+                    format!("`{key}` of {} is not supported", map.what()),
+                )
+                .label("not supported")
+                .help(instead);
+        }
+        map.forget(&[key]);
+    }
+}
+
 impl WhileLoop {
     fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
         let condition = map
@@ -266,6 +283,22 @@ impl WhileLoop {
 
 impl Call {
     fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let keys = [
+            (
+                "pipeline",
+                "write the workflow into a file of its own, and name it in `pipeline_file`",
+            ),
+            ("pipeline_ref", "name the file in `pipeline_file`"),
+            (
+                "outputs",
+                "all outputs are there, as `steps.<call>.<step>.<field>`",
+            ),
+            (
+                "config",
+                "a called workflow has the settings of its own file",
+            ),
+        ];
+        refused(map, &keys, diagnostics);
         let file = map
             .required("pipeline_file", diagnostics)
             .and_then(|node| yaml::text(node, "`pipeline_file`", diagnostics));
@@ -292,6 +325,21 @@ impl Call {
 
 impl ForLoop {
     fn read(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let keys = [
+            (
+                "batch_size",
+                "`max_parallel` says how many rounds run at the same time",
+            ),
+            (
+                "break_on_error",
+                "the first error always ends a loop, and the workflow with it",
+            ),
+            (
+                "continue_condition",
+                "give the steps of the loop a `condition`",
+            ),
+        ];
+        refused(map, &keys, diagnostics);
         let iterator = map
             .optional("iterator")
             .and_then(|node| yaml::text(node, "`iterator`", diagnostics))

@@ -79,6 +79,10 @@ pub(crate) enum Command {
         /// What examples look like: with it, every value of an enum is covered first.
         #[arg(long)]
         signature: Option<PathBuf>,
+        /// Embeddings of the inputs, to tell how far examples are apart: a JSON list of numbers on the line of each
+        /// example. Without it, their words tell.
+        #[arg(long)]
+        vectors: Option<PathBuf>,
         /// Another seed picks others.
         #[arg(long, default_value_t = 0)]
         seed: u64,

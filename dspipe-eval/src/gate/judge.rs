@@ -36,6 +36,7 @@ impl Gate {
                 let (cases, runs) = (evidence.tally.cases.len(), evidence.tally.results);
                 (true, format!("{cases} cases, {runs} runs"))
             }
+            Self::Recordings => return super::recordings::decide(evidence),
             Self::PassRate { min, confidence } => pass_rate(evidence, *min, *confidence),
             Self::Mean {
                 metric,

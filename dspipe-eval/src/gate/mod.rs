@@ -5,6 +5,7 @@
 
 mod judge;
 mod parse;
+mod recordings;
 mod regression;
 
 pub(crate) use regression::Comparison;
@@ -22,6 +23,8 @@ use crate::unit::{Amount, Unit};
 pub enum Gate {
     /// Every case has run as often as it must. Every suite has this gate, whether it says so or not.
     Complete,
+    /// Every recording of the suite is used. A suite that is answered from recordings has this gate.
+    Recordings,
     /// `pass_rate: {min: 0.9, confidence: 0.95}`: the share of passing runs; with a confidence, the lower
     /// bound of its Wilson interval, for which several runs of a case count as one.
     PassRate {
@@ -105,6 +108,12 @@ pub struct Evidence<'a> {
     pub details: &'a dyn Fn(&str) -> Option<CaseResult>,
     /// Whether to write the results as the new baseline, instead of comparing them with the old one.
     pub update_baseline: bool,
+    /// Whether only a part of the suite's cases was selected.
+    pub is_part: bool,
+    /// The directory of its recordings, if it is answered from some.
+    pub recordings: Option<&'a Path>,
+    /// Whether to remove recordings that nothing uses, instead of complaining of them.
+    pub prune: bool,
 }
 
 impl fmt::Debug for Evidence<'_> {
@@ -146,6 +155,7 @@ impl Gate {
     pub fn name(&self) -> String {
         match self {
             Self::Complete => "complete".to_owned(),
+            Self::Recordings => "recordings".to_owned(),
             Self::PassRate { .. } => "pass_rate".to_owned(),
             Self::Mean { metric: None, .. } => "mean".to_owned(),
             Self::Mean {

@@ -30,7 +30,11 @@ impl<'a> Comparison<'a> {
                 _ => found.new.push(id),
             }
         }
-        let gone = baseline.cases.keys().filter(|id| !now.contains_key(*id));
+        // Of a part of the cases, the others are not gone.
+        let gone = baseline
+            .cases
+            .keys()
+            .filter(|id| !evidence.is_part && !now.contains_key(*id));
         found.gone = gone.map(String::as_str).collect();
         found
     }
@@ -158,6 +162,10 @@ impl Regression {
     }
 
     fn update(&self, evidence: &Evidence<'_>) -> (bool, String, String) {
+        if evidence.is_part {
+            let summary = "a baseline is of all cases, and DSPIPE_TAGS selects some";
+            return (false, summary.to_owned(), String::new());
+        }
         let path = evidence.directory.join(&self.baseline);
         let written = Baseline::of(evidence.suite, evidence.tally).write(&path);
         match written {

@@ -69,6 +69,9 @@ fn judge_in(directory: &Path, gate: &Value, run: &Run, update_baseline: bool) ->
         tally: &run.tally,
         details: &details,
         update_baseline,
+        is_part: false,
+        recordings: None,
+        prune: false,
     })
 }
 

@@ -30,16 +30,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::case::{CaseId, hex};
 use crate::report;
+use crate::snapshot::AssertSnapshot;
 use crate::suite::Suite;
 use run::{SuiteRun, gates_of};
 use settings::RunDirectory;
-pub use settings::{BadSetting, RunId, Settings, is_live};
+pub use settings::{BadSetting, RunId, Settings, Tags, is_live};
 use store::Store;
 
 /// Runs suites as tests.
 pub struct Harness {
     directory: PathBuf,
     suites: Vec<Arc<dyn Suite>>,
+    assert_snapshot: Option<AssertSnapshot>,
 }
 
 impl std::fmt::Debug for Harness {
@@ -47,7 +49,7 @@ impl std::fmt::Debug for Harness {
         f.debug_struct("Harness")
             .field("directory", &self.directory)
             .field("suites", &self.suites.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +63,8 @@ enum What {
 /// A suite with the names of its tests, or why it has none.
 struct Listed {
     suite: Arc<dyn Suite>,
-    cases: Result<Vec<CaseId>, String>,
+    /// Each with its position in the suite.
+    cases: Result<Vec<(usize, CaseId)>, String>,
 }
 
 impl Harness {
@@ -75,7 +78,15 @@ impl Harness {
         Self {
             directory: directory.into().join("dspipe-eval").join(test),
             suites: Vec::new(),
+            assert_snapshot: None,
         }
+    }
+
+    /// Holds snapshots of suites that have some by this function; [`main!`](crate::main) gives insta's.
+    #[must_use]
+    pub fn snapshots(mut self, assert: AssertSnapshot) -> Self {
+        self.assert_snapshot = Some(assert);
+        self
     }
 
     /// With one more suite.
@@ -103,8 +114,16 @@ impl Harness {
         if let Some(threads) = arguments.test_threads {
             settings.concurrency = threads.max(1);
         }
-        let listed: Vec<Listed> = self.suites.iter().map(Listed::of).collect();
-        let repeated = repeated(&self.suites);
+        let listed = self.suites.iter().map(|suite| Listed::of(suite, &settings));
+        let listed: Vec<Listed> = listed.filter(|it| it.is_wanted(&settings)).collect();
+        let mut repeated = repeated(&self.suites);
+        if listed.is_empty() && !settings.tags.is_all() {
+            let problem = "no case has the tags that DSPIPE_TAGS wants";
+            repeated.push(Trial::test(
+                "dspipe_eval::tags",
+                move || Err(problem.into()),
+            ));
+        }
         if arguments.list {
             let names = listed.iter().flat_map(Listed::names);
             let trials = names.map(|(name, _)| Trial::test(name, || Ok(())));
@@ -156,7 +175,7 @@ impl Harness {
                 continue;
             }
             let selected: Vec<What> = selected.into_iter().flatten().collect();
-            match listed.start(&directory, &settings) {
+            match listed.start(&directory, &settings, self.assert_snapshot) {
                 Ok(run) => {
                     execute(&runtime, &run, &selected, &directory, &settings);
                     trials.extend(run_trials(&run, &settings));
@@ -184,16 +203,24 @@ impl Harness {
 }
 
 impl Listed {
-    fn of(suite: &Arc<dyn Suite>) -> Self {
+    fn of(suite: &Arc<dyn Suite>, settings: &Settings) -> Self {
         let cases = suite.cases().and_then(|ids| {
             let mut seen = HashSet::new();
-            match ids.iter().find(|id| !seen.insert(*id)) {
-                Some(id) => Err(format!("two cases are named `{id}`")),
-                None => Ok(ids),
+            if let Some(id) = ids.iter().find(|id| !seen.insert(*id)) {
+                return Err(format!("two cases are named `{id}`"));
             }
+            let cases = ids.into_iter().enumerate();
+            let tags = &settings.tags;
+            let selected = |(at, _): &(usize, _)| tags.is_all() || tags.select(suite.tags(*at));
+            Ok(cases.filter(selected).collect())
         });
         let suite = Arc::clone(suite);
         Self { suite, cases }
+    }
+
+    /// A suite of which no case has the tags that are wanted is left out.
+    fn is_wanted(&self, settings: &Settings) -> bool {
+        settings.tags.is_all() || self.cases.as_ref().is_ok_and(|cases| !cases.is_empty())
     }
 
     /// The names of the tests.
@@ -207,8 +234,8 @@ impl Listed {
         let gates = gates_of(&*self.suite);
         let gates = if broken.is_some() { Vec::new() } else { gates };
         let cases = cases.iter().enumerate();
-        let cases =
-            cases.map(move |(index, id)| (format!("{suite}::case::{id}"), Some(What::Case(index))));
+        let cases = cases
+            .map(move |(index, (_, id))| (format!("{suite}::case::{id}"), Some(What::Case(index))));
         let gates = gates.into_iter().enumerate();
         let gates = gates.map(move |(index, gate)| {
             (
@@ -224,10 +251,11 @@ impl Listed {
         self,
         directory: &RunDirectory,
         settings: &Settings,
+        assert_snapshot: Option<AssertSnapshot>,
     ) -> Result<Arc<SuiteRun>, (String, String)> {
         let name = self.suite.name();
         let failed = |problem: String| (format!("{name}::cases"), problem);
-        let ids = self.cases.map_err(failed)?;
+        let cases = self.cases.map_err(failed)?;
         // Names of suites need not be names of files.
         let plain = |c: char| {
             if c.is_alphanumeric() || "-_".contains(c) {
@@ -245,10 +273,11 @@ impl Listed {
         let suite = Arc::clone(&self.suite);
         Ok(Arc::new(SuiteRun::new(
             suite,
-            ids,
+            cases,
             store,
             settings.clone(),
             run,
+            assert_snapshot,
         )))
     }
 }
@@ -330,7 +359,7 @@ fn show(run: &SuiteRun, selected: &[What]) {
     }
 }
 
-/// A failing test for each name that two suites have.
+/// A failing test for each name, or place of recordings, that two suites have.
 fn repeated(suites: &[Arc<dyn Suite>]) -> Vec<Trial> {
     let mut seen = HashSet::new();
     let twice = suites.iter().filter(|suite| !seen.insert(suite.name()));
@@ -339,7 +368,21 @@ fn repeated(suites: &[Arc<dyn Suite>]) -> Vec<Trial> {
         let problem = format!("two suites are named `{name}`");
         Trial::test(format!("{name}::name"), move || Err(problem.into()))
     });
-    trials.collect()
+    let mut places = HashSet::new();
+    let shared = suites.iter().filter_map(|suite| {
+        let place = suite.recordings()?;
+        (!places.insert(place)).then_some((suite, place))
+    });
+    let shared = shared.map(|(suite, place)| {
+        let problem = format!(
+            "another suite has its recordings in {}, too: which of them nobody uses could not be told",
+            place.display()
+        );
+        Trial::test(format!("{}::recordings", suite.name()), move || {
+            Err(problem.into())
+        })
+    });
+    trials.chain(shared).collect()
 }
 
 /// Tells whether two runs are of the same cases.
@@ -353,7 +396,7 @@ fn fingerprint(listed: &[Listed]) -> String {
         part(listed.suite.name());
         part(&listed.suite.fingerprint());
         part(&listed.suite.metrics().to_string());
-        for id in listed.cases.as_deref().unwrap_or_default() {
+        for (_, id) in listed.cases.as_deref().unwrap_or_default() {
             part(id.as_str());
         }
     }

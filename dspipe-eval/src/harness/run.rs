@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use dspipe_runtime::cassette::uses;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::progress::Progress;
@@ -18,6 +19,7 @@ use crate::file;
 use crate::gate::{Evidence, Gate, Verdict};
 use crate::report::{self, Report};
 use crate::result::CaseResult;
+use crate::snapshot::AssertSnapshot;
 use crate::suite::Suite;
 use crate::tally::Tally;
 
@@ -27,10 +29,13 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct SuiteRun {
     pub(super) suite: Arc<dyn Suite>,
     pub(super) ids: Vec<CaseId>,
+    /// Where in the suite each of them is.
+    positions: Vec<usize>,
     pub(super) gates: Vec<Gate>,
     store: Store,
     settings: Settings,
     name: String,
+    assert_snapshot: Option<AssertSnapshot>,
     /// Why cases have no result.
     not_run: Mutex<BTreeMap<usize, String>>,
     tally: OnceLock<Result<Tally, String>>,
@@ -40,20 +45,24 @@ pub(super) struct SuiteRun {
 impl SuiteRun {
     pub(super) fn new(
         suite: Arc<dyn Suite>,
-        ids: Vec<CaseId>,
+        cases: Vec<(usize, CaseId)>,
         store: Store,
         settings: Settings,
         name: String,
+        assert_snapshot: Option<AssertSnapshot>,
     ) -> Self {
+        let (positions, ids) = cases.into_iter().unzip();
         let gates = gates_of(&*suite);
         Self {
             verdicts: gates.iter().map(|_| OnceLock::new()).collect(),
             suite,
             ids,
+            positions,
             gates,
             store,
             settings,
             name,
+            assert_snapshot,
             not_run: Mutex::default(),
             tally: OnceLock::new(),
         }
@@ -82,7 +91,7 @@ impl SuiteRun {
             .flat_map(|index| (0..self.repeat()).map(|repetition| (*index, repetition)))
             .filter(|(index, repetition)| again || !self.store.has(&self.ids[*index], *repetition))
             .collect();
-        let progress = Progress::new(self.suite.name(), runs.len(), self.settings.live);
+        let progress = Progress::new(self.suite.name(), runs.len(), self.settings.asks());
         let mut running = stream::iter(runs)
             .map(|(index, repetition)| {
                 let this = Arc::clone(self);
@@ -129,7 +138,7 @@ impl SuiteRun {
             }
         }
         let _slot = loop {
-            if !self.settings.live {
+            if !self.settings.asks() {
                 break None;
             }
             if let Some(slot) = self.store.slot(self.settings.concurrency).map_err(io)? {
@@ -147,14 +156,17 @@ impl SuiteRun {
                 ));
             }
         }
-        let case = self.suite.case(index)?;
+        let position = self.positions[index];
+        let case = self.suite.case(position)?;
         if case.id != *id {
             return Err(format!(
                 "the suite gives case `{}` in place of `{id}`",
                 case.id
             ));
         }
-        let result = self.run(case, repetition).await;
+        let (mut result, recordings) = uses(self.run(case, repetition)).await;
+        result.recordings = recordings;
+        result.tags = self.suite.tags(position).to_vec();
         self.store.append(&result).map_err(io)
     }
 
@@ -187,7 +199,7 @@ impl SuiteRun {
             Outcome::Error => false,
         };
         if !outcomes.is_empty() && outcomes.iter().all(is_fine) {
-            return Ok(());
+            return self.judge_snapshots(index);
         }
         let results = self
             .store
@@ -203,6 +215,15 @@ impl SuiteRun {
             Some(result) => Err(result.details().trim_start().to_owned()),
             None => Ok(()),
         }
+    }
+
+    fn judge_snapshots(&self, index: usize) -> Result<(), String> {
+        let (Some(snapshots), Some(assert)) = (self.suite.snapshots(), self.assert_snapshot) else {
+            return Ok(());
+        };
+        let results = self.store.results(&self.ids[index]);
+        let results = results.map_err(|error| error.to_string())?;
+        snapshots.check(assert, self.suite.name(), &results)
     }
 
     /// The test of a gate.
@@ -231,6 +252,9 @@ impl SuiteRun {
             tally,
             details: &|id| self.worst(id),
             update_baseline: self.settings.update_baseline,
+            is_part: !self.settings.tags.is_all(),
+            recordings: self.suite.recordings(),
+            prune: self.settings.prune,
         }))
     }
 
@@ -301,10 +325,13 @@ impl SuiteRun {
     }
 }
 
-/// The gates of a suite, with the one that every suite has.
+/// The gates of a suite, with those that every suite has.
 pub(super) fn gates_of(suite: &dyn Suite) -> Vec<Gate> {
-    let others = suite.gates().iter().filter(|gate| **gate != Gate::Complete);
+    let own = |gate: &&Gate| !matches!(gate, Gate::Complete | Gate::Recordings);
+    let others = suite.gates().iter().filter(own);
+    let recordings = suite.recordings().map(|_| Gate::Recordings);
     std::iter::once(Gate::Complete)
+        .chain(recordings)
         .chain(others.cloned())
         .collect()
 }

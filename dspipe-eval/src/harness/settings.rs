@@ -15,6 +15,9 @@ const BUDGET: &str = "DSPIPE_BUDGET";
 const CONCURRENCY: &str = "DSPIPE_CONCURRENCY";
 const RESUME: &str = "DSPIPE_RESUME";
 const UPDATE_BASELINE: &str = "DSPIPE_UPDATE_BASELINE";
+const TAGS: &str = "DSPIPE_TAGS";
+const PRUNE: &str = "DSPIPE_PRUNE";
+const RECORD: &str = "DSPIPE_RECORD";
 
 /// Calls at the same time where nothing is said.
 const CALLS: usize = 8;
@@ -29,9 +32,15 @@ pub struct Settings {
     /// Against models, not recordings (`DSPIPE_LIVE=1`): with progress, a budget, and resumed if it was
     /// interrupted.
     pub live: bool,
+    /// Whether what is not recorded is asked and recorded (`DSPIPE_RECORD`).
+    pub records: bool,
+    /// Which cases there are (`DSPIPE_TAGS`).
+    pub tags: Tags,
+    /// Whether recordings that no case uses are removed (`DSPIPE_PRUNE=1`).
+    pub prune: bool,
     /// How many cases run at the same time (`DSPIPE_CONCURRENCY`, or `--test-threads`).
     pub concurrency: usize,
-    /// What a live run may cost, in US dollars (`DSPIPE_BUDGET`). Cases that have begun are finished.
+    /// What a run that asks models may cost, in US dollars (`DSPIPE_BUDGET`). Cases that have begun are finished.
     pub budget: Option<Amount>,
     /// Whether to go on with a live run that was interrupted (`DSPIPE_RESUME=0` starts anew).
     pub resume: bool,
@@ -41,6 +50,43 @@ pub struct Settings {
     pub run: RunId,
     /// Whether this is another try of nextest's at a test that failed.
     pub again: bool,
+}
+
+/// Selects cases by their tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    wanted: Vec<String>,
+    unwanted: Vec<String>,
+}
+
+impl Tags {
+    /// `smoke,billing,-slow`: cases that have one of the first two, and not the third.
+    pub fn parse(text: &str) -> Self {
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        let (unwanted, wanted): (Vec<&str>, Vec<&str>) =
+            words.partition(|word| word.starts_with('-'));
+        let owned = |words: Vec<&str>| -> Vec<String> {
+            let words = words.into_iter();
+            words
+                .map(|word| word.trim_start_matches('-').to_owned())
+                .collect()
+        };
+        Self {
+            wanted: owned(wanted),
+            unwanted: owned(unwanted),
+        }
+    }
+
+    /// Whether all cases are selected, whatever their tags.
+    pub fn is_all(&self) -> bool {
+        self.wanted.is_empty() && self.unwanted.is_empty()
+    }
+
+    /// Whether a case with these tags is selected.
+    pub fn select(&self, tags: &[String]) -> bool {
+        let has = |tag: &String| tags.contains(tag);
+        (self.wanted.is_empty() || self.wanted.iter().any(has)) && !self.unwanted.iter().any(has)
+    }
 }
 
 /// Which run this is.
@@ -93,12 +139,15 @@ impl Settings {
             Some(value) => Err(bad(variable, value, "0 or 1")),
         };
         let live = flag(LIVE, false)?;
+        // What it may say, the recordings know.
+        let records = get(RECORD).is_some_and(|mode| mode != "none") && !live;
+        let asks = live || records;
         let concurrency = match get(CONCURRENCY) {
             Some(value) => match value.parse() {
                 Ok(number) if number > 0 => number,
                 _ => return Err(bad(CONCURRENCY, &value, "a number from 1 up")),
             },
-            None if live => CALLS,
+            None if asks => CALLS,
             None => thread::available_parallelism().map_or(1, usize::from),
         };
         let budget = match get(BUDGET) {
@@ -127,13 +176,21 @@ impl Settings {
         let attempt = get("NEXTEST_ATTEMPT").and_then(|text| text.parse::<u32>().ok());
         Ok(Self {
             live,
+            records,
+            tags: get(TAGS).map_or_else(Tags::default, |text| Tags::parse(&text)),
+            prune: flag(PRUNE, false)?,
             concurrency,
-            budget: budget.filter(|_| live),
+            budget: budget.filter(|_| asks),
             resume: flag(RESUME, true)?,
             update_baseline: flag(UPDATE_BASELINE, false)?,
             run,
             again: attempt.is_some_and(|attempt| attempt > 1),
         })
+    }
+
+    /// Whether models may be asked.
+    pub(super) fn asks(&self) -> bool {
+        self.live || self.records
     }
 
     /// Whether other processes may work on the same run.
@@ -343,6 +400,17 @@ mod tests {
         open("a").unwrap();
         let error = open("b").unwrap_err();
         assert!(error.to_string().contains("DSPIPE_RUN"), "{error}");
+    }
+
+    #[test]
+    fn tags_select_and_leave_out() {
+        let select = |text: &str, tags: &[&str]| {
+            let tags: Vec<String> = tags.iter().map(|&tag| tag.to_owned()).collect();
+            Tags::parse(text).select(&tags)
+        };
+        assert!(select("", &[]) && select("smoke, other", &["smoke"]));
+        assert!(!select("smoke", &["other"]) && !select("smoke,-slow", &["smoke", "slow"]));
+        assert!(select("-slow", &[]) && !select("-slow", &["slow"]));
     }
 
     #[test]

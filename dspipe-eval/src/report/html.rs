@@ -155,6 +155,8 @@ fn row(result: &CaseResult) -> Value {
         "expected": result.expected.as_ref().map(pretty),
         "actual": result.actual.as_ref().map(pretty),
         "steps": steps,
+        "tags": result.tags,
+        "recordings": result.recordings,
     })
 }
 
@@ -278,6 +280,20 @@ fn plots(report: &Report, tally: &Tally) -> String {
             &format!("Fields of {name}"),
             &rows.collect::<String>(),
         );
+    }
+    if !report.tags.is_empty() {
+        let mut rows = String::new();
+        let mut counts = Vec::new();
+        for (tag, of) in &report.tags {
+            rows.push_str(&meter(tag, of.score, None));
+            let tag = escaped(tag);
+            counts.push(format!("{tag}: {} of {} runs pass", of.passed, of.results));
+        }
+        push(
+            &mut rows,
+            format_args!("<p class=\"note\">{}</p>", counts.join("; ")),
+        );
+        figure(&mut text, "Score by tag", &rows);
     }
     if tally.cost > 0.0 {
         let across = Axis {

@@ -61,6 +61,9 @@ pub struct Report {
     pub score: Option<Interval>,
     /// Each metric, by its name.
     pub metrics: BTreeMap<String, MetricReport>,
+    /// The cases that have a tag, by the tag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, TagReport>,
     /// The latency of the runs, in seconds; absent if nothing ran.
     pub latency: Option<LatencyReport>,
     /// Tokens of all runs.
@@ -84,6 +87,17 @@ pub struct MetricReport {
     /// The mean score of each field, where the metric looks at fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, f64>,
+}
+
+/// What the cases with a tag came to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TagReport {
+    /// Runs of them.
+    pub results: u64,
+    /// Runs that passed.
+    pub passed: u64,
+    /// The mean score of the runs.
+    pub score: f64,
 }
 
 /// How long the runs took, in seconds.
@@ -149,6 +163,7 @@ impl Report {
             pass_rate: tally.pass_rate(confidence),
             score: stats::bootstrap_mean(&scores, confidence),
             metrics: metrics(tally),
+            tags: tags(tally),
             latency: latency(tally),
             usage: tally.usage,
             cost: CostReport {
@@ -191,6 +206,18 @@ fn metrics(tally: &Tally) -> BTreeMap<String, MetricReport> {
         (name.clone(), metric)
     });
     metrics.collect()
+}
+
+fn tags(tally: &Tally) -> BTreeMap<String, TagReport> {
+    let tags = tally.tags.iter().map(|(tag, (passed, score))| {
+        let report = TagReport {
+            results: score.count,
+            passed: *passed,
+            score: score.get(),
+        };
+        (tag.clone(), report)
+    });
+    tags.collect()
 }
 
 fn latency(tally: &Tally) -> Option<LatencyReport> {

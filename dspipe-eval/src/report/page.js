@@ -28,9 +28,16 @@ search.setAttribute("aria-label", "search");
 const choice = element("select");
 choice.setAttribute("aria-label", "state");
 for (const name of ["all", "failed", "error", "passed"]) choice.append(element("option", name, { value: name }));
+const tags = [...new Set(rows.flatMap((row) => row.tags || []))].sort();
+const tag = element("select");
+tag.setAttribute("aria-label", "tag");
+tag.append(element("option", "all tags", { value: "" }));
+for (const name of tags) tag.append(element("option", name, { value: name }));
 const count = element("span", "", { className: "note" });
 const tools = element("div", null, { className: "tools" });
-tools.append(search, choice, count);
+tools.append(search, choice);
+if (tags.length > 0) tools.append(tag);
+tools.append(count);
 const table = element("table");
 const scroll = element("div", null, { className: "scroll" });
 scroll.append(table);
@@ -68,12 +75,16 @@ function detail(row) {
   block("expected", row.expected, sides);
   block("actual", row.actual, sides);
   all.append(sides);
+  if (row.tags && row.tags.length > 0) all.append(element("p", "tags: " + row.tags.join(", "), { className: "note" }));
   for (const step of row.steps) {
     all.append(element("h3", "step " + step.step + " on " + step.lm));
     const turns = element("div", null, { className: "sides" });
     for (const message of step.prompt) block(message.role, message.text, turns);
     block("reply", step.reply, turns);
     all.append(turns);
+  }
+  if (row.recordings && row.recordings.length > 0) {
+    all.append(element("p", "answered from " + row.recordings.join(", "), { className: "note" }));
   }
   return all;
 }
@@ -116,7 +127,8 @@ function draw() {
   const wanted = search.value.toLowerCase();
   const column = columns.find((column) => column.key === sort.key) || columns[2];
   const found = rows.filter((row) =>
-    (choice.value === "all" || state(row) === choice.value) && (!wanted || text(row).includes(wanted)));
+    (choice.value === "all" || state(row) === choice.value) &&
+    (!tag.value || (row.tags || []).includes(tag.value)) && (!wanted || text(row).includes(wanted)));
   found.sort((a, b) => (sort.up ? 1 : -1) * compare(column.value(a), column.value(b)));
   const head = element("tr");
   for (const column of columns) {
@@ -141,5 +153,6 @@ function draw() {
 
 search.addEventListener("input", () => { shown = STEP; draw(); });
 choice.addEventListener("change", () => { shown = STEP; draw(); });
+tag.addEventListener("change", () => { shown = STEP; draw(); });
 more.addEventListener("click", () => { shown += STEP; draw(); });
 draw();

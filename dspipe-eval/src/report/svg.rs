@@ -55,13 +55,14 @@ pub(super) fn histogram(bars: &[u64], across: Axis<'_>, marks: &[(&str, f64)]) -
         );
     }
     for (nth, (label, at)) in marks.iter().enumerate() {
-        // Two that are close must not cover each other.
+        let place = x(*at, across.max);
+        // Two that are close must not cover each other, nor the label of the axis.
         let anchor = match (marks.len(), nth) {
+            (_, 0) if place < LEFT + 20.0 => "start",
             (1, _) => "middle",
             (_, 0) => "end",
             _ => "start",
         };
-        let place = x(*at, across.max);
         push(
             &mut plot,
             format_args!(

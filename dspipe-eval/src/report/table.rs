@@ -37,6 +37,13 @@ pub fn table(report: &Report) -> String {
             rows.push([format!("  {field}"), format!("{mean:.3}"), String::new()]);
         }
     }
+    for (tag, of) in &report.tags {
+        rows.push([
+            format!("tag {tag}"),
+            format!("{:.3}", of.score),
+            format!("{} of {} pass", of.passed, of.results),
+        ]);
+    }
     if let Some(latency) = report.latency {
         let others = format!("p95 {:.2} s, max {:.2} s", latency.p95, latency.max);
         rows.push([

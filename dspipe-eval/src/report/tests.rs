@@ -80,6 +80,9 @@ fn made(count: u32) -> Made {
         tally: &tally,
         details: &|_| None,
         update_baseline: false,
+        is_part: false,
+        recordings: None,
+        prune: false,
     };
     let gates = vec![
         Verdict {

@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 pub use collect::{CollectOptions, Collector, Left, Skipped, collect};
 pub use dedup::{Deduplicator, Kept};
 pub use jsonl::{DataError, Overwrite, read, read_all, replace, write};
-pub use select::select;
+pub use select::{VectorsError, select, select_by_vectors};
 pub use shape::{Label, Shape, ShapeError};
 pub use split::{NO_VALUE, Part, Shares, SharesError, Split, Stratum, split};
 pub use stats::{DataStats, FieldStats, LabelStats};

@@ -12,7 +12,103 @@ use super::{Example, Shape};
 /// that were picked (max-min over sets of words; Gonzalez 1985). The seed decides between equals, and
 /// where to begin. The same examples in another order give the same pick.
 pub fn select(examples: &[Example], shape: Option<&Shape>, count: usize, seed: u64) -> Vec<usize> {
-    let mut pool = Pool::new(examples, shape, seed);
+    let features = examples
+        .iter()
+        .map(|it| Features::Words(Tokens::of(&it.inputs)));
+    pick(Pool::new(examples, shape, features, seed), count)
+}
+
+/// The same with distances between embeddings of the inputs: 1 − cosine. `vectors` has one for each example.
+///
+/// # Errors
+/// [`VectorsError`] if there are more or fewer vectors than examples, or they differ in length, or one is all zeros.
+pub fn select_by_vectors(
+    examples: &[Example],
+    vectors: &[Vec<f32>],
+    shape: Option<&Shape>,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<usize>, VectorsError> {
+    if vectors.len() != examples.len() {
+        return Err(VectorsError::Count {
+            vectors: vectors.len(),
+            examples: examples.len(),
+        });
+    }
+    let wanted = vectors.first().map_or(0, Vec::len);
+    let mut features = Vec::with_capacity(vectors.len());
+    for (index, vector) in vectors.iter().enumerate() {
+        if vector.len() != wanted {
+            return Err(VectorsError::Length {
+                line: index + 1,
+                found: vector.len(),
+                wanted,
+            });
+        }
+        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        if length == 0.0 || !length.is_finite() {
+            return Err(VectorsError::NoDirection { line: index + 1 });
+        }
+        let unit = vector.iter().map(|x| x / length).collect();
+        features.push(Features::Vector(unit));
+    }
+    let pool = Pool::new(examples, shape, features.into_iter(), seed);
+    Ok(pick(pool, count))
+}
+
+/// Vectors that do not belong to the examples.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VectorsError {
+    /// There is not one for each example.
+    #[error("there are {vectors} vectors for {examples} examples")]
+    Count {
+        /// Vectors.
+        vectors: usize,
+        /// Examples.
+        examples: usize,
+    },
+    /// One is of another length than the first.
+    #[error("vector {line} has {found} numbers, and the first one {wanted}")]
+    Length {
+        /// Which, from 1.
+        line: usize,
+        /// Its length.
+        found: usize,
+        /// That of the first.
+        wanted: usize,
+    },
+    /// One is all zeros, or not finite.
+    #[error("vector {line} has no direction: it is all zeros, or not finite")]
+    NoDirection {
+        /// Which, from 1.
+        line: usize,
+    },
+}
+
+/// What distances are between.
+#[derive(Clone)]
+enum Features {
+    Words(Tokens),
+    /// Of length 1.
+    Vector(Box<[f32]>),
+}
+
+impl Features {
+    fn distance(&self, other: &Self) -> f64 {
+        match (self, other) {
+            (Self::Words(a), Self::Words(b)) => 1.0 - a.similarity(b),
+            (Self::Vector(a), Self::Vector(b)) => {
+                let cosine: f32 = a.iter().zip(b).map(|(x, y)| x * y).sum();
+                f64::from(1.0 - cosine)
+            }
+            // One pool has features of one kind.
+            _ => f64::INFINITY,
+        }
+    }
+}
+
+fn pick(mut pool: Pool, count: usize) -> Vec<usize> {
     let mut picked = Vec::new();
     while picked.len() < count {
         let Some(next) = pool.next() else { break };
@@ -23,7 +119,7 @@ pub fn select(examples: &[Example], shape: Option<&Shape>, count: usize, seed: u
 }
 
 struct Candidate {
-    tokens: Tokens,
+    features: Features,
     /// Labels and the values that it has for them.
     values: Vec<(usize, String)>,
     /// The distance to the nearest that was picked.
@@ -39,16 +135,21 @@ struct Pool {
 }
 
 impl Pool {
-    fn new(examples: &[Example], shape: Option<&Shape>, seed: u64) -> Self {
+    fn new(
+        examples: &[Example],
+        shape: Option<&Shape>,
+        features: impl Iterator<Item = Features>,
+        seed: u64,
+    ) -> Self {
         let labels = shape.map_or(&[][..], Shape::labels);
-        let candidate = |example: &Example| {
+        let candidate = |(example, features): (&Example, Features)| {
             let value = |(index, label): (usize, &super::Label)| {
                 Some((index, label.of(example)?.to_string()))
             };
             let content =
                 content_hash(&example.inputs) ^ content_hash(&example.outputs).rotate_left(1);
             Candidate {
-                tokens: Tokens::of(&example.inputs),
+                features,
                 values: labels.iter().enumerate().filter_map(value).collect(),
                 distance: f64::INFINITY,
                 rank: mix(content ^ mix(seed)),
@@ -56,7 +157,7 @@ impl Pool {
             }
         };
         Self {
-            candidates: examples.iter().map(candidate).collect(),
+            candidates: examples.iter().zip(features).map(candidate).collect(),
             covered: HashSet::new(),
         }
     }
@@ -87,10 +188,10 @@ impl Pool {
             return;
         };
         picked.picked = true;
-        let tokens = picked.tokens.clone();
+        let features = picked.features.clone();
         self.covered.extend(std::mem::take(&mut picked.values));
         for one in &mut self.candidates {
-            one.distance = one.distance.min(1.0 - tokens.similarity(&one.tokens));
+            one.distance = one.distance.min(features.distance(&one.features));
         }
     }
 }
@@ -141,6 +242,25 @@ mod tests {
             let picked = select(&examples, None, 2, seed);
             assert!(picked.contains(&2), "{picked:?}");
         }
+    }
+
+    #[test]
+    fn vectors_stand_in_for_words() {
+        let examples = [of("a", "a"), of("b", "a"), of("c", "a")];
+        let vectors = [vec![1.0, 0.0], vec![2.0, 0.1], vec![0.0, 3.0]];
+        for seed in 0..20 {
+            let picked = select_by_vectors(&examples, &vectors, None, 2, seed).unwrap();
+            assert!(picked.contains(&2), "{picked:?}");
+        }
+        let error = |vectors: &[Vec<f32>]| {
+            let selected = select_by_vectors(&examples, vectors, None, 2, 0);
+            selected.unwrap_err().to_string()
+        };
+        assert_eq!(error(&vectors[..2]), "there are 2 vectors for 3 examples");
+        let short = [vec![1.0, 0.0], vec![1.0], vec![0.0, 3.0]];
+        assert!(error(&short).contains("vector 2 has 1 numbers"));
+        let zero = [vec![1.0, 0.0], vec![1.0, 1.0], vec![0.0, 0.0]];
+        assert!(error(&zero).contains("vector 3 has no direction"));
     }
 
     #[test]

@@ -126,6 +126,9 @@ pub(super) struct EvaluateArguments {
     pub(super) workflow: Option<String>,
     #[command(flatten)]
     common: Common,
+    /// Only this example, as `test-3` or `data/test.jsonl:3`.
+    #[arg(long, value_name = "EXAMPLE")]
+    pub(super) case: Option<String>,
     /// Print all cases as JSON.
     #[arg(long)]
     pub(super) json: bool,

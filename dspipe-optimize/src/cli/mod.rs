@@ -169,7 +169,11 @@ impl Commands {
             Command::Evaluate(arguments) => {
                 let entry = self.entry(arguments.workflow.as_deref())?;
                 let optimization = arguments.apply(self.optimization(entry), &entry.metrics)?;
-                let evaluation = optimization.progress(true).evaluate().await?;
+                let optimization = optimization.progress(true);
+                let evaluation = match &arguments.case {
+                    Some(case) => optimization.evaluate_named(case).await?,
+                    None => optimization.evaluate().await?,
+                };
                 if arguments.json {
                     println!("{}", evaluation.to_json());
                 } else {

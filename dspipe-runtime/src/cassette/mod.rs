@@ -15,6 +15,7 @@
 mod file;
 mod lm;
 mod miss;
+mod uses;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::lm::{Lm, LmError, LmName, Reply, Request};
 pub use file::Interaction;
 use lm::Recorded;
 pub use miss::Miss;
+pub use uses::uses;
 
 pub use crate::secret::scrub_all;
 
@@ -216,6 +218,16 @@ impl Cassettes {
         Ok(unused)
     }
 
+    /// The names of all recordings, sorted.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let paths = recordings(&self.0.directory)?.into_iter();
+        let names = paths.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        Ok(names.collect())
+    }
+
     /// Every recording, by its file.
     ///
     /// # Errors
@@ -258,6 +270,7 @@ impl Cassettes {
         let path = self.0.directory.join(&file);
         match file::read(&path) {
             Ok(interaction) => {
+                uses::note(&file);
                 self.used().insert(file);
                 Ok(Some(interaction.reply))
             }
@@ -270,6 +283,7 @@ impl Cassettes {
         let file = file::name(name, request);
         let interaction = Interaction::new(name, request, reply);
         file::write(&self.0.directory, &file, &interaction)?;
+        uses::note(&file);
         self.used().insert(file);
         Ok(())
     }
