@@ -178,3 +178,14 @@ fn settings_from_a_command_line_are_checked_like_those_of_a_file() {
     let error = Settings::stages("grpo", "").unwrap_err();
     assert!(error.report.contains("weights"), "{error}");
 }
+
+#[test]
+fn what_data_collect_writes_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = workflow(directory.path());
+    let line = r#"{"inputs": {"text": "Why?"}, "outputs": {"team": "other"}, "source": "execution 1", "weight": 1.0}"#;
+    let data = written("collected.jsonl", line, directory.path());
+    let training = Training::read_with(&path, &[data]).unwrap();
+    assert_eq!(json!(training.records[0].inputs), json!({"text": "Why?"}));
+    assert_eq!(training.records[0].step.as_deref(), Some("sort"));
+}

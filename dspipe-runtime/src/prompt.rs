@@ -175,9 +175,10 @@ fn default_instructions(def: &SignatureDef) -> String {
 fn fields_list<'f>(text: &mut String, fields: impl Iterator<Item = (&'f str, &'f str, &'f str)>) {
     for (index, (name, ty, description)) in fields.enumerate() {
         let line = if index == 0 { "" } else { "\n" };
-        push(text, format_args!("{line}- `{name}` ({ty})"));
-        if !description.trim().is_empty() {
-            push(text, format_args!(": {}", description.trim()));
+        push_all(text, &[line, "- `", name, "` (", ty, ")"]);
+        let description = description.trim();
+        if !description.is_empty() {
+            push_all(text, &[": ", description]);
         }
     }
 }
@@ -190,9 +191,9 @@ pub(crate) fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, String)>) -
             text.push_str("\n\n");
         }
         let fence = "`".repeat(longest_run(&value).max(2) + 1);
-        push(
+        push_all(
             &mut text,
-            format_args!("{name}:\n{fence}\n{value}\n{fence}"),
+            &[name, ":\n", &fence, "\n", &value, "\n", &fence],
         );
     }
     if text.is_empty() {
@@ -205,6 +206,14 @@ pub(crate) fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, String)>) -
 /// The length of the longest run of backticks.
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// Pieces as they are: to format them would cost more than all else in a short prompt.
+fn push_all(text: &mut String, pieces: &[&str]) {
+    text.reserve(pieces.iter().map(|piece| piece.len()).sum());
+    for piece in pieces {
+        text.push_str(piece);
+    }
 }
 
 fn push(text: &mut String, part: std::fmt::Arguments<'_>) {

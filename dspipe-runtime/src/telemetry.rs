@@ -188,6 +188,10 @@ pub(crate) fn call_ended(
     reply: Result<&Reply, &LmError>,
     cost: impl FnOnce(&Reply) -> Option<Money>,
 ) {
+    if span.is_disabled() {
+        // Nobody listens, and a price takes looking up.
+        return;
+    }
     let reply = match reply {
         Ok(reply) => reply,
         Err(error) => return failed(span, error.class()),

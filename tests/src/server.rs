@@ -108,6 +108,8 @@ struct Shared {
     /// Requests that are not answered yet, and the most there were of them.
     open: AtomicUsize,
     most: AtomicUsize,
+    /// Connections that neither side has closed.
+    connections: AtomicUsize,
     arrived: Notify,
     gone: Notify,
 }
@@ -128,6 +130,7 @@ impl Server {
                 received: Mutex::default(),
                 open: AtomicUsize::new(0),
                 most: AtomicUsize::new(0),
+                connections: AtomicUsize::new(0),
                 arrived: Notify::new(),
                 gone: Notify::new(),
             }),
@@ -158,6 +161,11 @@ impl Server {
         self.shared.most.load(Ordering::SeqCst)
     }
 
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
     /// Waits until so many requests have come.
     pub async fn arrived(&self, count: usize) {
         loop {
@@ -181,6 +189,22 @@ impl Shared {
     }
 }
 
+/// A connection that is open.
+struct Connected<'a>(&'a Shared);
+
+impl<'a> Connected<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// A request that is being answered.
 struct Open<'a>(&'a Shared);
 
@@ -199,6 +223,7 @@ impl Drop for Open<'_> {
 }
 
 async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let _connected = Connected::new(shared);
     let mut stream = BufReader::new(stream);
     while let Some(request) = receive(&mut stream).await? {
         let index = {

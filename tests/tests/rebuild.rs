@@ -394,7 +394,7 @@ fn suites_are_checked_and_break_nothing_but_their_tests() {
     project.expect("a bad record", true, &[]);
     assert!(suites().contains("compile_error!"), "{}", suites());
     let text = report().unwrap();
-    assert!(text.contains("data/x.jsonl:1:15"), "{text}");
+    assert!(text.contains("data/x.jsonl:1:16"), "{text}");
 
     project.write("data/x.jsonl", "{\"text\": \"a\"}\n");
     project.expect("a record without a label", true, &[]);

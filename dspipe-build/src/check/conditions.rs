@@ -129,11 +129,17 @@ impl<'w> Binder<'w> {
     pub(super) fn presence(&self, facts: &[Facts<'w>]) -> Vec<BTreeSet<usize>> {
         let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); facts.len()];
         let (steps, nodes) = (self.workflow.steps().len(), facts.len());
+        let conditional: Vec<usize> = (0..nodes)
+            .filter(|node| self.workflow.condition_of(*node).is_some())
+            .collect();
+        if conditional.is_empty() {
+            return all;
+        }
         // Blocks first, and outer ones before those in them: what has run for a loop has run for its body.
         for node in (steps..nodes).chain(0..steps) {
             let outer = self.workflow.within(node);
             let outer = outer.map(|block| all[self.workflow.node_of_block(block)].clone());
-            all[node] = self.present_for(node, outer.unwrap_or_default(), facts);
+            all[node] = self.present_for(node, outer.unwrap_or_default(), facts, &conditional);
         }
         all
     }
@@ -143,14 +149,14 @@ impl<'w> Binder<'w> {
         node: usize,
         mut present: BTreeSet<usize>,
         facts: &[Facts<'w>],
+        conditional: &[usize],
     ) -> BTreeSet<usize> {
         let workflow = self.workflow;
         // What is known of a node that has run may tell of further ones.
         loop {
-            let found = (0..facts.len()).find(|&other| {
+            let found = conditional.iter().copied().find(|&other| {
                 other != node
                     && !present.contains(&other)
-                    && workflow.condition_of(other).is_some()
                     && (workflow.within(node) == workflow.within(other)
                         && facts[node].cover(&facts[other])
                         || self.sees(node, other)

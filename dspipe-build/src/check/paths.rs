@@ -137,7 +137,9 @@ impl Binder<'_> {
         whole: &str,
         span: Span,
     ) -> Option<Expr> {
-        if let Some(target) = self.step_named(name).filter(|it| !self.sees(step, *it)) {
+        let inside = !self.workflow.blocks().is_empty();
+        let target = inside.then(|| self.step_named(name)).flatten();
+        if let Some(target) = target.filter(|it| !self.sees(step, *it)) {
             self.report_unseen(target, &[&[field], rest].concat(), span);
             return None;
         }

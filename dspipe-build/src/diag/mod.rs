@@ -190,8 +190,18 @@ impl Diagnostics {
     }
 
     pub(crate) fn warnings_to_errors(&mut self) {
+        self.raise(|_| true);
+    }
+
+    pub(crate) fn code_to_errors(&mut self, code: Code) {
+        self.raise(|found| found == code);
+    }
+
+    fn raise(&mut self, which: impl Fn(Code) -> bool) {
         for diagnostic in &mut self.all {
-            diagnostic.severity = Severity::Error;
+            if which(diagnostic.code) {
+                diagnostic.severity = Severity::Error;
+            }
         }
     }
 

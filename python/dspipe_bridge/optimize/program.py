@@ -2,6 +2,7 @@
 
 import inspect
 import linecache
+import operator
 import sys
 import types
 from collections.abc import Mapping
@@ -62,6 +63,8 @@ class Steps:
         # DSPy cleans indentation, and writes something itself where there is nothing. By step and what
         # it made of them: the instructions as they were written.
         self._written: dict[tuple[str, str], str] = {}
+        # By step, the prompt that ran last, with what it was made of and its id.
+        self._last: dict[str, tuple[Any, tuple[Any, ...], Prompt, str]] = {}
         self._class = self._module_class()
 
     def build(self, prompts: Mapping[str, Prompt]) -> Any:
@@ -132,9 +135,8 @@ class Steps:
         adapter = dspy.settings.adapter
         prompts, setups = {}, {}
         for step, predictor in self.predictors(student):
-            prompt = prompts[step.name] = self.prompt(step, predictor)
+            prompts[step.name], prompt_id = self._told(adapter.job, step, predictor)
             lm = predictor.lm or dspy.settings.lm
-            prompt_id = adapter.job.prompt_id(step.name, prompt)
             setups[step.name] = sampling(prompt_id, lm, predictor.config)
         # A run with a rollout id is one sample of many: its score says little of the prompts.
         if any("rollout_id" in setup for setup in setups.values()):
@@ -142,6 +144,19 @@ class Steps:
         candidate = canonical(setups)
         adapter.candidates.ran(candidate, prompts)
         return adapter.job, candidate, setups
+
+    def _told(self, job: Job, step: Step, predictor: Any) -> tuple[Prompt, str]:
+        """The prompt that a predictor has now, and its id: the same for all runs of a candidate."""
+        signature, demos = predictor.signature, tuple(predictor.demos)
+        if (last := self._last.get(step.name)) is not None:
+            # Optimizers put other objects in place of these, and change none.
+            same = len(last[1]) == len(demos) and all(map(operator.is_, last[1], demos))
+            if last[0] is signature and same:
+                return last[2], last[3]
+        prompt = self.prompt_of(step, signature, demos)
+        prompt_id = job.prompt_id(step.name, prompt)
+        self._last[step.name] = (signature, demos, prompt, prompt_id)
+        return prompt, prompt_id
 
     def _failed(self, candidate: str | None, inputs: Mapping[str, Any]) -> None:
         if candidate is not None:
@@ -192,6 +207,9 @@ class Steps:
             raise Abort(
                 "fatal", "protocol", "a call in the answer to `run` lacks `inputs` or `outputs`"
             )
+        # Evaluations keep no trace, and going through a predictor costs as much as all else in them.
+        if dspy.settings.trace is None:
+            return
         self._call(student, call["step"], inputs, Done(outputs))
 
     def _fail(self, student: Any, failure: Failure) -> None:

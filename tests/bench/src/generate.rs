@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dspipe_build::Config;
 
-use crate::{Outcome, best, corpus, figure};
+use crate::{Outcome, best, corpus, figure, peak_memory};
 
 pub(crate) fn run(quick: bool) -> Outcome {
     let (few, many, long, runs) = if quick {
@@ -60,14 +60,4 @@ fn generate(package: &Path) -> Result<usize, Box<dyn Error>> {
         .iter()
         .filter_map(dspipe_build::Workflow::code);
     Ok(code.map(|code| code.len()).sum())
-}
-
-/// The most that this process ever held, where the system says so.
-fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -1,5 +1,7 @@
-//! How fast replies are read, against `serde_json`'s derived types.
+//! How fast replies are read: clean ones against `serde_json`'s derived types, damaged ones beside crates that
+//! repair JSON.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::hint::black_box;
 
@@ -7,7 +9,8 @@ use dspipe_runtime::read::{Schema, Strictness, parse, read_json};
 use dspipe_runtime::{Read, Reader};
 use serde::Deserialize;
 
-use crate::{Outcome, best, figure};
+use crate::client::Client;
+use crate::{Outcome, best, figure, skipped};
 
 /// What a reply holds, as the compiler writes it and as serde derives it.
 #[derive(Deserialize)]
@@ -133,24 +136,71 @@ pub(crate) fn run(quick: bool) -> Outcome {
             speed(&text, rounds, ours),
             "MB/s",
         );
+        figure(
+            &format!("parse.{name}_speed_of_serde_json"),
+            speed(&text, rounds, theirs),
+            "MB/s",
+        );
     }
+    damaged(quick, rounds / 10 + 1)
+}
+
+/// A reply that has been damaged as models do, beside crates that repair JSON.
+fn damaged(quick: bool, rounds: usize) -> Outcome {
     let schema = Schema::parse(SCHEMA)?;
-    let damaged = reply(20)
-        .replace("\"title\"", "title")
-        .replace("], ", ",], ");
-    let damaged = format!("Here it is:\n```json\n{damaged}\n```\nAnything else?");
-    let rounds = rounds / 10 + 1;
-    let time = best(5, || {
-        for _ in 0..rounds {
-            black_box(parse(&schema, black_box(&damaged), Strictness::Lenient)?);
+    let whole = reply(20);
+    let damaged = whole.replace("\"title\"", "title").replace("], ", ",], ");
+    // All crates can be asked for this one: the object with its damage, and nothing around it.
+    let fenced = format!("Here it is:\n```json\n{damaged}\n```\nAnything else?");
+    for (name, text) in [("damaged", &damaged), ("damaged_in_prose", &fenced)] {
+        let time = best(7, || {
+            for _ in 0..rounds {
+                black_box(parse(&schema, black_box(text), Strictness::Lenient)?);
+            }
+            Ok(rounds)
+        })?;
+        let ours = time.as_secs_f64();
+        figure(
+            &format!("parse.{name}_speed"),
+            speed(text, rounds, ours),
+            "MB/s",
+        );
+        if quick {
+            skipped(
+                &format!("parse.{name}_by_others"),
+                "they are not in --quick",
+            );
+            continue;
         }
-        Ok(rounds)
-    })?;
-    figure(
-        "parse.damaged_speed",
-        speed(&damaged, rounds, time.as_secs_f64()),
-        "MB/s",
-    );
+        others(name, text, &whole, rounds)?;
+    }
+    Ok(())
+}
+
+/// The crates, in a program of their own; what reads something else than was meant has no speed.
+fn others(name: &str, damaged: &str, whole: &str, rounds: usize) -> Outcome {
+    let figures = format!("parse.{name}");
+    let client = match Client::rival("repair", "repair") {
+        Ok(client) => client,
+        Err(reason) => {
+            skipped(&format!("{figures}_by_others"), &reason);
+            return Ok(());
+        }
+    };
+    let files = tempfile::tempdir()?;
+    let (damaged_file, whole_file) = (files.path().join("damaged"), files.path().join("whole"));
+    std::fs::write(&damaged_file, damaged)?;
+    std::fs::write(&whole_file, whole)?;
+    let more: [OsString; 2] = [whole_file.into(), rounds.to_string().into()];
+    let printed = client.run(&damaged_file.to_string_lossy(), more)?;
+    for line in printed.lines() {
+        let (rival, told) = line.split_once(' ').ok_or("a crate has no figure")?;
+        let name = format!("{figures}_by_{rival}");
+        match told.strip_prefix("! ") {
+            Some(reason) => skipped(&name, reason),
+            None => figure(&name, speed(damaged, 1, told.parse()?), "MB/s"),
+        }
+    }
     Ok(())
 }
 

@@ -113,7 +113,7 @@ impl Crate {
 }
 
 /// Shared by the measured crates and kept between runs.
-fn target() -> Result<PathBuf, Box<dyn Error>> {
+pub(crate) fn target() -> Result<PathBuf, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let directory = program.parent().ok_or("the program lies nowhere")?;
     Ok(directory.join("measured"))

@@ -4,6 +4,7 @@
 mod anthropic;
 #[cfg_attr(not(feature = "local"), allow(dead_code))]
 mod bounded;
+mod form;
 mod gemini;
 mod strict;
 
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 pub(super) use anthropic::anthropic;
 #[cfg(feature = "local")]
 pub(super) use bounded::bounded;
+pub(super) use form::{Form, Forms};
 pub(super) use gemini::gemini;
 pub(super) use strict::strict_or_as_is;
 

@@ -3,18 +3,22 @@
 //! As in OpenAI's API reference of autumn 2026; the API has no version besides `/v1`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
 use super::{Call, Usage, media, null_as_default};
 use crate::lm::provider::Structured;
-use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role, schema};
+use crate::lm::schema::{self, Form};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
 use crate::media::{Attachment, MediaKind};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let params = call.request.params;
+    let form = call.form(|schema| match call.structured {
+        Structured::Strict => schema::strict_or_as_is(schema),
+        _ => (false, schema),
+    })?;
     let is_openai = call.lm.provider() == "openai";
     let body = Body {
         model: call.lm.model(),
@@ -23,7 +27,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
         max_tokens: params.max_tokens.filter(|_| !is_openai),
         max_completion_tokens: params.max_tokens.filter(|_| is_openai),
         seed: params.seed,
-        response_format: ResponseFormat::new(call)?,
+        response_format: ResponseFormat::new(call, form.as_deref()),
         stream: call.stream,
         stream_options: call.stream.then_some(StreamOptions {
             include_usage: true,
@@ -155,27 +159,20 @@ struct ResponseFormat<'a> {
 struct JsonSchema<'a> {
     name: &'a str,
     strict: bool,
-    schema: Value,
+    schema: &'a Form,
 }
 
 impl<'a> ResponseFormat<'a> {
-    fn new(call: &Call<'a>) -> Result<Option<Self>, LmError> {
-        let Some(wanted) = &call.request.schema else {
-            return Ok(None);
-        };
-        let schema = schema::parse(&wanted.json)?;
-        let (strict, schema) = match call.structured {
-            Structured::Strict => schema::strict_or_as_is(schema),
-            _ => (false, schema),
-        };
-        Ok(Some(Self {
+    fn new(call: &Call<'a>, form: Option<&'a Form>) -> Option<Self> {
+        let (wanted, form) = call.request.schema.as_ref().zip(form)?;
+        Some(Self {
             r#type: "json_schema",
             json_schema: JsonSchema {
                 name: &wanted.name,
-                strict,
-                schema,
+                strict: form.strict,
+                schema: form,
             },
-        }))
+        })
     }
 }
 

@@ -4,13 +4,13 @@
 //! the URL, where logs would show it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
 use super::{Call, Usage, media, null_as_default};
-use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role, schema};
+use crate::lm::schema::{self, Form};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
 use crate::media::Attachment;
 
 const VERSION: &str = "v1beta";
@@ -38,10 +38,8 @@ pub(super) fn path(base_path: &str, model: &str, stream: bool) -> String {
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let params = call.request.params;
-    let schema = match &call.request.schema {
-        Some(wanted) => Some(schema::gemini(&schema::parse(&wanted.json)?)),
-        None => None,
-    };
+    let form = call.form(|schema| (false, schema::gemini(&schema)))?;
+    let schema = form.as_deref();
     let (system, contents) = contents(call, &call.request.messages)?;
     super::to_json(&Body {
         system_instruction: (!system.is_empty()).then_some(Content {
@@ -120,7 +118,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     system_instruction: Option<Content<'a>>,
     contents: Vec<Content<'a>>,
-    generation_config: Config,
+    generation_config: Config<'a>,
 }
 
 #[derive(Serialize)]
@@ -158,7 +156,7 @@ struct FileData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Config {
+struct Config<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,7 +166,7 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_mime_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_json_schema: Option<Value>,
+    response_json_schema: Option<&'a Form>,
 }
 
 pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {

@@ -14,16 +14,19 @@ mod sse;
 mod stream;
 mod target;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
+use serde_json::Value;
 
 pub use http::Timeouts;
 pub(super) use target::Target;
 
 use super::provider::{Provider, Structured};
+use super::schema::{Form, Forms};
 use super::{Api, BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, Reply, Request, Usage};
 use crate::Secret;
 
@@ -103,7 +106,22 @@ struct Call<'a> {
     lm: &'a LmName,
     request: &'a Request,
     structured: Structured,
+    forms: &'a Forms,
     stream: bool,
+}
+
+impl Call<'_> {
+    /// The output schema as the endpoint takes it, if there is one; `rewrite` makes it, and says whether it is
+    /// strict.
+    fn form(
+        &self,
+        rewrite: impl FnOnce(Value) -> (bool, Value),
+    ) -> Result<Option<Arc<Form>>, LmError> {
+        let wanted = self.request.schema.as_ref();
+        wanted
+            .map(|wanted| self.forms.of(&wanted.json, rewrite))
+            .transpose()
+    }
 }
 
 /// An LM behind an HTTP endpoint.

@@ -11,24 +11,21 @@ use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
 use super::{Call, Usage, media, null_as_default};
-use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role, schema};
+use crate::lm::schema::{self, Form};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
 use crate::media::{Attachment, MediaKind};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
-    let text = match &call.request.schema {
-        Some(wanted) => {
-            let (strict, schema) = schema::strict_or_as_is(schema::parse(&wanted.json)?);
-            Some(Text {
-                format: Format {
-                    r#type: "json_schema",
-                    name: &wanted.name,
-                    strict,
-                    schema,
-                },
-            })
-        }
-        None => None,
-    };
+    let form = call.form(schema::strict_or_as_is)?;
+    let wanted = call.request.schema.as_ref().zip(form.as_deref());
+    let text = wanted.map(|(wanted, form)| Text {
+        format: Format {
+            r#type: "json_schema",
+            name: &wanted.name,
+            strict: form.strict,
+            schema: form,
+        },
+    });
     super::to_json(&Body {
         model: call.lm.model(),
         input: messages(call)?,
@@ -136,7 +133,7 @@ struct Format<'a> {
     r#type: &'static str,
     name: &'a str,
     strict: bool,
-    schema: Value,
+    schema: &'a Form,
 }
 
 pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {

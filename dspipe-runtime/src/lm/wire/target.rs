@@ -10,6 +10,7 @@ use super::http::{self, Endpoint, Timeouts};
 use super::{Api, Call, stream};
 use crate::Secret;
 use crate::lm::provider::{Provider, Structured};
+use crate::lm::schema::Forms;
 use crate::lm::{BoxStream, Chunk, LmError, LmName, Reply, Request, TimeLimit, schema};
 
 /// Characters of a server's message that an error shows.
@@ -38,6 +39,7 @@ pub(in crate::lm) struct Target {
     pub(super) key_variable: String,
     pub(super) structured: Structured,
     pub(super) timeouts: Timeouts,
+    forms: Forms,
 }
 
 impl Target {
@@ -63,6 +65,7 @@ impl Target {
             key_variable: provider.key_variable,
             structured: provider.structured,
             timeouts: Timeouts::default(),
+            forms: Forms::default(),
         })
     }
 
@@ -103,6 +106,7 @@ impl Target {
                 lm,
                 request,
                 structured: self.structured,
+                forms: &self.forms,
                 stream,
             })
         };
