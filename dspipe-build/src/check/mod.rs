@@ -19,6 +19,7 @@ mod graph;
 mod limits;
 mod lm;
 mod lms;
+mod media;
 mod module;
 mod named;
 mod names;
@@ -114,10 +115,8 @@ pub(crate) fn check(
             .as_deref()
             .map(|name| lms.chain(name, &step.lm, &workflow.lm))
             .unwrap_or_default();
-        let lm_name = lm_name.map(|name| match lms.model(&name) {
-            Some(model) => model.to_owned(),
-            None => name,
-        });
+        let lm_name = lm_name.map(|name| lms.model(&name).map_or(name, str::to_owned));
+        media::check((step, lm_name.as_deref(), lm.adapter), &inputs, diagnostics);
         lm::settings(&lm, diagnostics);
         let signature = step.signature.as_ref();
         let mut demos = demos::check(step, &config, &fields, &types, diagnostics);

@@ -6,6 +6,7 @@ use crate::diag::Code;
 use crate::ir::{Field, Home, Name, Type, TypeDefKind, TypeKind, TypeRef};
 use crate::source::{Span, Spanned};
 use crate::spec::{self, Additional, Schema};
+use crate::ty::TypeExpr;
 
 impl<'a> Lowering<'a> {
     pub(super) fn fields(
@@ -21,7 +22,9 @@ impl<'a> Lowering<'a> {
             .enumerate()
             .map(|(at, (field, name))| {
                 let path = &mut vec![field.name.value.as_str()];
+                self.shows = matches!(place(at), Place::Input(..)) && is_media(&field.schema);
                 let ty = self.schema(&field.schema, path, field.name.span);
+                self.shows = false;
                 let description = super::text(
                     field
                         .description
@@ -183,5 +186,14 @@ impl<'a> Lowering<'a> {
                     );
             }
         }
+    }
+}
+
+/// Whether a field is an image or a document by itself.
+fn is_media(schema: &Schema) -> bool {
+    match schema.ty.as_ref().map(|ty| &ty.value) {
+        Some(TypeExpr::Media(_)) => true,
+        Some(TypeExpr::Optional(inner)) => matches!(**inner, TypeExpr::Media(_)),
+        _ => false,
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn lower(
         idents: HashMap::new(),
         numbers: HashMap::new(),
         defaults: Vec::new(),
+        shows: false,
     };
     let mut steps: Vec<StepTypes> = workflow
         .steps()
@@ -141,6 +142,8 @@ pub(super) struct Lowering<'a> {
     /// Where the numbers of the others of a name go on.
     numbers: HashMap<(Home, String), usize>,
     pub(super) defaults: Vec<Default<'a>>,
+    /// What is being lowered is an input field that holds an image or a document by itself.
+    pub(super) shows: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -394,6 +397,20 @@ impl<'a> Lowering<'a> {
             TypeExpr::Number => TypeKind::Number,
             TypeExpr::Boolean => TypeKind::Boolean,
             TypeExpr::Any | TypeExpr::OneOf(_) | TypeExpr::Null => TypeKind::Any,
+            TypeExpr::Media(kind) => {
+                if !self.shows {
+                    self.diagnostics
+                        .error(
+                            Code::MisplacedMedia,
+                            span,
+                            format!("{} where there can be none", kind.words()),
+                        )
+                        .label("only input fields of steps hold one, by itself")
+                        .help("give each its own input field");
+                    return Type::broken();
+                }
+                TypeKind::Media(*kind)
+            }
             TypeExpr::Array(None) => TypeKind::List(Box::new(Type::new(TypeKind::Any))),
             TypeExpr::Array(Some(item)) => TypeKind::List(Box::new(self.shorthand(item, span))),
             TypeExpr::Object(None) => TypeKind::Object,
