@@ -356,6 +356,9 @@ impl Front {
         if config.warnings_as_errors {
             diagnostics.warnings_to_errors();
         }
+        if config.stale_prompts_as_errors {
+            diagnostics.code_to_errors(Code::StaleArtifact);
+        }
         let options = emit::Options {
             runtime,
             skeleton: diagnostics.has_errors(),

@@ -26,6 +26,7 @@ pub struct Config {
     pub(crate) globs: Vec<String>,
     pub(crate) runtime: String,
     pub(crate) warnings_as_errors: bool,
+    pub(crate) stale_prompts_as_errors: bool,
     pub(crate) type_prefix: String,
     pub(crate) overrides: Vec<Override>,
     pub(crate) emit_to: Option<PathBuf>,
@@ -48,6 +49,7 @@ impl Config {
             globs: Vec::new(),
             runtime: "::dspipe_runtime".to_owned(),
             warnings_as_errors: false,
+            stale_prompts_as_errors: false,
             type_prefix: String::new(),
             overrides: Vec::new(),
             emit_to: None,
@@ -110,6 +112,13 @@ impl Config {
     /// ```
     pub fn warnings_as_errors(&mut self, yes: bool) -> &mut Self {
         self.warnings_as_errors = yes;
+        self
+    }
+
+    /// Whether optimized prompts fail the build where their signature has changed since (E029), instead of a
+    /// warning. Off unless called.
+    pub fn stale_prompts_as_errors(&mut self, yes: bool) -> &mut Self {
+        self.stale_prompts_as_errors = yes;
         self
     }
 

@@ -477,9 +477,36 @@ pub(crate) enum TypeKind {
     Enum(TypeRef),
     /// One of several types, told apart by what fits.
     Union(TypeRef),
+    /// An image or a document, in input fields only, by itself or optional.
+    Media(MediaKind),
     /// The type could not be made out. Only in workflows that have errors, where it
     /// keeps one mistake from being reported many times.
     Broken,
+}
+
+/// What an LM can be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MediaKind {
+    Image,
+    Document,
+}
+
+impl MediaKind {
+    /// The name of the type.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Document => "document",
+        }
+    }
+
+    /// As messages call a value of it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Image => "an image",
+            Self::Document => "a document",
+        }
+    }
 }
 
 /// A generated type, by its place in [`Workflow::types`].
@@ -691,6 +718,15 @@ impl Type {
 
     pub(crate) fn broken() -> Self {
         Self::new(TypeKind::Broken)
+    }
+
+    /// The kind, if it is an image or a document, which may be absent.
+    pub(crate) fn media(&self) -> Option<MediaKind> {
+        match &self.kind {
+            TypeKind::Media(kind) => Some(*kind),
+            TypeKind::Optional(inner) => inner.media(),
+            _ => None,
+        }
     }
 
     pub(crate) fn is_broken(&self) -> bool {

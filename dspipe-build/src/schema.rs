@@ -511,7 +511,8 @@ struct Field {
     /// The type as JSON Schema.
     schema: Option<Schema>,
     /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
-    /// `dict[string, T]`, `T?`, or the name of a type under `types`. A list means one of them.
+    /// `dict[string, T]`, `T?`, or the name of a type under `types`; for inputs also `image` and `document`. A
+    /// list means one of them.
     r#type: Option<OneOrMore>,
     /// The properties of an object.
     properties: Option<BTreeMap<String, Schema>>,

@@ -1,8 +1,11 @@
 //! Type names: `string`, `list[string]`, `dict[string, int]`, `string?`.
 
+mod foreign;
+
 use std::fmt;
 
 use crate::diag::{Code, Diagnostics};
+use crate::ir::MediaKind;
 use crate::source::Spanned;
 
 /// A type as it can be written in one word.
@@ -20,15 +23,17 @@ pub(crate) enum TypeExpr {
     Optional(Box<TypeExpr>),
     /// A type of the user's, under `types:`.
     Named(String),
+    /// Only as an input of a step, by itself.
+    Media(MediaKind),
     /// One of several; written as a list.
     OneOf(Vec<TypeExpr>),
     /// Nothing: an alternative beside others.
     Null,
 }
 
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 15] = [
     "string", "integer", "number", "boolean", "array", "object", "any", "list", "dict", "int",
-    "float", "bool", "enum",
+    "float", "bool", "enum", "image", "document",
 ];
 
 impl TypeExpr {
@@ -62,6 +67,7 @@ impl fmt::Display for TypeExpr {
             Self::Optional(inner) => write!(f, "{inner}?"),
             Self::Named(name) => f.write_str(name),
             Self::Null => f.write_str("null"),
+            Self::Media(kind) => f.write_str(kind.name()),
             Self::OneOf(all) => {
                 for (index, ty) in all.iter().enumerate() {
                     write!(f, "{}{ty}", if index == 0 { "" } else { " or " })?;
@@ -81,6 +87,7 @@ pub(crate) fn parse(
     match expression(text.value.trim(), 0, false) {
         Ok(ty) => Some(Spanned::new(ty, text.span)),
         Err(problem) => {
+            let help = foreign::help(&text.value).unwrap_or_else(|| HELP.to_owned());
             diagnostics
                 .error(
                     Code::InvalidType,
@@ -88,7 +95,7 @@ pub(crate) fn parse(
                     format!("`{text}` is not a type"),
                 )
                 .label(problem)
-                .help(HELP);
+                .help(help);
             None
         }
     }
@@ -136,6 +143,9 @@ fn expression(text: &str, depth: usize, nested: bool) -> Result<TypeExpr, &'stat
         ("null", None) if !nested => Ok(TypeExpr::Null),
         // Its values stand beside the type, so it has no place inside a list or a dict.
         ("enum", None) if !nested => Ok(TypeExpr::Enum),
+        ("image", None) if !nested => Ok(TypeExpr::Media(MediaKind::Image)),
+        ("document", None) if !nested => Ok(TypeExpr::Media(MediaKind::Document)),
+        ("image" | "document", None) => Err("it stands alone, in an input field of a step"),
         ("array" | "list", None) => Ok(TypeExpr::Array(None)),
         ("object" | "dict", None) => Ok(TypeExpr::Object(None)),
         ("array" | "list", Some(item)) => Ok(TypeExpr::Array(Some(Box::new(expression(
@@ -153,7 +163,8 @@ fn expression(text: &str, depth: usize, nested: bool) -> Result<TypeExpr, &'stat
             Ok(TypeExpr::Object(Some(Box::new(value))))
         }
         (
-            "string" | "str" | "integer" | "int" | "number" | "float" | "boolean" | "bool" | "any",
+            "string" | "str" | "integer" | "int" | "number" | "float" | "boolean" | "bool" | "any"
+            | "image" | "document",
             Some(_),
         ) => Err("this type takes no argument"),
         ("enum", None) => Err("an enum has its values beside it, so it stands alone"),
@@ -184,6 +195,8 @@ mod tests {
             "boolean",
             "any",
             "enum?",
+            "image",
+            "document?",
             "array",
             "object",
             "list[string]",
@@ -217,6 +230,8 @@ mod tests {
             "string??",
             "list[]",
             "list[list[enum]]",
+            "list[image]",
+            "image[string]",
             "][",
         ] {
             assert!(expression(text, 0, false).is_err(), "{text}");

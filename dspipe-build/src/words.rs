@@ -32,6 +32,7 @@ impl Words<'_> {
             },
             TypeKind::Any | TypeKind::Broken => "any JSON value".to_owned(),
             TypeKind::Object => "object".to_owned(),
+            TypeKind::Media(kind) => kind.name().to_owned(),
             TypeKind::List(item) if item.kind == TypeKind::Any => "list".to_owned(),
             TypeKind::List(item) => ["list of ", &self.part(item)].concat(),
             TypeKind::Map(value) => format!("map of names to {}", self.part(value)),

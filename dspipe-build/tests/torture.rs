@@ -112,6 +112,64 @@ fn alias_bombs() {
 }
 
 #[test]
+fn schemas_deepened_by_aliases() {
+    let mut text = String::from("workflow:\n  name: w\n  metadata:\n");
+    let mut inner = "{type: string}".to_owned();
+    for level in 0..57 {
+        let (open, close) = ("{properties: {p: ".repeat(28), "}}".repeat(28));
+        let _ = writeln!(text, "    a{level}: &a{level} {open}{inner}{close}");
+        inner = format!("*a{level}");
+    }
+    text.push_str(
+        "  steps:\n  - name: s\n    type: dspy\n    signature: {input_fields: [{name: a, type: string}], \
+         output_fields: [{name: b, schema: *a56}]}\n",
+    );
+    refused(&text, "nested more than");
+}
+
+#[test]
+fn thousands_of_one_name() {
+    let mut text = chain(1);
+    text.push_str(&"          - {name: a, type: enum, enum: [a]}\n".repeat(5_000));
+    refused(&text, "there are two fields called `a`");
+    let values = vec!["a"; 20_000].join(", ");
+    let text = BASE.replace("[question, complaint, praise]", &format!("[{values}]"));
+    refused(&text, "the enum value `a` is there twice");
+}
+
+#[test]
+fn texts_of_a_megabyte_where_a_word_is_wanted() {
+    let long = "x".repeat(1024 * 1024);
+    refused(
+        chain(1).replace("name: s0", &format!("name: {long}")),
+        "names have up to 100",
+    );
+    refused(
+        chain(1).replace("type: string", &format!("type: {long}")),
+        "error[E010]",
+    );
+    refused(
+        chain(1).replace("type: dspy", &format!("type: {long}")),
+        "error[E009]",
+    );
+    refused(
+        chain(1).replace("type: dspy", &format!("type: dspy\n      {long}: a")),
+        "error[E00",
+    );
+    refused(
+        chain(1).replace("type: dspy", &format!("type: dspy\n      lm: {long}")),
+        "error[E0",
+    );
+    refused(
+        chain(1).replace(
+            "type: string",
+            &format!("type: string, template: \"{{{{{long}}}}}\""),
+        ),
+        "error[E01",
+    );
+}
+
+#[test]
 fn files_of_ten_megabytes() {
     const SIZE: usize = 10 * 1024 * 1024;
     refused("a".repeat(SIZE), "error[E006]");
@@ -181,6 +239,30 @@ fn five_thousand_steps() {
         .collect::<Vec<_>>()
         .join("\n");
     assert_eq!(compile(independent).errors(), 0);
+}
+
+#[test]
+fn a_thousand_conditions() {
+    let steps = |condition: &dyn Fn(usize) -> String| {
+        let mut text = chain(1);
+        for index in 1..=1000 {
+            let _ = write!(
+                text,
+                "    - name: s{index}\n      type: dspy\n      condition: \"{}\"\n      signature:\n        \
+                 input_fields: [{{name: in, type: string}}]\n        \
+                 output_fields: [{{name: out, type: string}}]\n",
+                condition(index)
+            );
+        }
+        compile(text)
+    };
+    let same = steps(&|_| "s0.out == 'a'".to_owned());
+    assert_eq!(same.errors(), 0);
+    let each_after_the_other = steps(&|index| match index {
+        1 => "s0.out == 'a'".to_owned(),
+        _ => format!("steps.s{} != null", index - 1),
+    });
+    assert_eq!(each_after_the_other.errors(), 0);
 }
 
 #[test]

@@ -43,12 +43,4 @@ pub enum OptimizeError {
         /// Why.
         source: std::io::Error,
     },
-    /// An earlier optimization with the same settings was interrupted, and its answers are there.
-    #[error(
-        "an optimization of `{workflow}` with these settings was interrupted: go on with --resume, or begin anew with --fresh"
-    )]
-    Interrupted {
-        /// The workflow.
-        workflow: String,
-    },
 }

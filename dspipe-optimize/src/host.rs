@@ -305,6 +305,7 @@ fn request(completion: Completion) -> Request {
             Role::Assistant => MessageRole::Assistant,
         },
         content: message.text,
+        media: Vec::new(),
     });
     let schema = |json: String| OutputSchema {
         name: "reply".to_owned(),

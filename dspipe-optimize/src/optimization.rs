@@ -13,7 +13,7 @@ use crate::bridge::BridgeSettings;
 use crate::data::Example;
 use crate::engine::{Engine, written_prompts};
 use crate::error::OptimizeError;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Spending};
 use crate::prepare::Purpose;
 use crate::program::{Compiled, Program};
 use crate::progress::Reporter;
@@ -314,7 +314,7 @@ impl Optimization {
                 )));
             }
         }
-        reporter.phase("evaluating", held_out.len(), &budget);
+        reporter.phase("evaluating", held_out.len(), Spending::default(), &budget);
         let prompts = self.from_scratch.then(|| written_prompts(self.def()));
         let evaluation = self
             .evaluate_with(&engine, &held_out, prompts.as_ref(), &reporter)

@@ -8,6 +8,7 @@ use dspipe_runtime::lm::Budget;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::bridge::Progress;
+use crate::outcome::Spending;
 
 /// Tells people how far an optimization is.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ struct State {
     phase: String,
     best: Option<f64>,
     trials: u64,
+    /// What the phases before spent.
+    earlier: Spending,
     /// Of the phase.
     budget: Option<Budget>,
     /// Of an evaluation: done, all, sum of scores.
@@ -62,10 +65,11 @@ impl Reporter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something else begins; what it spends is counted by the budget.
-    pub(crate) fn phase(&self, name: &str, cases: usize, budget: &Budget) {
+    /// Something else begins; what it spends beside what was spent is counted by the budget.
+    pub(crate) fn phase(&self, name: &str, cases: usize, spent: Spending, budget: &Budget) {
         let mut state = self.state();
         name.clone_into(&mut state.phase);
+        state.earlier = spent;
         state.budget = Some(budget.clone());
         state.cases = (0, cases, 0.0);
         drop(state);
@@ -149,12 +153,53 @@ impl State {
             parts.push(format!("best {best:.3} of {} trials", self.trials));
         }
         if let Some(budget) = &self.budget {
-            let spent = budget.spent();
+            let mut spent = self.earlier;
+            spent.add(budget);
             parts.push(format!("{} calls, {} tokens", spent.calls, spent.tokens));
             if spent.money.dollars() > 0.0 {
                 parts.push(spent.money.to_string());
             }
         }
         parts.join("  ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dspipe_runtime::lm::{BudgetLimits, Money, Prices};
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_scores_trials_calls_tokens_and_money() {
+        let budget = Budget::new(BudgetLimits::default(), Prices::builtin());
+        let mut state = State {
+            phase: "baseline".to_owned(),
+            cases: (2, 4, 1.0),
+            budget: Some(budget.clone()),
+            ..State::default()
+        };
+        assert_eq!(
+            state.text(),
+            "baseline  2/4  score 0.500  0 calls, 0 tokens"
+        );
+        state = State {
+            phase: "copro".to_owned(),
+            best: Some(0.75),
+            trials: 3,
+            earlier: Spending {
+                calls: 4,
+                tokens: 120,
+                money: Money::from_dollars(0.25),
+            },
+            budget: Some(budget),
+            ..State::default()
+        };
+        let text = state.text();
+        assert!(
+            text.starts_with("copro  best 0.750 of 3 trials  4 calls, 120 tokens  "),
+            "{text}"
+        );
+        assert!(text.contains("0.25"), "{text}");
     }
 }

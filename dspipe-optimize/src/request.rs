@@ -139,3 +139,53 @@ fn example(
         steps,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dspipe_runtime::SignatureDef;
+
+    use super::*;
+
+    const fn step(name: &'static str) -> SignatureDef {
+        SignatureDef {
+            workflow: "two",
+            step: name,
+            source: "two.yaml:1",
+            description: "",
+            instructions: "Do it.",
+            inputs: &[],
+            outputs: &[],
+            input_schema: "{}",
+            output_schema: "{}",
+            demos: &[],
+            optimized: &[],
+            adapter: None,
+            lm: None,
+            temperature: None,
+            max_tokens: None,
+            lms: &[],
+            checks: &[],
+            module: dspipe_runtime::module::ModuleDef::Predict,
+        }
+    }
+
+    const DEF: WorkflowDef = WorkflowDef {
+        name: "two",
+        description: "",
+        source: "two.yaml:1",
+        inputs: &[],
+        input_schema: "{}",
+        steps: &[&step("first"), &step("second")],
+    };
+
+    #[test]
+    fn a_limit_leaves_the_other_steps_as_they_are() {
+        let names = |limit: &[String]| -> Vec<String> {
+            let told = program(&DEF, &Prompts::new(), limit);
+            assert_eq!(told.outline.lines().count(), 2, "{}", told.outline);
+            told.steps.into_iter().map(|step| step.name).collect()
+        };
+        assert_eq!(names(&[]), ["first", "second"]);
+        assert_eq!(names(&["second".to_owned()]), ["second"]);
+    }
+}

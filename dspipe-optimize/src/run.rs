@@ -43,7 +43,8 @@ impl Optimization {
 
         let budget = Budget::new(self.limits, prices.clone());
         let engine = self.engine(prepared, &record, &budget);
-        reporter.phase("baseline", held_out.len(), &budget);
+        let none = Spending::default();
+        reporter.phase("baseline", held_out.len(), none, &budget);
         let prompts = self.from_scratch.then_some(&before);
         let baseline = self
             .evaluate_with(&engine, held_out, prompts, reporter)
@@ -51,7 +52,7 @@ impl Optimization {
         let replaces = artifact::path_of(&prepared.workflow_file).exists();
         let compiled = compiled_prompts(self.def(), &self.runner);
         let in_use = if self.adopts && replaces && before != compiled {
-            reporter.phase("prompts in use", held_out.len(), &budget);
+            reporter.phase("prompts in use", held_out.len(), none, &budget);
             let evaluation = self.evaluate_with(&engine, held_out, None, reporter).await;
             Some(evaluation?)
         } else {
@@ -62,7 +63,7 @@ impl Optimization {
         let limits = self.limits_of_search(&spending, &baseline)?;
         let budget = Budget::new(limits, prices.clone());
         let engine = self.engine(prepared, &record, &budget);
-        reporter.phase("starting Python", 0, &budget);
+        reporter.phase("starting Python", 0, spending, &budget);
         let (found, cut_short) = self.search(prepared, engine, &before, reporter).await?;
         spending.add(&budget);
 
@@ -86,7 +87,7 @@ impl Optimization {
         let after = merged(&before, prompts);
         let budget = Budget::new(spending.left(self.limits), prices);
         let engine = self.engine(prepared, &record, &budget);
-        reporter.phase("validating", held_out.len(), &budget);
+        reporter.phase("validating", held_out.len(), spending, &budget);
         let optimized = self
             .evaluate_with(&engine, held_out, Some(&after), reporter)
             .await?;

@@ -1,5 +1,6 @@
 //! One run of a step: render, ask, read, and once more if need be.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use crate::lm::{
     Finish, Lm, LmError, LmName, Message, Money, OutputSchema, Params, Prices, Reply, Request,
     Usage,
 };
+use crate::media::Shown;
 use crate::module::{Plan, Shelf, Turn};
 use crate::prompt;
 use crate::read::{
@@ -41,6 +43,8 @@ pub(crate) struct Call<'a> {
     pub(crate) checks: Vec<CheckFailed>,
     pub(crate) calls: Vec<CallReport>,
     pub(crate) turns: Vec<Turn>,
+    /// The images and documents of the input.
+    pub(crate) media: Arc<[Shown]>,
 }
 
 /// What is being asked for.
@@ -79,6 +83,7 @@ impl<'a> Call<'a> {
             checks: Vec::new(),
             calls: Vec::new(),
             turns: Vec::new(),
+            media: Arc::default(),
         }
     }
 
@@ -147,13 +152,11 @@ impl Call<'_> {
         replies: &mut impl Replies,
     ) -> Result<T, Error> {
         let lm = &*setup.lm;
-        let mut request =
-            request(self.def, task, &setup.prompt, params, input).map_err(|reason| {
-                Error::Input {
-                    workflow: self.def.workflow,
-                    step: self.def.step,
-                    reason,
-                }
+        let mut request = request(self.def, task, &setup.prompt, params, (input, &self.media))
+            .map_err(|reason| Error::Input {
+                workflow: self.def.workflow,
+                step: self.def.step,
+                reason,
             })?;
         let asking = Asking { setup, task, input };
         let Unusable { raw, error, .. } =
@@ -209,6 +212,7 @@ impl Call<'_> {
             input,
             prompt: &setup.prompt,
             task,
+            media: &self.media,
             purpose: task.purpose,
             lm: lm.name(),
             request,
@@ -334,14 +338,24 @@ pub(crate) fn request(
     task: &Task<'_>,
     prompt: &Chosen,
     params: Params,
-    input: &Value,
+    (input, media): (&Value, &[Shown]),
 ) -> Result<Request, String> {
-    let messages = match def.adapter {
+    let media = if task.takes_inputs() { media } else { &[] };
+    let input = &*in_words(input, media);
+    if def.adapter.is_some() && !media.is_empty() {
+        return Err(
+            "the prompts of DSPy's adapters have no place for images and documents".to_owned(),
+        );
+    }
+    let mut messages = match def.adapter {
         None => prompt::render(def, task, prompt, input),
         Some(adapter) => adapter
             .messages_for(def, task, prompt, input)
             .map_err(|error| error.to_string())?,
     };
+    if let Some(last) = messages.last_mut() {
+        last.media = media.iter().map(|shown| shown.attachment.clone()).collect();
+    }
     // A reply with DSPy's field marks is no JSON.
     let is_json = def.adapter != Some(Adapter::DspyChat);
     Ok(Request {
@@ -355,6 +369,21 @@ pub(crate) fn request(
         }),
         params,
     })
+}
+
+/// The input with words in the place of what cannot be said in text.
+fn in_words<'i>(input: &'i Value, media: &[Shown]) -> Cow<'i, Value> {
+    if media.is_empty() {
+        return Cow::Borrowed(input);
+    }
+    let mut input = input.clone();
+    for (at, shown) in media.iter().enumerate() {
+        let words = format!("(attachment {}, {})", at + 1, shown.attachment.words());
+        if let Some(value) = input.get_mut(shown.field) {
+            *value = Value::from(words);
+        }
+    }
+    Cow::Owned(input)
 }
 
 /// What makes an output of a reply.

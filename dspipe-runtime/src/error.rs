@@ -49,8 +49,8 @@ pub enum Error {
         request_id: Option<String>,
     },
 
-    /// The input could not be serialized. Inputs of compiled workflows always can.
-    #[error("step `{step}` of `{workflow}` cannot serialize its input: {reason}")]
+    /// The input could not be serialized, or an image or a document of it cannot be read.
+    #[error("step `{step}` of `{workflow}` cannot take its input: {reason}")]
     Input {
         /// The workflow.
         workflow: &'static str,

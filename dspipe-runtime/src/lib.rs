@@ -61,6 +61,7 @@ pub mod generated;
 pub mod lm;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod media;
 pub mod module;
 mod prompt;
 mod prompt_log;

@@ -19,10 +19,11 @@ use crate::error::Error;
 use crate::lm::{
     Budget, Lm, LmDef, LmError, LmName, Lms, Money, NameError, Prices, Reply, Request, Retry,
 };
+use crate::media::{self, Shown};
 use crate::module::Plan;
 use crate::prompt_log;
 use crate::read::read_value;
-use crate::signature::{Signature, SignatureDef};
+use crate::signature::{FieldDef, Signature, SignatureDef};
 use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
 use crate::telemetry;
 use crate::tool::{Tool, Tools};
@@ -363,7 +364,19 @@ impl LocalRunner {
             plan => plan,
         };
         let read = (&Untyped, &mut AtOnce);
-        let run = self.observed(def, plan, Ok(input.clone()), read, &span);
+        // Their content is not in the value.
+        let is_media = |field: &FieldDef| {
+            matches!(field.ty.trim_end_matches(" or null"), "image" | "document")
+        };
+        let given = if def.inputs.iter().any(is_media) {
+            Err("images and documents are given to steps that have types".to_owned())
+        } else {
+            Ok(Given {
+                input: input.clone(),
+                media: Arc::default(),
+            })
+        };
+        let run = self.observed(def, plan, given, read, &span);
         Box::pin(run.instrument(span.clone())).await
     }
 
@@ -372,16 +385,16 @@ impl LocalRunner {
     ///
     /// All LMs can be streamed; one that cannot give parts, or a recording, gives its reply at once.
     pub fn stream<S: Streaming>(&self, input: &S::Input) -> OutputStream<S> {
-        let (runner, input) = (self.clone(), serde_json::to_value(input));
+        let (runner, given) = (self.clone(), Given::of::<S>(input));
         OutputStream::new(|giver| {
             Box::pin(async move {
                 let replies = &mut InParts::<S>::new(giver);
                 let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
-                let typed = input.as_ref().ok().cloned().map(read_value);
+                let typed = given.as_ref().map(|given| read_value(given.input.clone()));
                 let typed: Result<S::Input, Error> = match typed {
-                    Some(Ok(typed)) => Ok(typed),
-                    Some(Err(error)) => Err(unread_input(S::DEF, &error)),
-                    None => Err(unread_input(S::DEF, &"it does not serialize")),
+                    Ok(Ok(typed)) => Ok(typed),
+                    Ok(Err(error)) => Err(unread_input(S::DEF, &error)),
+                    Err(reason) => Err(unread_input(S::DEF, reason)),
                 };
                 let typed = typed?;
                 let reading = Typed::<S> {
@@ -389,7 +402,7 @@ impl LocalRunner {
                     reward: None,
                 };
                 let read = (&reading, replies);
-                let output = runner.observed(S::def(), Plan::Predict, input, read, &span);
+                let output = runner.observed(S::def(), Plan::Predict, given, read, &span);
                 let output = output.instrument(span.clone()).await;
                 output.map(Streamed::Done)
             })
@@ -406,8 +419,8 @@ impl LocalRunner {
         let span = telemetry::step(S::DEF, &self.lm_shown(S::DEF));
         let reading = Typed::<S> { input, reward };
         let read = (&reading, &mut AtOnce);
-        let input = serde_json::to_value(input);
-        let output = self.observed(S::def(), plan, input, read, &span);
+        let given = Given::of::<S>(input);
+        let output = self.observed(S::def(), plan, given, read, &span);
         output.instrument(span.clone()).await
     }
 
@@ -415,22 +428,23 @@ impl LocalRunner {
         &self,
         def: &'static SignatureDef,
         plan: Plan<'_>,
-        input: serde_json::Result<Value>,
+        given: Result<Given, String>,
         (reading, replies): (&impl Reading<T>, &mut impl Replies),
         span: &Span,
     ) -> Result<T, Error> {
         let started = Instant::now();
         let mut call = Call::new(self, def);
         let mut sent = Value::Null;
-        let result = match input {
-            Ok(input) => {
-                sent = input;
+        let result = match given {
+            Ok(given) => {
+                sent = given.input;
+                call.media = given.media;
                 call.run(plan, &sent, reading, replies).await
             }
             Err(error) => Err(Error::Input {
                 workflow: def.workflow,
                 step: def.step,
-                reason: error.to_string(),
+                reason: error,
             }),
         };
         let report = StepReport {
@@ -525,6 +539,23 @@ impl Runner for LocalRunner {
         let mut runner = self.clone();
         runner.rounds.push(Round { of, index });
         runner
+    }
+}
+
+/// The input of a step, and what cannot be said in JSON.
+struct Given {
+    input: Value,
+    media: Arc<[Shown]>,
+}
+
+impl Given {
+    fn of<S: Signature>(input: &S::Input) -> Result<Self, String> {
+        let media = media::shown(&S::media(input));
+        let media = media.map_err(|(field, error)| format!("field `{field}`: {error}"))?;
+        Ok(Self {
+            input: serde_json::to_value(input).map_err(|error| error.to_string())?,
+            media,
+        })
     }
 }
 

@@ -25,7 +25,13 @@ pub(crate) fn messages(exchange: &Exchange<'_>) -> Vec<Message> {
             }
         }
         let task = exchange.task.hidden();
-        let first = request(def, &task, exchange.prompt, Params::default(), &input);
+        let first = request(
+            def,
+            &task,
+            exchange.prompt,
+            Params::default(),
+            (&input, exchange.media),
+        );
         let first = first.map(|request| request.messages).unwrap_or_default();
         for (at, message) in messages.iter_mut().enumerate() {
             match first.get(at) {

@@ -6,6 +6,7 @@ use crate::adapter::Adapter;
 use crate::check::CheckDef;
 use crate::error::Error;
 use crate::lm::{LmDef, LmName};
+use crate::media;
 use crate::module::ModuleDef;
 use crate::read::Read;
 use crate::runner::Runner;
@@ -31,6 +32,12 @@ pub trait Signature {
     /// Whether each of the [`checks`](SignatureDef::checks) holds, in their order.
     fn checks(input: &Self::Input, output: &Self::Output) -> Vec<bool> {
         let _ = (input, output);
+        Vec::new()
+    }
+
+    /// The images and documents of an input.
+    fn media(input: &Self::Input) -> Vec<media::Field<'_>> {
+        let _ = input;
         Vec::new()
     }
 

@@ -10,6 +10,7 @@ use crate::changes::Chosen;
 use crate::check::CheckFailed;
 use crate::error::Error;
 use crate::lm::{LmError, LmName, Money, Reply, Request, Usage};
+use crate::media::Shown;
 use crate::module::Turn;
 use crate::read::Repair;
 use crate::signature::SignatureDef;
@@ -50,6 +51,7 @@ pub struct Exchange<'a> {
     /// What the request was rendered from.
     pub(crate) prompt: &'a Chosen,
     pub(crate) task: &'a Task<'a>,
+    pub(crate) media: &'a [Shown],
     /// What the step asks for.
     pub purpose: Purpose,
     /// The LM.

@@ -80,13 +80,16 @@ fn call(package: &Path, arguments: &[&str]) -> Called {
 }
 
 fn call_with(package: &Path, url: &str, arguments: &[&str]) -> Called {
+    Called::new(&command(package, url, arguments).output().unwrap())
+}
+
+fn command(package: &Path, url: &str, arguments: &[&str]) -> Command {
     let called = json!({"package": package, "url": url, "arguments": arguments});
-    let output = Command::new(env::current_exe().unwrap())
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
         .args(["--exact", "program", "--nocapture"])
-        .env(CALLED, called.to_string())
-        .output()
-        .unwrap();
-    Called::new(&output)
+        .env(CALLED, called.to_string());
+    command
 }
 
 /// A package with the workflows and examples of one of them.
@@ -129,7 +132,7 @@ fn help_names_the_commands_and_their_options() {
 fn a_call_that_cannot_be_meant_ends_with_2_and_says_why() {
     let package = package();
     let data = data(&package);
-    let calls: [(&[&str], &str); 9] = [
+    let calls: [(&[&str], &str); 12] = [
         (&["optimise"], "unrecognized subcommand"),
         (&["optimize", "--resume", "--fresh"], "cannot be used with"),
         (&["optimize"], "which workflow? There are colours, saved"),
@@ -141,6 +144,32 @@ fn a_call_that_cannot_be_meant_ends_with_2_and_says_why() {
         (
             &["optimize", "colours", "--set", "k=1"],
             "--set without --optimizer",
+        ),
+        (
+            &["optimize", "colours", "--optimizer", "KNNFewShot"],
+            "it picks new demos at every call",
+        ),
+        (
+            &[
+                "optimize",
+                "colours",
+                "--optimizer",
+                "copro,BootstrapFinetune",
+            ],
+            "it changes weights of the model",
+        ),
+        (
+            &[
+                "optimize",
+                "colours",
+                "--optimizer",
+                "copro",
+                "--train",
+                &data,
+                "--step",
+                "clasify",
+            ],
+            "no step of `colours` is called `clasify`; its steps are classify",
         ),
         (
             &[
@@ -268,6 +297,88 @@ async fn write_back_changes_the_workflow_file_of_prompts_that_are_adopted() {
         new.ends_with("      dspy_config:\n        few_shot_examples: 2\n"),
         "{new}"
     );
+}
+
+/// A search that is sequential, so that each request but the last has its answer when the next one comes.
+fn search(data: &str) -> Vec<&str> {
+    let mut arguments = vec!["optimize", "colours", "--train", data, "--threads", "1"];
+    arguments.extend([
+        "--optimizer",
+        "BootstrapRS",
+        "--set",
+        "num_candidate_programs=2",
+    ]);
+    arguments
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_was_stopped_is_resumed_and_nothing_is_paid_twice() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let right = || Answer::reply(r#"{"label": "R1"}"#);
+    let undisturbed = {
+        let package = package();
+        let server = Server::start(move |_, _| right()).await.unwrap();
+        let (path, url, data) = (package.path().to_owned(), server.url(), data(&package));
+        let called = tokio::task::spawn_blocking(move || call_with(&path, &url, &search(&data)));
+        called.await.unwrap().says(0, "not adopted");
+        server.received().len()
+    };
+    for (signal, moment) in [
+        ("-INT", 5),
+        ("-INT", undisturbed / 2),
+        ("-KILL", undisturbed / 2),
+    ] {
+        let package = package();
+        let silent = Arc::new(AtomicBool::new(true));
+        let still = Arc::clone(&silent);
+        let server = Server::start(move |before, _| {
+            if before + 1 >= moment && still.load(Ordering::SeqCst) {
+                Answer::Silence
+            } else {
+                right()
+            }
+        });
+        let server = server.await.unwrap();
+        let (path, url, data) = (package.path().to_owned(), server.url(), data(&package));
+        let mut child = command(&path, &url, &search(&data))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        server.arrived(moment).await;
+        let killed = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), (signal == "-INT").then_some(130));
+        silent.store(false, Ordering::SeqCst);
+        let resumed = tokio::task::spawn_blocking(move || {
+            let mut arguments = search(&data);
+            arguments.push("--resume");
+            (
+                call_with(&path, &url, &arguments),
+                call_with(&path, &url, &arguments),
+            )
+        });
+        let (resumed, again) = resumed.await.unwrap();
+        resumed.says(0, "not adopted");
+        again.says(2, "nothing to resume");
+        // The one without an answer is asked once more.
+        assert_eq!(
+            server.received().len(),
+            undisturbed + 1,
+            "{signal} at {moment}"
+        );
+        assert!(
+            !package
+                .path()
+                .join("workflows/colours.optimized.json")
+                .exists()
+        );
+    }
 }
 
 /// What DSPy itself says of a program in a file.

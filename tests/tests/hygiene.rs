@@ -30,9 +30,6 @@ fn check(name: &str, dependencies: &str, files: &[(&str, &str)]) {
     let root = directory.path();
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let workspace = tests.join("..").canonicalize().unwrap();
-    for folder in ["src", "facade/src"] {
-        fs::create_dir_all(root.join(folder)).unwrap();
-    }
     copy(&tests.join("workflows"), &root.join("workflows"));
     fs::copy(workspace.join("Cargo.lock"), root.join("Cargo.lock")).unwrap();
     let expanded = |text: &str| text.replace("WORKSPACE", &workspace.display().to_string());
@@ -42,7 +39,9 @@ fn check(name: &str, dependencies: &str, files: &[(&str, &str)]) {
     );
     fs::write(root.join("Cargo.toml"), expanded(&manifest)).unwrap();
     for (path, text) in files {
-        fs::write(root.join(path), expanded(text)).unwrap();
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, expanded(text)).unwrap();
     }
     let output = Command::new(env!("CARGO"))
         .args(["check", "--offline", "--quiet", "--color", "never"])
@@ -167,6 +166,116 @@ fn through_a_re_export() {
             ("src/lib.rs", &lib),
             ("facade/Cargo.toml", &facade),
             ("facade/src/lib.rs", "pub use dspipe_runtime as dspipe;\n"),
+        ],
+    );
+}
+
+/// What the builder is told of types, and a schema, by their paths.
+const CHANGED: &str = r#"
+workflow:
+  name: triage
+  steps:
+    - name: sort
+      type: dspy
+      stream: true
+      signature:
+        input_fields:
+          - {name: text, type: string}
+        output_fields:
+          - {name: kind, type: string, enum: [question, complaint]}
+          - {name: cost, type: object, x-rust-type: "crate::Money", properties: {cents: {type: integer}}}
+          - {name: refund, type: object, properties: {cents: {type: integer}}}
+      examples:
+        - input: {text: a}
+          output: {kind: question, cost: {cents: 1}, refund: {cents: 2}}
+    - name: answer
+      type: dspy
+      signature:
+        input_fields:
+          - {name: kind, type: string, enum: [question, complaint], template: "{{steps.sort.kind}}"}
+          - {name: cost, type: object, properties: {cents: {type: integer}}, template: "{{steps.sort.cost}}"}
+        output_fields:
+          - {name: text, type: string}
+"#;
+
+#[test]
+fn types_changed_by_the_builder() {
+    let build = r##"fn main() -> Result<(), dspipe_build::Error> {
+    dspipe_build::Config::new()
+        .glob("flows/**/*.yaml")
+        .type_prefix("Wf")
+        .derive("triage::*::WfKind", "PartialOrd, Ord, Hash")
+        .derive("triage::WfInputs", "Eq, Hash")
+        .attribute("triage::answer::WfOutput", "#[must_use]")
+        .replace_type("triage::*::WfRefund", "crate::Money")
+        .warnings_as_errors(true)
+        .compile()
+}
+"##;
+    let lib = r#"#![deny(warnings)]
+
+pub mod workflows {
+    dspipe_runtime::include_workflows!();
+}
+
+/// A type of the user's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Money(pub i64);
+
+impl dspipe_runtime::read::Read for Money {
+    fn read(from: dspipe_runtime::read::Reader<'_>) -> Option<Self> {
+        from.object()?.required("cents").map(Self)
+    }
+}
+
+impl serde::Serialize for Money {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        std::collections::BTreeMap::from([("cents", self.0)]).serialize(serializer)
+    }
+}
+
+pub fn both(output: &workflows::triage::sort::WfOutput) -> [&Money; 2] {
+    [&output.cost, &output.refund]
+}
+
+pub fn are_derived(inputs: workflows::triage::WfInputs) -> impl Eq + std::hash::Hash {
+    inputs
+}
+
+pub fn is_ordered(kind: workflows::triage::sort::WfKind) -> impl Ord + std::hash::Hash {
+    kind
+}
+"#;
+    check(
+        "changed",
+        &format!("{RUNTIME}\nserde = {{ version = '1', default-features = false }}"),
+        &[
+            ("build.rs", build),
+            ("src/lib.rs", lib),
+            ("flows/deep/triage.yaml", CHANGED),
+        ],
+    );
+}
+
+#[test]
+fn an_override_that_is_for_nothing() {
+    let build = r#"fn main() {
+    let said = dspipe_build::Config::new()
+        .glob("flows/*.yaml")
+        .derive("triage::sort::Kindd", "Hash")
+        .compile()
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("there is `triage::sort::Kind`"), "{said}");
+}
+"#;
+    check(
+        "for-nothing",
+        RUNTIME,
+        &[
+            ("build.rs", build),
+            ("src/lib.rs", ""),
+            ("flows/triage.yaml", CHANGED),
         ],
     );
 }

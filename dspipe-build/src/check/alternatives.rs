@@ -188,6 +188,7 @@ impl<'a> Lowering<'a> {
             TypeKind::Boolean => "Boolean".to_owned(),
             TypeKind::Any | TypeKind::Broken => "Any".to_owned(),
             TypeKind::Object => "Object".to_owned(),
+            TypeKind::Media(_) => "Media".to_owned(),
             TypeKind::List(item) if item.kind == TypeKind::Any => "List".to_owned(),
             TypeKind::List(item) => format!("{}List", self.kind_ident(item)),
             TypeKind::Map(value) => format!("{}Map", self.kind_ident(value)),

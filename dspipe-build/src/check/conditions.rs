@@ -124,22 +124,35 @@ fn without_steps<'a, 't>(path: &'a [&'t str]) -> &'a [&'t str] {
     }
 }
 
+/// What is asked of every pair of nodes, found once.
+struct Known<'f, 'w> {
+    facts: &'f [Facts<'w>],
+    /// The nodes with a condition.
+    conditional: Vec<usize>,
+    /// Per node, those that its facts say have run.
+    tested: Vec<Vec<usize>>,
+}
+
 impl<'w> Binder<'w> {
     /// Per node, the conditional nodes that have run whenever it runs.
     pub(super) fn presence(&self, facts: &[Facts<'w>]) -> Vec<BTreeSet<usize>> {
+        let known = Known {
+            facts,
+            conditional: (0..facts.len())
+                .filter(|node| self.workflow.condition_of(*node).is_some())
+                .collect(),
+            tested: facts.iter().map(|facts| self.tested(facts)).collect(),
+        };
         let mut all: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); facts.len()];
         let (steps, nodes) = (self.workflow.steps().len(), facts.len());
-        let conditional: Vec<usize> = (0..nodes)
-            .filter(|node| self.workflow.condition_of(*node).is_some())
-            .collect();
-        if conditional.is_empty() {
+        if known.conditional.is_empty() {
             return all;
         }
         // Blocks first, and outer ones before those in them: what has run for a loop has run for its body.
         for node in (steps..nodes).chain(0..steps) {
             let outer = self.workflow.within(node);
             let outer = outer.map(|block| all[self.workflow.node_of_block(block)].clone());
-            all[node] = self.present_for(node, outer.unwrap_or_default(), facts, &conditional);
+            all[node] = self.present_for(node, outer.unwrap_or_default(), &known);
         }
         all
     }
@@ -148,36 +161,36 @@ impl<'w> Binder<'w> {
         &self,
         node: usize,
         mut present: BTreeSet<usize>,
-        facts: &[Facts<'w>],
-        conditional: &[usize],
+        known: &Known<'_, 'w>,
     ) -> BTreeSet<usize> {
         let workflow = self.workflow;
-        // What is known of a node that has run may tell of further ones.
-        loop {
-            let found = conditional.iter().copied().find(|&other| {
-                other != node
-                    && !present.contains(&other)
-                    && (workflow.within(node) == workflow.within(other)
-                        && facts[node].cover(&facts[other])
-                        || self.sees(node, other)
-                            && present
-                                .iter()
-                                .chain([&node])
-                                .any(|known| self.tests_presence(&facts[*known], other)))
-            });
-            match found {
-                Some(other) => present.insert(other),
-                None => return present,
-            };
+        let mut open: Vec<usize> = present.iter().copied().chain([node]).collect();
+        for &other in &known.conditional {
+            if other != node
+                && workflow.within(node) == workflow.within(other)
+                && known.facts[node].cover(&known.facts[other])
+                && present.insert(other)
+            {
+                open.push(other);
+            }
         }
+        // What is known of a node that has run may tell of further ones.
+        while let Some(ran) = open.pop() {
+            for &other in &known.tested[ran] {
+                if other != node && self.sees(node, other) && present.insert(other) {
+                    open.push(other);
+                }
+            }
+        }
+        present
     }
 
-    /// Whether one of the facts is that a step has run.
-    fn tests_presence(&self, facts: &Facts<'w>, step: usize) -> bool {
-        facts
-            .expressions
-            .iter()
-            .any(|(_, _, fact)| self.present_step(fact) == Some(step))
+    /// The nodes that have run, by these facts.
+    fn tested(&self, facts: &Facts<'w>) -> Vec<usize> {
+        let expressions = facts.expressions.iter();
+        expressions
+            .filter_map(|(_, _, fact)| self.present_step(fact))
+            .collect()
     }
 
     /// The step of `steps.x != null`.

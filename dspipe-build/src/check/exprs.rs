@@ -58,7 +58,22 @@ impl Binder<'_> {
         match &node.kind {
             Kind::Path(parts) => {
                 let span = here.span(self.sources, &node.range);
-                self.path(here.step, parts, span)
+                let value = self.path(here.step, parts, span)?;
+                if let Some(kind) = value.ty.media().filter(|_| !self.whole) {
+                    self.diagnostics
+                        .error(
+                            Code::MisplacedMedia,
+                            span,
+                            format!("{} is passed on whole, and no part of anything", kind.words()),
+                        )
+                        .label("this is no text, nor can it be computed with")
+                        .help(format!(
+                            "give it to a field of type `{}`, with a template of nothing but this path",
+                            kind.name()
+                        ));
+                    return None;
+                }
+                Some(value)
             }
             Kind::Text(text) => match expected.map(|ty| &ty.kind) {
                 Some(TypeKind::Enum(_)) => self.variant(here, node, text, expected?),
@@ -275,7 +290,13 @@ impl Binder<'_> {
     fn null_test(&mut self, here: &Here<'_>, operator: Operator, node: &Node<'_>) -> Option<Expr> {
         let value = match self.conditional_step(node) {
             Some(step) => self.whole_step(here, node, step)?,
-            None => self.expr(here, node, None)?,
+            None => {
+                // Whether it is there may be asked of an image, too.
+                self.whole = matches!(node.kind, Kind::Path(_));
+                let value = self.expr(here, node, None);
+                self.whole = false;
+                value?
+            }
         };
         if value.ty.is_broken() {
             return None;

@@ -28,8 +28,11 @@ pub(super) fn plan(
     };
     let bodies = workflow.blocks().iter().map(|block| nodes(&block.members));
     let top = nodes(&workflow.members.top);
-    if let Some(cycle) = find_cycle(dependencies) {
-        report_cycle(workflow, &cycle, places, diagnostics);
+    let cycles = find_cycles(dependencies);
+    for cycle in &cycles {
+        report_cycle(workflow, cycle, places, diagnostics);
+    }
+    if !cycles.is_empty() {
         return Plans {
             workflow: Plan::Graph(top),
             blocks: bodies.map(Plan::Graph).collect(),
@@ -196,14 +199,16 @@ fn ancestors(dependencies: &[BTreeSet<usize>]) -> Vec<Steps> {
     all
 }
 
-/// Steps that wait for each other in a circle, the first one again at the end.
-fn find_cycle(dependencies: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
+/// Steps that wait for each other in circles, the first one again at the end; each step in one circle at most.
+fn find_cycles(dependencies: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
         Open,
         Done,
     }
+    let mut cycles: Vec<Vec<usize>> = Vec::new();
+    let mut reported: BTreeSet<usize> = BTreeSet::new();
     let mut marks = vec![Mark::New; dependencies.len()];
     for start in 0..dependencies.len() {
         if marks[start] != Mark::New {
@@ -218,8 +223,11 @@ fn find_cycle(dependencies: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
                 Some(&next) if marks[next] == Mark::Open => {
                     let from = stack.iter().position(|(s, _)| *s == next).unwrap_or(0);
                     let mut cycle: Vec<usize> = stack[from..].iter().map(|(s, _)| *s).collect();
-                    cycle.push(next);
-                    return Some(cycle);
+                    if !cycle.iter().any(|step| reported.contains(step)) {
+                        reported.extend(&cycle);
+                        cycle.push(next);
+                        cycles.push(cycle);
+                    }
                 }
                 Some(&next) if marks[next] == Mark::New => {
                     marks[next] = Mark::Open;
@@ -233,7 +241,7 @@ fn find_cycle(dependencies: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
             }
         }
     }
-    None
+    cycles
 }
 
 fn report_cycle(
@@ -275,7 +283,7 @@ mod tests {
             .iter()
             .map(|needed| needed.iter().copied().collect())
             .collect();
-        assert_eq!(find_cycle(&dependencies), None);
+        assert!(find_cycles(&dependencies).is_empty());
         let ancestors = ancestors(&dependencies);
         Graph {
             dependencies: &dependencies,
@@ -310,10 +318,13 @@ mod tests {
     #[test]
     fn cycles() {
         let set = |needed: &[usize]| needed.iter().copied().collect::<BTreeSet<_>>();
-        assert_eq!(find_cycle(&[set(&[0])]), Some(vec![0, 0]));
+        assert_eq!(find_cycles(&[set(&[0])]), [[0, 0]]);
         assert_eq!(
-            find_cycle(&[set(&[]), set(&[3]), set(&[1]), set(&[2])]),
-            Some(vec![1, 3, 2, 1])
+            find_cycles(&[set(&[]), set(&[3]), set(&[1]), set(&[2])]),
+            [[1, 3, 2, 1]]
         );
+        // Two apart, and a second one through the same step, which is left for later.
+        let all = [set(&[1]), set(&[0, 1]), set(&[3]), set(&[2])];
+        assert_eq!(find_cycles(&all), [[0, 1, 0], [2, 3, 2]]);
     }
 }

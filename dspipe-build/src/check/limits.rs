@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::diag::{Code, Diagnostics};
-use crate::ir::{Bounds, TypeKind};
+use crate::ir::{Bounds, Type, TypeDef, TypeDefKind, TypeKind, TypeRef};
 use crate::source::{Span, Spanned};
 use crate::spec::{self, Schema};
 
@@ -13,6 +13,7 @@ pub(super) fn check(
     choices: Bounds,
     schema: &Schema,
     kind: &TypeKind,
+    types: &[TypeDef],
     diagnostics: &mut Diagnostics,
 ) -> Bounds {
     let numeric = matches!(kind, TypeKind::Integer | TypeKind::Number);
@@ -62,7 +63,7 @@ pub(super) fn check(
         numbers(bounds, &found, schema, kind, diagnostics);
     }
     if let TypeKind::List(item) = kind {
-        distinct(bounds, &found, item.bounds(), diagnostics);
+        distinct(bounds, &found, values(item, types), diagnostics);
     }
     found
 }
@@ -157,7 +158,7 @@ fn numbers(
                 last.span,
                 "no number is within these limits",
             )
-            .label("with the other limit, this leaves nothing");
+            .label("this leaves nothing");
         return;
     }
     for choice in schema.choices.iter().flat_map(|choices| &choices.value) {
@@ -177,6 +178,10 @@ fn numbers(
 fn is_empty(bounds: &Bounds, whole: bool) -> bool {
     let low = bounds.minimum.into_iter().chain(bounds.exclusive_minimum);
     let high = bounds.maximum.into_iter().chain(bounds.exclusive_maximum);
+    #[expect(clippy::cast_precision_loss, reason = "limits are floats, too")]
+    let range = whole.then_some((i64::MIN as f64, i64::MAX as f64));
+    let (least, most) = range.unzip();
+    let (low, high) = (low.chain(least), high.chain(most));
     let (Some(low), Some(high)) = (low.reduce(f64::max), high.reduce(f64::min)) else {
         return false;
     };
@@ -225,21 +230,38 @@ pub(super) fn is_multiple(number: f64, step: f64) -> bool {
 }
 
 /// A list of different items cannot be longer than there are different items.
-fn distinct(written: &spec::Bounds, bounds: &Bounds, item: &Bounds, diagnostics: &mut Diagnostics) {
+fn distinct(
+    written: &spec::Bounds,
+    bounds: &Bounds,
+    values: Option<usize>,
+    diagnostics: &mut Diagnostics,
+) {
     let Some(min) = written.min_items.as_ref().filter(|_| bounds.unique_items) else {
         return;
     };
-    if !item.numbers.is_empty() && item.numbers.len() < min.value as usize {
+    if let Some(values) = values.filter(|values| *values < min.value as usize) {
         diagnostics
             .error(
                 Code::InvalidType,
                 min.span,
-                format!(
-                    "at least {min} different items, of {} values",
-                    item.numbers.len()
-                ),
+                format!("at least {min} different items, of {values} values"),
             )
             .label("there are not as many");
+    }
+}
+
+/// How many values of a type there are, if they can be listed.
+fn values(ty: &Type, types: &[TypeDef]) -> Option<usize> {
+    let bounds = ty.bounds();
+    match &ty.kind {
+        TypeKind::Boolean => Some(if bounds.boolean.is_some() { 1 } else { 2 }),
+        TypeKind::Optional(inner) => values(inner, types).map(|values| values + 1),
+        TypeKind::Enum(TypeRef(index)) => match &types.get(*index)?.kind {
+            TypeDefKind::Enum(variants) if !variants.is_empty() => Some(variants.len()),
+            _ => None,
+        },
+        _ if !bounds.numbers.is_empty() => Some(bounds.numbers.len()),
+        _ => None,
     }
 }
 

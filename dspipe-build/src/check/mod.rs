@@ -19,6 +19,7 @@ mod graph;
 mod limits;
 mod lm;
 mod lms;
+mod media;
 mod module;
 mod named;
 mod names;
@@ -114,10 +115,8 @@ pub(crate) fn check(
             .as_deref()
             .map(|name| lms.chain(name, &step.lm, &workflow.lm))
             .unwrap_or_default();
-        let lm_name = lm_name.map(|name| match lms.model(&name) {
-            Some(model) => model.to_owned(),
-            None => name,
-        });
+        let lm_name = lm_name.map(|name| lms.model(&name).map_or(name, str::to_owned));
+        media::check((step, lm_name.as_deref(), lm.adapter), &inputs, diagnostics);
         lm::settings(&lm, diagnostics);
         let signature = step.signature.as_ref();
         let mut demos = demos::check(step, &config, &fields, &types, diagnostics);
@@ -276,10 +275,14 @@ fn report_duplicate(
     ident: &str,
     diagnostics: &mut Diagnostics,
 ) {
+    let several = match what.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{what}s"),
+    };
     let message = if first.value == second.value {
-        format!("there are two {what}s called `{second}`")
+        format!("there are two {several} called `{second}`")
     } else {
-        format!("the {what}s `{first}` and `{second}` are both `{ident}` in Rust")
+        format!("the {several} `{first}` and `{second}` are both `{ident}` in Rust")
     };
     diagnostics
         .error(Code::Duplicate, second.span, message)

@@ -88,6 +88,7 @@ impl<'a> Lowering<'a> {
                 Bounds::default(),
                 schema,
                 &ty.kind,
+                &self.types,
                 self.diagnostics,
             );
             return ty;

@@ -7,7 +7,7 @@ use heck::{ToSnakeCase, ToUpperCamelCase};
 use super::report_duplicate;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{Home, Name};
-use crate::source::Spanned;
+use crate::source::{Spanned, boundary};
 use crate::spec;
 
 /// Names that the generated module of a workflow uses itself.
@@ -202,7 +202,23 @@ pub(super) fn type_name(path: &[&str], home: Home) -> String {
     name
 }
 
+/// Longer names make file names that no file system takes.
+const LONGEST: usize = 100;
+
 fn word(what: &str, name: &Spanned<String>, diagnostics: &mut Diagnostics) -> Name {
+    if name.value.len() > LONGEST {
+        diagnostics
+            .error(
+                Code::InvalidName,
+                name.span,
+                format!("the name of a {what} with {} bytes", name.value.len()),
+            )
+            .label(format!("names have up to {LONGEST}"));
+        return Name {
+            text: name.value.clone(),
+            ident: or_placeholder(snake(&name.value[..boundary(&name.value, LONGEST)])),
+        };
+    }
     let legal = name.value.starts_with(|c: char| c.is_ascii_alphabetic())
         && name
             .value
@@ -247,12 +263,15 @@ fn tell_apart(
         return idents;
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
+    // Where the numbers of the others of a name go on, so that thousands of one name take no time.
+    let mut next: HashMap<String, usize> = HashMap::new();
     for (index, name) in idents.iter_mut().enumerate() {
         if let Some(first) = seen.get(&name.ident) {
             if !name.ident.eq_ignore_ascii_case(PLACEHOLDER) {
                 report_duplicate(what, names[*first], names[index], &name.ident, diagnostics);
             }
-            name.ident = another(&name.ident, |ident| seen.contains_key(ident));
+            let number = next.entry(name.ident.clone()).or_insert(2);
+            name.ident = numbered(&name.ident, number, |ident| seen.contains_key(ident));
         }
         seen.insert(name.ident.clone(), index);
     }
@@ -261,14 +280,18 @@ fn tell_apart(
 
 /// An identifier like this one that is not taken.
 pub(crate) fn another(ident: &str, taken: impl Fn(&str) -> bool) -> String {
+    numbered(ident, &mut 2, taken)
+}
+
+/// The first identifier like this one, counted from `number`, that is not taken.
+pub(super) fn numbered(ident: &str, number: &mut usize, taken: impl Fn(&str) -> bool) -> String {
     let base = ident.trim_start_matches("r#");
-    let mut number = 2;
     loop {
         let ident = format!("{base}{number}");
+        *number += 1;
         if !taken(&ident) {
             return ident;
         }
-        number += 1;
     }
 }
 

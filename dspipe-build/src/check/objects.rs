@@ -6,6 +6,7 @@ use crate::diag::Code;
 use crate::ir::{Field, Home, Name, Type, TypeDefKind, TypeKind, TypeRef};
 use crate::source::{Span, Spanned};
 use crate::spec::{self, Additional, Schema};
+use crate::ty::TypeExpr;
 
 impl<'a> Lowering<'a> {
     pub(super) fn fields(
@@ -21,7 +22,9 @@ impl<'a> Lowering<'a> {
             .enumerate()
             .map(|(at, (field, name))| {
                 let path = &mut vec![field.name.value.as_str()];
+                self.shows = matches!(place(at), Place::Input(..)) && is_media(&field.schema);
                 let ty = self.schema(&field.schema, path, field.name.span);
+                self.shows = false;
                 let description = super::text(
                     field
                         .description
@@ -92,7 +95,20 @@ impl<'a> Lowering<'a> {
         name: Span,
     ) -> TypeKind {
         let properties = schema.properties.as_deref().unwrap_or_default();
+        self.check_required(schema, properties);
         if properties.is_empty() {
+            if let Some(additional) = &schema.additional
+                && let Additional::Allowed(false) = additional.value
+            {
+                self.diagnostics
+                    .error(
+                        Code::InvalidType,
+                        additional.span,
+                        "an object without any properties",
+                    )
+                    .label("there is no key that it could have")
+                    .help("list its `properties`, or take this away for a map of anything");
+            }
             if let Some(Additional::Typed(value)) = schema.additional.as_ref().map(|a| &a.value) {
                 path.push("value");
                 let value = self.schema(value, path, name);
@@ -113,7 +129,6 @@ impl<'a> Lowering<'a> {
                 .label("a struct has no room for more")
                 .help("list every property, or none and let this be a map");
         }
-        self.check_required(schema, properties);
         let spanned: Vec<&Spanned<String>> = properties.iter().map(|p| &p.name).collect();
         let names = names::properties(&spanned, self.diagnostics);
         // Claimed before its fields, so that outer types come first.
@@ -171,5 +186,14 @@ impl<'a> Lowering<'a> {
                     );
             }
         }
+    }
+}
+
+/// Whether a field is an image or a document by itself.
+fn is_media(schema: &Schema) -> bool {
+    match schema.ty.as_ref().map(|ty| &ty.value) {
+        Some(TypeExpr::Media(_)) => true,
+        Some(TypeExpr::Optional(inner)) => matches!(**inner, TypeExpr::Media(_)),
+        _ => false,
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn bind(
         present: Vec::new(),
         seen: None,
         inside: None,
+        whole: false,
     };
     binder.collect_inputs(inputs);
     binder.check_constants();
@@ -128,6 +129,8 @@ pub(super) struct Binder<'a> {
     pub(super) seen: Option<Seen>,
     /// While what stands at the end of a round is read: the block.
     pub(super) inside: Option<usize>,
+    /// A path that is being read is all that there is of a template, so that it may lead to an image.
+    pub(super) whole: bool,
 }
 
 /// Where a field says its type.
@@ -371,11 +374,14 @@ impl Binder<'_> {
         if let [Segment::Value(placeholder, text)] = template.segments.as_slice() {
             let here = here(*placeholder, text);
             let node = self.parse(&here)?;
+            self.whole = matches!(node.kind, crate::expr::Kind::Path(_));
             let expected = match &declared.kind {
                 TypeKind::Optional(inner) => inner,
                 _ => declared,
             };
-            return self.expr(&here, &node, Some(expected)).map(Binding::Value);
+            let value = self.expr(&here, &node, Some(expected));
+            self.whole = false;
+            return value.map(Binding::Value);
         }
         let mut pieces = Vec::new();
         let mut complete = true;
@@ -460,7 +466,7 @@ impl Binder<'_> {
                 "the value may be absent: declare `{name}` with `required: false`, or say what stands for it \
                  (`| default(…)`)"
             )
-        } else if declared.kind == TypeKind::String {
+        } else if declared.kind == TypeKind::String && found.media().is_none() {
             "put text around the path to make it a string, or change the field's type".to_owned()
         } else {
             "change the field's type or its template".to_owned()
@@ -479,6 +485,9 @@ impl Binder<'_> {
 
     /// Whether a value of type `found` may stand where `declared` is asked for.
     fn fits(&self, declared: &Type, found: &Type) -> bool {
+        if found.media().is_some() && declared.media().is_none() {
+            return declared.is_broken();
+        }
         match (&declared.kind, &found.kind) {
             (TypeKind::Any | TypeKind::Broken, _)
             | (_, TypeKind::Broken)
@@ -533,6 +542,7 @@ impl Binder<'_> {
             TypeKind::Number => "a number".to_owned(),
             TypeKind::Boolean => "a boolean".to_owned(),
             TypeKind::Any => "any value".to_owned(),
+            TypeKind::Media(kind) => kind.words().to_owned(),
             TypeKind::Object => "an object without a schema".to_owned(),
             TypeKind::List(item) if item.kind == TypeKind::Any => "a list".to_owned(),
             TypeKind::List(item) => format!("a list, each item {}", self.describe(item)),

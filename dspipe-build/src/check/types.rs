@@ -50,7 +50,9 @@ pub(super) fn lower(
         diagnostics,
         types: Vec::new(),
         idents: HashMap::new(),
+        numbers: HashMap::new(),
         defaults: Vec::new(),
+        shows: false,
     };
     let mut steps: Vec<StepTypes> = workflow
         .steps()
@@ -137,7 +139,11 @@ pub(super) struct Lowering<'a> {
     pub(super) types: Vec<TypeDef>,
     /// Which type has a name in a module, and what it was made from.
     idents: HashMap<(Home, String), Spanned<String>>,
+    /// Where the numbers of the others of a name go on.
+    numbers: HashMap<(Home, String), usize>,
     pub(super) defaults: Vec<Default<'a>>,
+    /// What is being lowered is an input field that holds an image or a document by itself.
+    pub(super) shows: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -257,7 +263,14 @@ impl<'a> Lowering<'a> {
             Some(choices) => self.scalar_choices(choices, &kind),
             None => Bounds::default(),
         };
-        let bounds = limits::check(&schema.bounds, bounds, schema, &kind, self.diagnostics);
+        let bounds = limits::check(
+            &schema.bounds,
+            bounds,
+            schema,
+            &kind,
+            &self.types,
+            self.diagnostics,
+        );
         Type::bounded(kind, bounds)
     }
 
@@ -356,7 +369,8 @@ impl<'a> Lowering<'a> {
             if first.value != place.value || home == Home::Workflow && path.len() == 1 {
                 report_duplicate("type", first, &place, &ident, self.diagnostics);
             }
-            ident = names::another(&ident, |ident| {
+            let number = self.numbers.entry((home, ident.clone())).or_insert(2);
+            ident = names::numbered(&ident, number, |ident| {
                 self.idents.contains_key(&(home, ident.to_owned()))
             });
         }
@@ -383,6 +397,20 @@ impl<'a> Lowering<'a> {
             TypeExpr::Number => TypeKind::Number,
             TypeExpr::Boolean => TypeKind::Boolean,
             TypeExpr::Any | TypeExpr::OneOf(_) | TypeExpr::Null => TypeKind::Any,
+            TypeExpr::Media(kind) => {
+                if !self.shows {
+                    self.diagnostics
+                        .error(
+                            Code::MisplacedMedia,
+                            span,
+                            format!("{} where there can be none", kind.words()),
+                        )
+                        .label("only input fields of steps hold one, by itself")
+                        .help("give each its own input field");
+                    return Type::broken();
+                }
+                TypeKind::Media(*kind)
+            }
             TypeExpr::Array(None) => TypeKind::List(Box::new(Type::new(TypeKind::Any))),
             TypeExpr::Array(Some(item)) => TypeKind::List(Box::new(self.shorthand(item, span))),
             TypeExpr::Object(None) => TypeKind::Object,

@@ -83,6 +83,17 @@ impl Values<'_> {
             TypeKind::Number => Value::from(number(node, what, self.diagnostics)?.value),
             TypeKind::Boolean => Value::from(boolean(node, what, self.diagnostics)?.value),
             TypeKind::Any | TypeKind::Broken => node.to_json(),
+            TypeKind::Media(kind) => {
+                self.diagnostics
+                    .error(
+                        self.code,
+                        node.span,
+                        format!("{what} is {}, which cannot be written here", kind.words()),
+                    )
+                    .label("examples and defaults are text and numbers")
+                    .help("a step that is shown images or documents has no examples");
+                return None;
+            }
             TypeKind::Object => match &node.kind {
                 Kind::Map(_) => node.to_json(),
                 _ => return self.mismatch(node, &what.to_string(), "a mapping"),
@@ -212,7 +223,8 @@ impl Values<'_> {
             if known {
                 limits::outside(bounds, number)
             } else {
-                Some(format!("one of {:?}", bounds.numbers))
+                let all: Vec<String> = bounds.numbers.iter().map(ToString::to_string).collect();
+                Some(format!("one of {}", all.join(", ")))
             }
         });
         let repeated = value

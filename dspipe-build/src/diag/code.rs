@@ -125,6 +125,8 @@ codes! {
     WorkflowCycle = "E042",
     /// A module that the rest of its step does not go with.
     UnfitModule = "E045",
+    /// An image or a document where there can be none, or for an LM that takes none.
+    MisplacedMedia = "E046",
 }
 
 impl std::str::FromStr for Code {

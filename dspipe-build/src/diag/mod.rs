@@ -10,7 +10,7 @@ pub(crate) use json::json;
 pub(crate) use render::{render, render_line};
 pub(crate) use suggest::nearest;
 
-use crate::source::{Sources, Span};
+use crate::source::{Sources, Span, boundary};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) struct Diagnostic {
 impl Diagnostic {
     /// The text under the marked place.
     pub(crate) fn label(&mut self, text: impl Into<String>) -> &mut Self {
-        self.primary.text = text.into();
+        self.primary.text = shortened(text.into());
         self
     }
 
@@ -59,14 +59,29 @@ impl Diagnostic {
     pub(crate) fn also(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
         self.secondary.push(Label {
             span,
-            text: text.into(),
+            text: shortened(text.into()),
         });
         self
     }
 
     /// What to do about it.
     pub(crate) fn help(&mut self, text: impl Into<String>) -> &mut Self {
-        self.help = Some(text.into());
+        self.help = Some(shortened(text.into()));
+        self
+    }
+
+    /// What to write instead.
+    pub(crate) fn suggest(
+        &mut self,
+        message: impl Into<String>,
+        span: Span,
+        replacement: impl Into<String>,
+    ) -> &mut Self {
+        self.suggestion = Some(Suggestion {
+            message: shortened(message.into()),
+            span,
+            replacement: replacement.into(),
+        });
         self
     }
 
@@ -79,13 +94,7 @@ impl Diagnostic {
     ) -> &mut Self {
         let known: Vec<&str> = known.into_iter().collect();
         match nearest(written, known.iter().copied()) {
-            Some(name) => {
-                self.suggestion = Some(Suggestion {
-                    message: "a similar name exists".to_owned(),
-                    span,
-                    replacement: name.to_owned(),
-                });
-            }
+            Some(name) => _ = self.suggest("a similar name exists", span, name),
             None if known.is_empty() => {}
             None => self.help = Some(format!("known here: {}", list(&known))),
         }
@@ -118,6 +127,19 @@ impl Diagnostic {
     }
 }
 
+/// Longer texts than this, in bytes, are not read by people.
+const LONGEST: usize = 2000;
+
+/// A text with a part of a file in it, which may be of any length.
+fn shortened(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let start = boundary(&text, LONGEST / 4);
+    let end = boundary(&text, text.len() - LONGEST / 4);
+    [&text[..start], " … ", &text[end..]].concat()
+}
+
 /// Names in backticks, comma-separated.
 pub(crate) fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -137,7 +159,7 @@ impl Diagnostics {
         span: Span,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        self.push(Severity::Error, code, span, message.into())
+        self.push(Severity::Error, code, span, shortened(message.into()))
     }
 
     pub(crate) fn warning(
@@ -146,7 +168,7 @@ impl Diagnostics {
         span: Span,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        self.push(Severity::Warning, code, span, message.into())
+        self.push(Severity::Warning, code, span, shortened(message.into()))
     }
 
     fn push(
@@ -190,8 +212,18 @@ impl Diagnostics {
     }
 
     pub(crate) fn warnings_to_errors(&mut self) {
+        self.raise(|_| true);
+    }
+
+    pub(crate) fn code_to_errors(&mut self, code: Code) {
+        self.raise(|found| found == code);
+    }
+
+    fn raise(&mut self, which: impl Fn(Code) -> bool) {
         for diagnostic in &mut self.all {
-            diagnostic.severity = Severity::Error;
+            if which(diagnostic.code) {
+                diagnostic.severity = Severity::Error;
+            }
         }
     }
 

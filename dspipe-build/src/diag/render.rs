@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
 use super::{Code, Diagnostic, Label, Severity};
-use crate::source::{FileId, Sources, Span};
+use crate::source::{FileId, Sources, Span, boundary};
 
 /// One diagnostic as rustc would print it, without colours.
 pub(crate) fn render(sources: &Sources, diagnostic: &Diagnostic) -> String {
@@ -158,14 +158,6 @@ fn window<'s>(sources: &'s Sources, part: &Part<'_>) -> Window<'s> {
     }
 }
 
-/// The next place before or at `at` where a character begins.
-fn boundary(text: &str, at: usize) -> usize {
-    (0..=at)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
-}
-
 /// One diagnostic on one line: `path:line:col: message [code]`.
 pub(crate) fn render_line(sources: &Sources, diagnostic: &Diagnostic) -> String {
     let file = sources.file(diagnostic.primary.span.file);
@@ -174,10 +166,13 @@ pub(crate) fn render_line(sources: &Sources, diagnostic: &Diagnostic) -> String 
     format!("{}:{line}:{column}: {message} [{code}]", file.path)
 }
 
-/// The part of a span worth marking: its first line. A whole block underlined
+/// More of a line is not marked, in bytes.
+const MARKED: usize = 200;
+
+/// The part of a span worth marking: the beginning of its first line. A whole block underlined
 /// says no more than its beginning and hides the text.
 fn visible(sources: &Sources, span: Span) -> std::ops::Range<usize> {
     let text = sources.slice(span);
-    let first = text.lines().next().unwrap_or_default();
-    span.start..span.start + first.trim_end().len()
+    let first = text.lines().next().unwrap_or_default().trim_end();
+    span.start..span.start + boundary(first, MARKED)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::printer::{Printer, float, string};
-use super::{Emitter, checks, lms, module, schema};
+use super::{Emitter, checks, lms, media, module, schema};
 use crate::ir::{Adapter, Demo, Field, Prompt, Step};
 use crate::words;
 
@@ -109,6 +109,7 @@ pub(super) fn signature(emitter: &Emitter<'_>, step: &Step, out: &mut Printer) {
     out.line("const DEF: &'static SignatureDef = &SIGNATURE;");
     checks::function(emitter, &step.checks, out);
     module::function(emitter, &step.module, out);
+    media::function(emitter, step, out);
     out.close("}");
 }
 

@@ -5,6 +5,7 @@ mod checks;
 mod doc;
 mod expr;
 mod lms;
+mod media;
 mod metadata;
 mod module;
 mod one_step;
@@ -220,6 +221,7 @@ impl Emitter<'_> {
             TypeKind::Boolean => "bool".to_owned(),
             TypeKind::Any | TypeKind::Broken => "Value".to_owned(),
             TypeKind::Object => "Map<String, Value>".to_owned(),
+            TypeKind::Media(_) => [self.options.runtime, "::media::Media"].concat(),
             TypeKind::List(item) => ["Vec<", &self.ty(item, scope), ">"].concat(),
             TypeKind::Map(value) => format!("BTreeMap<String, {}>", self.ty(value, scope)),
             TypeKind::Optional(inner) => ["Option<", &self.ty(inner, scope), ">"].concat(),

@@ -92,7 +92,8 @@ impl<'a> Writer<'a> {
             TypeKind::Integer => json.push_str("{\"type\":\"integer\""),
             TypeKind::Number => json.push_str("{\"type\":\"number\""),
             TypeKind::Boolean => json.push_str("{\"type\":\"boolean\""),
-            TypeKind::Any | TypeKind::Broken => json.push('{'),
+            // A URL as text, or an object with it.
+            TypeKind::Any | TypeKind::Broken | TypeKind::Media(_) => json.push('{'),
             TypeKind::Object => json.push_str("{\"type\":\"object\""),
             TypeKind::List(item) => {
                 json.push_str("{\"type\":\"array\",\"items\":");

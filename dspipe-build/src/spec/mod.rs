@@ -7,6 +7,7 @@ mod block;
 mod checks;
 mod condition;
 mod example;
+mod foreign;
 mod lms;
 mod module;
 mod optimizer;
@@ -107,6 +108,7 @@ impl Workflow {
             .unwrap_or_default();
         let mut members = Members::default();
         members.top = members.read(items, None, 0, diagnostics);
+        foreign::refuse(&mut map, &foreign::WORKFLOW, diagnostics);
         map.finish(diagnostics);
         Some(Self {
             name: name?,

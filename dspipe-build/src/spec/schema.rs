@@ -104,6 +104,18 @@ impl Schema {
         what: impl Into<What<'n>>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
+        let what = what.into();
+        if let Kind::Scalar { text, .. } = &node.kind
+            && ty::builtin(text).is_some()
+        {
+            let quote = if text.contains(['[', '?']) { "\"" } else { "" };
+            yaml::wrong_kind(node, what, "a mapping (`key: value`)", diagnostics).suggest(
+                "a schema has its type under `type`",
+                node.span,
+                format!("{{type: {quote}{text}{quote}}}"),
+            );
+            return None;
+        }
         let mut map = MapReader::new(node, what, diagnostics)?;
         let schema = Self::read_map(&mut map, diagnostics);
         map.finish(diagnostics);
@@ -523,14 +535,29 @@ fn refuse_unsupported(map: &mut MapReader<'_>, diagnostics: &mut Diagnostics) {
     map.forget(&UNSUPPORTED);
 }
 
-const UNSUPPORTED: [&str; 9] = [
+const UNSUPPORTED: [&str; 24] = [
     "not",
     "if",
+    "then",
+    "else",
     "format",
     "prefixItems",
+    "additionalItems",
+    "unevaluatedItems",
     "contains",
+    "minContains",
+    "maxContains",
     "patternProperties",
+    "propertyNames",
+    "minProperties",
+    "maxProperties",
+    "unevaluatedProperties",
     "dependentRequired",
+    "dependentSchemas",
+    "contentEncoding",
+    "contentMediaType",
+    "$anchor",
+    "$dynamicRef",
     "$defs",
     "definitions",
 ];

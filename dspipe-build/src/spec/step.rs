@@ -1,6 +1,8 @@
 //! One step of a workflow.
 
-use super::{Check, Condition, DspyConfig, Example, Module, Signature, lms, optional_text};
+use super::{
+    Check, Condition, DspyConfig, Example, Module, Signature, foreign, lms, optional_text,
+};
 use crate::diag::{Code, Diagnostics};
 use crate::ir::Adapter;
 use crate::source::{Span, Spanned};
@@ -159,6 +161,7 @@ impl Step {
         let signature = signature(&mut map, diagnostics);
         let dspy_config = DspyConfig::read(&mut map, diagnostics);
         let (examples, example_files) = Example::read_all(map.optional("examples"), diagnostics);
+        foreign::refuse(&mut map, &foreign::STEP, diagnostics);
         map.finish(diagnostics);
         Some(Self {
             name: name?,

@@ -36,8 +36,10 @@ impl Node {
     pub(crate) fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar { .. } if self.is_null() => "nothing".to_owned(),
-            Kind::Scalar { text, .. } if text.len() <= 40 && !text.contains('\n') => {
-                format!("`{text}`")
+            Kind::Scalar { text, plain } if text.len() <= 40 && !text.contains('\n') => {
+                // Quoted, a `1` is no number.
+                let is_text = *plain || plain_scalar(text).is_string();
+                format!("{}`{text}`", if is_text { "" } else { "the text " })
             }
             Kind::Scalar { .. } => "a text".to_owned(),
             Kind::List(_) => "a list".to_owned(),

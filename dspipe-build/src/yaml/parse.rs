@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError};
+use granit_parser::{Event, Options, Parser, ScalarStyle};
 
 use super::node::{Key, Kind, Node};
-use super::simple;
+use super::{simple, syntax};
 use crate::diag::{Code, Diagnostics};
 use crate::source::{FileId, Sources, Span};
 
 /// Deeper nesting than this is refused, so that later stages may recurse.
 pub(super) const MAX_DEPTH: usize = 64;
-/// Nodes a document may have once its aliases are expanded, over those written out.
+/// Nodes a document may have once its aliases are expanded, over those written out. As many are kept of what
+/// has anchors.
 const ALIAS_BUDGET: usize = 100_000;
 
 /// Reads the one document of a file. `None`: it could not be read; the reason is recorded.
@@ -33,10 +34,11 @@ pub(super) fn parse_fully(
     let text = sources.file(file).text.as_str();
     let mut builder = Builder {
         file,
-        len: text.len(),
+        text,
         open: Vec::new(),
         root: None,
         anchors: HashMap::new(),
+        kept: 0,
         budget: ALIAS_BUDGET,
         diagnostics,
     };
@@ -44,7 +46,7 @@ pub(super) fn parse_fully(
     options.emit_unresolved_aliases = true;
     for event in Parser::new_from_str_with_options(text, options) {
         let event = event
-            .map_err(|error| builder.scan_error(text, &error))
+            .map_err(|error| syntax::report(file, text, &error, builder.diagnostics))
             .ok()?;
         builder.event(event.0, event.1).ok()?;
     }
@@ -70,12 +72,28 @@ struct Stop;
 
 struct Builder<'a> {
     file: FileId,
-    len: usize,
+    text: &'a str,
     open: Vec<Open>,
     root: Option<Node>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Anchored>,
+    /// The nodes in `anchors`.
+    kept: usize,
     budget: usize,
     diagnostics: &'a mut Diagnostics,
+}
+
+/// What an alias stands for.
+struct Anchored {
+    /// `None`: more than may be kept.
+    node: Option<Node>,
+    size: Size,
+}
+
+/// How large a tree is.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: usize,
+    depth: usize,
 }
 
 /// A collection whose end has not been seen.
@@ -92,6 +110,8 @@ enum Items {
         key: Option<Key>,
         /// The key in hand is a duplicate or refused: its value is dropped.
         skip: bool,
+        /// It is a `{{ … }}` that was meant as a text.
+        placeholder: bool,
         /// The start of each key, to find duplicates without comparing all pairs.
         seen: HashMap<String, Span>,
     },
@@ -134,6 +154,7 @@ impl Builder<'_> {
                     entries: Vec::new(),
                     key: None,
                     skip: false,
+                    placeholder: false,
                     seen: HashMap::new(),
                 },
             ),
@@ -160,14 +181,7 @@ impl Builder<'_> {
 
     fn open(&mut self, start: Span, anchor: usize, items: Items) -> Result<(), Stop> {
         if self.open.len() >= MAX_DEPTH {
-            self.diagnostics
-                .error(
-                    Code::TooLarge,
-                    start,
-                    format!("nested more than {MAX_DEPTH} levels deep"),
-                )
-                .help("flatten the document");
-            return Err(Stop);
+            return Err(self.too_deep(start));
         }
         self.open.push(Open {
             start,
@@ -177,12 +191,32 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn too_deep(&mut self, span: Span) -> Stop {
+        self.diagnostics
+            .error(
+                Code::TooLarge,
+                span,
+                format!("nested more than {MAX_DEPTH} levels deep"),
+            )
+            .help("flatten the document");
+        Stop
+    }
+
     fn close(&mut self, end: Span) {
         let Some(open) = self.open.pop() else { return };
         let (kind, last) = match open.items {
             Items::List(items) => {
                 let last = items.last().map(|node| node.span.end);
                 (Kind::List(items), last)
+            }
+            Items::Map {
+                placeholder: true, ..
+            } => {
+                let span = Span {
+                    end: end.end,
+                    ..open.start
+                };
+                return self.bare_placeholder(span, open.anchor);
             }
             Items::Map { entries, .. } => {
                 let last = entries.last().map(|(_, node)| node.span.end);
@@ -209,35 +243,76 @@ impl Builder<'_> {
                 .label("this would never end");
             return Err(Stop);
         };
-        let cost = count(target);
-        if cost > self.budget {
+        let Size { nodes, depth } = target.size;
+        let Some(node) = target.node.as_ref().filter(|_| nodes <= self.budget) else {
             self.diagnostics
                 .error(Code::TooLarge, span, "the aliases expand to too much")
                 .label("this one is over the limit")
                 .help(format!("they may add {ALIAS_BUDGET} values in all"));
             return Err(Stop);
+        };
+        if self.open.len() + depth > MAX_DEPTH {
+            return Err(self.too_deep(span));
         }
-        self.budget -= cost;
-        let node = target.clone();
+        self.budget -= nodes;
+        let node = node.clone();
         self.node(node, 0);
         Ok(())
     }
 
+    /// `{{ … }}` without quotes is a mapping with a mapping for a key. It is read as the text that was meant.
+    fn bare_placeholder(&mut self, span: Span, anchor: usize) {
+        let text = self.text.get(span.start..span.end).unwrap_or_default();
+        let after = self.text.get(span.end..).unwrap_or_default();
+        let rest = after.lines().next().unwrap_or_default().trim_start();
+        // Where the text goes on behind it, the parser will stop there, and say so.
+        if rest.is_empty() || rest.starts_with([',', '}', ']', '#']) {
+            self.diagnostics
+                .error(Code::Syntax, span, "a `{{ … }}` without quotes")
+                .label("YAML reads this as a mapping")
+                .suggest("quote it", span, quoted(text));
+        }
+        let kind = Kind::Scalar {
+            text: text.to_owned(),
+            plain: false,
+        };
+        self.node(Node { span, kind }, anchor);
+    }
+
+    fn keep(&mut self, anchor: usize, node: &Node) {
+        let size = size(node);
+        let node = (self.kept + size.nodes <= ALIAS_BUDGET).then(|| node.clone());
+        self.kept += node.as_ref().map_or(0, |_| size.nodes);
+        self.anchors.insert(anchor, Anchored { node, size });
+    }
+
     fn node(&mut self, node: Node, anchor: usize) {
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.keep(anchor, &node);
         }
-        match self.open.last_mut().map(|open| &mut open.items) {
-            None => self.root = Some(node),
-            Some(Items::List(items)) => items.push(node),
-            Some(Items::Map {
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        match &mut open.items {
+            Items::List(items) => items.push(node),
+            Items::Map {
                 entries,
                 key,
                 skip,
+                placeholder,
                 seen,
-            }) => match key.take() {
+            } => match key.take() {
                 Some(_) if *skip => *skip = false,
                 Some(key) => entries.push((key, node)),
+                None if entries.is_empty() && is_placeholder(self.text, open.start, &node) => {
+                    *placeholder = true;
+                    *skip = true;
+                    *key = Some(Key {
+                        text: String::new(),
+                        span: node.span,
+                    });
+                }
                 None => {
                     let checked = checked_key(node, seen, self.diagnostics);
                     *skip = checked.is_err();
@@ -251,30 +326,27 @@ impl Builder<'_> {
         let range = span.byte_range().unwrap_or(0..0);
         Span {
             file: self.file,
-            start: range.start.min(self.len),
-            end: range.end.min(self.len),
+            start: range.start.min(self.text.len()),
+            end: range.end.min(self.text.len()),
         }
     }
+}
 
-    fn scan_error(&mut self, text: &str, error: &ScanError) {
-        let start = error.marker().byte_offset().unwrap_or(0).min(text.len());
-        let width = text
-            .get(start..)
-            .and_then(|rest| rest.chars().next())
-            .filter(|c| *c != '\n')
-            .map_or(0, char::len_utf8);
-        let span = Span {
-            file: self.file,
-            start,
-            end: start + width,
-        };
-        let message = format!("the YAML cannot be parsed: {}", error.info());
-        let about_tabs = message.contains(" tab") || text.get(start..start + width) == Some("\t");
-        let diagnostic = self.diagnostics.error(Code::Syntax, span, message);
-        if about_tabs {
-            diagnostic.help("indent with spaces; YAML does not take tabs");
-        }
+/// Whether a mapping, by its start, and its first key are the two braces of a placeholder.
+fn is_placeholder(text: &str, start: Span, key: &Node) -> bool {
+    matches!(key.kind, Kind::Map(_))
+        && key.span.start == start.start + 1
+        && text
+            .get(start.start..)
+            .is_some_and(|text| text.starts_with("{{"))
+}
+
+/// A text on one line as a quoted scalar.
+fn quoted(text: &str) -> String {
+    if text.contains(['"', '\\']) {
+        return ["'", &text.replace('\'', "''"), "'"].concat();
     }
+    ["\"", text, "\""].concat()
 }
 
 /// A key that can be used, or (after a diagnostic) one whose value is to be dropped.
@@ -323,11 +395,23 @@ fn null(span: Span) -> Node {
     Node { span, kind }
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.kind {
-        Kind::Scalar { .. } => 0,
-        Kind::List(items) => items.iter().map(count).sum(),
-        Kind::Map(entries) => entries.iter().map(|(_, value)| count(value)).sum(),
+fn size(node: &Node) -> Size {
+    let join = |a: Size, b: Size| Size {
+        nodes: a.nodes + b.nodes,
+        depth: a.depth.max(b.depth),
+    };
+    let empty = Size { nodes: 0, depth: 0 };
+    let inner = match &node.kind {
+        Kind::Scalar { .. } => return Size { nodes: 1, depth: 0 },
+        Kind::List(items) => items.iter().map(size).fold(empty, join),
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|(_, value)| size(value))
+            .fold(empty, join),
+    };
+    Size {
+        nodes: inner.nodes + 1,
+        depth: inner.depth + 1,
     }
 }
 
@@ -393,6 +477,93 @@ mod tests {
                 "{text:?}: {messages:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_helps_is_said_where_it_helps() {
+        for (text, place, wanted) in [
+            ("a: b\n\tc: d\n", "\tc", "indent with spaces"),
+            ("a: b: c\n", ": c", "quote a text that has `: `"),
+            ("a:\n  b: 1\n c: 2\n", "c: 2", "start in one column"),
+            ("a: {{b}} c\n", "c", "quote a text that starts with `{{`"),
+            ("a: \"b\n", "\"b", "close it"),
+            ("a: 'it's'\n", "s'", "written twice"),
+            ("a: \"\\n\\\\\\d\"\n", "\\d", "is written"),
+            ("a: `b`\n", "`b", "quote a text"),
+        ] {
+            let mut sources = Sources::default();
+            let file = sources.add("t.yaml", text);
+            let mut diagnostics = Diagnostics::default();
+            assert!(
+                parse(&sources, file, &mut diagnostics).is_none(),
+                "{text:?}"
+            );
+            let [diagnostic] = &diagnostics.into_sorted()[..] else {
+                panic!("{text:?}: one diagnostic");
+            };
+            let start = diagnostic.primary.span.start;
+            assert!(text[start..].starts_with(place), "{text:?}: {start}");
+            let help = diagnostic.help.as_deref().unwrap_or_default();
+            assert!(help.contains(wanted), "{text:?}: {help}");
+        }
+    }
+
+    #[test]
+    fn placeholders_without_quotes_are_the_text_that_was_meant() {
+        for (text, wanted, written) in [
+            ("a: {{ b.c }}\n", "{{ b.c }}", "\"{{ b.c }}\""),
+            ("- {{b}}\n", "{{b}}", "\"{{b}}\""),
+            (
+                "a: {b: {{c | f('d')}}, e: f}\n",
+                "{{c | f('d')}}",
+                "\"{{c | f('d')}}\"",
+            ),
+            (
+                "a: {{b | f(\"d\")}}\n",
+                "{{b | f(\"d\")}}",
+                "'{{b | f(\"d\")}}'",
+            ),
+        ] {
+            let mut sources = Sources::default();
+            let file = sources.add("t.yaml", text);
+            let mut diagnostics = Diagnostics::default();
+            let node = parse(&sources, file, &mut diagnostics);
+            let read = node.unwrap().to_json().to_string();
+            let wanted = serde_json::Value::from(wanted).to_string();
+            assert!(read.contains(&wanted), "{text:?}: {read}");
+            let [diagnostic] = &diagnostics.into_sorted()[..] else {
+                panic!("{text:?}: one diagnostic");
+            };
+            let suggestion = diagnostic.suggestion.as_ref().unwrap();
+            assert_eq!(suggestion.replacement, written, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn aliases_do_not_deepen_without_end() {
+        use std::fmt::Write;
+        let mut text = "a0: &a0 [x]\n".to_owned();
+        for i in 1..40 {
+            let (open, close) = ("[".repeat(30), "]".repeat(30));
+            writeln!(text, "a{i}: &a{i} {open}*a{}{close}", i - 1).unwrap();
+        }
+        assert!(parsed(&text).1[0].contains("nested more than"));
+        // Once is fine.
+        assert!(parsed("a: &a [[[x]]]\nb: [[[*a]]]\n").1.is_empty());
+    }
+
+    #[test]
+    fn what_has_anchors_is_kept_once_at_most() {
+        let names: Vec<String> = (0..60).map(|level| format!("&n{level} [")).collect();
+        let (open, close) = (names.concat(), "]".repeat(60));
+        let text = format!("a: {open}{}x{close}\n", "x, ".repeat(50_000));
+        let (node, messages) = parsed(&text);
+        assert!(node.is_some() && messages.is_empty(), "{messages:?}");
+        // The inner two were kept; the others are too much, which matters to who names them.
+        let (_, messages) = parsed(&format!("{text}b: *n59\n"));
+        assert!(messages.is_empty(), "{messages:?}");
+        let (_, messages) = parsed(&format!("{text}b: *n0\n"));
+        assert!(messages[0].contains("expand to too much"), "{messages:?}");
     }
 
     #[test]

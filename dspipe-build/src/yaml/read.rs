@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::node::{Key, Kind, Node, core_float, core_integer};
-use crate::diag::{Code, Diagnostics};
+use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{Span, Spanned};
 
 /// What a mapping is, for messages: ``step `classify` ``. It is put into words when there is something to say.
@@ -160,14 +160,20 @@ impl<'n> MapReader<'n> {
     }
 }
 
-fn wrong_kind(node: &Node, what: impl Display, wanted: &str, diagnostics: &mut Diagnostics) {
+/// Reports a value of another kind than its key asks for.
+pub(crate) fn wrong_kind<'d>(
+    node: &Node,
+    what: impl Display,
+    wanted: &str,
+    diagnostics: &'d mut Diagnostics,
+) -> &'d mut Diagnostic {
     diagnostics
         .error(
             Code::WrongKind,
             node.span,
             format!("{what} must be {wanted}, not {}", node.describe()),
         )
-        .label(format!("expected {wanted}"));
+        .label(format!("expected {wanted}"))
 }
 
 /// Any scalar as the text that was written.
@@ -191,17 +197,24 @@ pub(crate) fn boolean(
     what: impl Display,
     diagnostics: &mut Diagnostics,
 ) -> Option<Spanned<bool>> {
-    scalar(
-        node,
-        what,
-        "`true` or `false`",
-        diagnostics,
-        |text| match text {
-            "true" | "True" | "TRUE" => Some(true),
-            "false" | "False" | "FALSE" => Some(false),
-            _ => None,
-        },
-    )
+    let Kind::Scalar { text, plain: true } = &node.kind else {
+        wrong_kind(node, what, "`true` or `false`", diagnostics);
+        return None;
+    };
+    match text.as_str() {
+        "true" | "True" | "TRUE" => Some(Spanned::new(true, node.span)),
+        "false" | "False" | "FALSE" => Some(Spanned::new(false, node.span)),
+        text => {
+            let diagnostic = wrong_kind(node, what, "`true` or `false`", diagnostics);
+            let meant = match text.to_ascii_lowercase().as_str() {
+                "yes" | "y" | "on" => "true",
+                "no" | "n" | "off" => "false",
+                _ => return None,
+            };
+            diagnostic.suggest("this is a text in YAML 1.2", node.span, meant);
+            None
+        }
+    }
 }
 
 /// A whole number.

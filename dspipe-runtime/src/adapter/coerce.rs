@@ -19,11 +19,11 @@ enum Fit {
     Exact,
 }
 
-/// A value that fits, how well, and how many fields of models it sets.
+/// A value that fits, how well, and how many fields of models it sets; `None` where there is no model.
 struct Fitted {
     value: PyValue,
     fit: Fit,
-    fields: usize,
+    fields: Option<usize>,
 }
 
 type Result<T, E = String> = std::result::Result<T, E>;
@@ -38,7 +38,7 @@ fn fitted(value: PyValue, fit: Fit) -> Result<Fitted> {
     Ok(Fitted {
         value,
         fit,
-        fields: 0,
+        fields: None,
     })
 }
 
@@ -61,7 +61,11 @@ fn fit(value: &PyValue, ty: &PyType) -> Result<Fitted> {
         PyType::Bool => boolean(value),
         PyType::Int => integer(value),
         PyType::Float => float(value),
-        PyType::AnyList => list(value, &PyType::Any),
+        // Items of nothing in particular are not looked at; those of a plain `dict` are.
+        PyType::AnyList => match value {
+            PyValue::List(_) => fitted(value.clone(), Fit::Exact),
+            _ => list(value, &PyType::Any),
+        },
         PyType::List(item) => list(value, item),
         PyType::AnyDict => dict(value, &PyType::Any, &PyType::Any),
         PyType::Dict(key, item) => dict(value, key, item),
@@ -196,20 +200,22 @@ fn list(value: &PyValue, item: &PyType) -> Result<Fitted> {
 /// The worst fit of parts.
 struct Collected {
     fit: Fit,
-    fields: usize,
+    fields: Option<usize>,
 }
 
 impl Collected {
     fn new() -> Self {
         Self {
             fit: Fit::Exact,
-            fields: 0,
+            fields: None,
         }
     }
 
     fn add(&mut self, part: Fitted) -> PyValue {
         self.fit = self.fit.min(part.fit);
-        self.fields += part.fields;
+        if let Some(fields) = part.fields {
+            *self.fields.get_or_insert(0) += fields;
+        }
         part.value
     }
 
@@ -260,7 +266,7 @@ fn literal(value: &PyValue, values: &[PyValue]) -> Result<Fitted> {
     }
 }
 
-/// The member that fits best: with the most fields of models, then the most exactly, then the first.
+/// The member that fits best: of two with models the one with more fields, else the more exact one, else the first.
 fn union(value: &PyValue, members: &[PyType]) -> Result<Fitted> {
     if *value == PyValue::None && members.contains(&PyType::None) {
         return fitted(PyValue::None, Fit::Exact);
@@ -269,11 +275,14 @@ fn union(value: &PyValue, members: &[PyType]) -> Result<Fitted> {
     let mut errors = Vec::new();
     for member in members.iter().filter(|member| **member != PyType::None) {
         match fit(value, member) {
-            Ok(fitted) if fitted.fit == Fit::Exact && fitted.fields == 0 => return Ok(fitted),
+            Ok(fitted) if fitted.fit == Fit::Exact && fitted.fields.is_none() => return Ok(fitted),
             Ok(fitted) => {
-                let is_better = best
-                    .as_ref()
-                    .is_none_or(|best| (fitted.fields, fitted.fit) > (best.fields, best.fit));
+                let is_better =
+                    best.as_ref()
+                        .is_none_or(|best| match (fitted.fields, best.fields) {
+                            (Some(new), Some(known)) if new != known => new > known,
+                            _ => fitted.fit > best.fit,
+                        });
                 if is_better {
                     best = Some(fitted);
                 }
@@ -289,13 +298,16 @@ fn model(value: &PyValue, class: &PyModel) -> Result<Fitted> {
         return Err(wrong(value, &format!("a dictionary for {}", class.name)));
     };
     let mut all = Collected::new();
+    // To make a model of a dictionary is not exact.
+    all.fit = Fit::Strict;
+    let mut own = 0;
     let mut read = PyDict::new();
     for field in &class.fields {
         let value = match (dict.get(&field.name), &field.default) {
             (Some(value), _) => {
                 let value =
                     fit(value, &field.ty).map_err(|error| format!("`{}`: {error}", field.name))?;
-                all.fields += 1;
+                own += 1;
                 let value = all.add(value);
                 check(&value, field)?;
                 value
@@ -305,7 +317,7 @@ fn model(value: &PyValue, class: &PyModel) -> Result<Fitted> {
         };
         read.insert(field.name.clone(), value);
     }
-    all.fit = Fit::Lax;
+    *all.fields.get_or_insert(0) += own;
     Ok(all.end(PyValue::Dict(read)))
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::CassetteError;
 use crate::lm::{LmName, Message, Params, Reply, Request};
+use crate::media::{Attachment, Content};
 use crate::secret;
 
 /// What the files say of themselves; it changes when older ones can no longer be read.
@@ -47,6 +48,7 @@ impl Interaction {
             .iter()
             .map(|message| Message {
                 content: secret::scrub_all(&message.content),
+                media: message.media.iter().map(shown).collect(),
                 ..message.clone()
             })
             .collect();
@@ -76,6 +78,11 @@ pub(super) fn name(lm: &LmName, request: &Request) -> String {
     for message in &request.messages {
         part(role(message));
         part(&message.content);
+        for media in &message.media {
+            part("media");
+            part(media.words());
+            part(media.identity());
+        }
     }
     part("schema");
     if let Some(schema) = &request.schema {
@@ -94,6 +101,16 @@ pub(super) fn name(lm: &LmName, request: &Request) -> String {
         .as_ref()
         .map_or("text", |schema| &schema.name);
     format!("{what}-{digits}.json")
+}
+
+/// An image or a document as people read it: without its content, and without secrets.
+fn shown(media: &Attachment) -> Attachment {
+    let mut shown = media.clone();
+    match &mut shown.content {
+        Content::Url(url) => *url = secret::scrub_all(url),
+        Content::Bytes { data, .. } => *data = None,
+    }
+    shown
 }
 
 pub(super) fn role(message: &Message) -> &'static str {

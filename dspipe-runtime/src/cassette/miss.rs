@@ -66,6 +66,8 @@ fn lines(request: &Interaction) -> Vec<String> {
     for message in &request.messages {
         all.push(format!("[{}]", file::role(message)));
         all.extend(message.content.lines().map(str::to_owned));
+        let media = message.media.iter();
+        all.extend(media.map(|media| format!("({} {})", media.words(), media.identity())));
     }
     all.push(format!("schema: {}", request.schema));
     all

@@ -169,6 +169,17 @@ pub enum LmError {
         request_id: Option<String>,
     },
 
+    /// An image or a document that the LM, or its API, does not take.
+    #[error("{lm} cannot be shown {what}: {reason}; use another LM, or give it as text")]
+    Media {
+        /// The LM.
+        lm: LmName,
+        /// What it cannot be shown.
+        what: String,
+        /// Why.
+        reason: &'static str,
+    },
+
     /// The server finds the request wrong.
     #[error("{endpoint} does not accept the request ({status}): {message}{}", request_text(.request_id.as_deref()))]
     BadRequest {
@@ -381,6 +392,7 @@ impl LmError {
             Self::ContextLength { .. } => "context_length",
             Self::Refused { .. } => "refused",
             Self::ContentFilter { .. } => "content_filter",
+            Self::Media { .. } => "unsupported_media",
             Self::BadRequest { .. } => "bad_request",
             Self::Truncated { .. } => "truncated",
             Self::Timeout { .. } => "timeout",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use super::{BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, Reply, Request, Usage};
+use crate::media::{Attachment, Content, MediaKind};
 
 /// Lets calls through, now, later or not at all.
 pub(super) trait Gate: Send + Sync + fmt::Debug {
@@ -83,13 +84,30 @@ impl<G: Gate> Lm for Gated<G> {
     }
 }
 
+/// More tokens than an image has at any provider by its documentation, and than documents of this size have
+/// as a rule; nobody but the provider can count the pages behind a URL.
+fn media_tokens(media: &Attachment) -> usize {
+    const IMAGE: usize = 16_384;
+    const UNKNOWN: usize = 65_536;
+    match (&media.content, media.kind) {
+        (_, MediaKind::Image) => IMAGE,
+        (Content::Url(_), MediaKind::Document) => UNKNOWN,
+        (Content::Bytes { size, .. }, MediaKind::Document) => {
+            usize::try_from(*size).unwrap_or(usize::MAX).max(IMAGE)
+        }
+    }
+}
+
 /// More tokens than the messages and the schema of a request can be: no token is shorter than a byte, and
 /// what stands between messages is a few tokens.
 pub(super) fn most_input_tokens(request: &Request) -> u64 {
     const BETWEEN: usize = 16;
     let messages = request.messages.iter();
     let messages: usize = messages
-        .map(|message| message.content.len() + BETWEEN)
+        .map(|message| {
+            let media: usize = message.media.iter().map(media_tokens).sum();
+            message.content.len() + BETWEEN + media
+        })
         .sum();
     let schema = request.schema.as_ref();
     let schema = schema.map_or(0, |schema| schema.json.len() + schema.name.len() + BETWEEN);

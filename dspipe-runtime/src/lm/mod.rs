@@ -70,6 +70,8 @@ use serde::{Deserialize, Serialize};
 
 pub use futures_util::Stream;
 
+use crate::media::Attachment;
+
 pub use api::Api;
 pub use breaker::{Breaker, BreakerSettings};
 pub use budget::{Budget, BudgetLimits, Spent};
@@ -135,31 +137,40 @@ pub struct Message {
     pub role: Role,
     /// What is said.
     pub content: String,
+    /// What is shown with it, in messages of the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Attachment>,
 }
 
 impl Message {
+    fn of(role: Role, content: String) -> Self {
+        Self {
+            role,
+            content,
+            media: Vec::new(),
+        }
+    }
+
     /// A message of the program.
     pub fn system(content: impl Into<String>) -> Self {
-        Self {
-            role: Role::System,
-            content: content.into(),
-        }
+        Self::of(Role::System, content.into())
     }
 
     /// A message of the user.
     pub fn user(content: impl Into<String>) -> Self {
-        Self {
-            role: Role::User,
-            content: content.into(),
-        }
+        Self::of(Role::User, content.into())
     }
 
     /// A message of the LM.
     pub fn assistant(content: impl Into<String>) -> Self {
-        Self {
-            role: Role::Assistant,
-            content: content.into(),
-        }
+        Self::of(Role::Assistant, content.into())
+    }
+
+    /// Shows images and documents with it, before its text.
+    #[must_use]
+    pub fn with_media(mut self, media: impl IntoIterator<Item = Attachment>) -> Self {
+        self.media.extend(media);
+        self
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod attachment;
 mod kind;
+mod memory;
 
 use std::fmt;
 use std::fs;
@@ -10,8 +11,11 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use crate::read::{Read, Reader};
 
 pub use attachment::{Attachment, Content};
 pub use kind::MediaKind;
@@ -45,6 +49,42 @@ enum Source {
     Path(PathBuf),
     Bytes(Arc<[u8]>),
     Url(String),
+}
+
+/// An image or a document that an input has in a field.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// The field.
+    pub name: &'static str,
+    /// What is asked for.
+    pub kind: MediaKind,
+    /// What is given, if anything is.
+    pub media: Option<&'a Media>,
+}
+
+/// An image or a document of a step's input.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) field: &'static str,
+    pub(crate) attachment: Attachment,
+}
+
+/// What the fields show.
+///
+/// # Errors
+/// The first that cannot be shown, with its field.
+pub(crate) fn shown(fields: &[Field<'_>]) -> Result<Arc<[Shown]>, (&'static str, MediaError)> {
+    let mut shown = Vec::with_capacity(fields.len());
+    for field in fields {
+        if let Some(media) = field.media {
+            let attachment = media.attach(field.kind);
+            shown.push(Shown {
+                field: field.name,
+                attachment: attachment.map_err(|error| (field.name, error))?,
+            });
+        }
+    }
+    Ok(shown.into())
 }
 
 /// What was read.
@@ -233,10 +273,12 @@ impl Media {
         let Some(media_type) = found else {
             return Err(MediaError::UnknownType { what: self.what() });
         };
+        let sha256 = hash(&bytes);
+        memory::note(&sha256, &bytes);
         Ok(Known {
             media_type: Some(media_type),
             content: Content::Bytes {
-                sha256: hash(&bytes),
+                sha256,
                 size,
                 data: Some(bytes),
             },
@@ -295,16 +337,17 @@ impl Media {
     /// [`MediaError`] if it is none of them.
     pub fn from_json(value: &Value) -> Result<Self, MediaError> {
         let text = |key: &str| value.get(key).and_then(Value::as_str);
-        let url = match value {
+        let url: &str = match value {
             Value::String(url) => url,
-            value => text("url").ok_or_else(|| match text("sha256") {
-                Some(sha256) => MediaError::NotRecorded {
-                    sha256: sha256.to_owned(),
-                },
-                None => MediaError::NoUrl {
-                    url: shortened(&value.to_string()),
-                },
-            })?,
+            value => match (text("url"), text("sha256")) {
+                (Some(url), _) => url,
+                (None, Some(sha256)) => return Self::in_use(sha256, text("media_type")),
+                (None, None) => {
+                    return Err(MediaError::NoUrl {
+                        url: shortened(&value.to_string()),
+                    });
+                }
+            },
         };
         let media = match url.strip_prefix("data:") {
             Some(data) => Self::of_data(data)?,
@@ -318,6 +361,18 @@ impl Media {
             media.at_url(url)?;
         }
         Ok(media)
+    }
+
+    /// One that this process has in its hands, by its hash.
+    fn in_use(sha256: &str, media_type: Option<&str>) -> Result<Self, MediaError> {
+        match (memory::find(sha256), media_type) {
+            (Some(data), Some(media_type)) => {
+                Ok(Self::of(Source::Bytes(data), Some(media_type.to_owned())))
+            }
+            _ => Err(MediaError::NotRecorded {
+                sha256: sha256.to_owned(),
+            }),
+        }
     }
 
     /// What follows `data:` in a URL.
@@ -358,6 +413,35 @@ fn hash(bytes: &[u8]) -> String {
         let _ = write!(digits, "{byte:02x}");
     }
     digits
+}
+
+impl Serialize for Media {
+    /// As its type with a hash or a URL, for which a file is read.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = self.read.get_or_init(|| self.read()).clone();
+        let known = known.map_err(serde::ser::Error::custom)?;
+        let kind = known.media_type.as_deref().map(MediaKind::of);
+        let attachment = Attachment {
+            kind: kind.unwrap_or(MediaKind::Document),
+            media_type: known.media_type,
+            name: self.name(),
+            content: known.content,
+        };
+        attachment.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Media {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::from_json(&value).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Read for Media {
+    fn read(from: Reader<'_>) -> Option<Self> {
+        from.value_by(|value| Self::from_json(value).map_err(|error| error.to_string()))
+    }
 }
 
 impl PartialEq for Media {

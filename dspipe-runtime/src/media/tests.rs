@@ -81,7 +81,10 @@ fn a_url_tells_its_type_by_the_end_of_its_path() {
     assert_eq!(attachment.media_type.as_deref(), Some("image/jpeg"));
     assert!(url.document().is_err());
     let unknown = Media::from_url("https://example.com/a").document().unwrap();
-    assert_eq!((unknown.media_type.as_deref(), unknown.words()), (None, "document"));
+    assert_eq!(
+        (unknown.media_type.as_deref(), unknown.words()),
+        (None, "document")
+    );
 }
 
 #[test]

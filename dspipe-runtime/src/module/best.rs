@@ -1,5 +1,7 @@
 //! Samples, and the best of them.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
@@ -172,13 +174,17 @@ impl<'a> Call<'a> {
         answers: &dyn Answers,
     ) -> Result<Vec<Result<Sample, Error>>, Error> {
         let (runner, def, params) = (self.runner, self.def, self.params());
-        let ask = |index: u32| async move {
+        let media = Arc::clone(&self.media);
+        let ask = |index: u32| {
             let mut call: Call<'a> = Call::new(runner, def);
-            let params = sampled(params, index, n);
-            let result = call
-                .sample(setup, &Task::OUTPUT, params, input, answers)
-                .await;
-            (index, call, result)
+            call.media = Arc::clone(&media);
+            async move {
+                let params = sampled(params, index, n);
+                let result = call
+                    .sample(setup, &Task::OUTPUT, params, input, answers)
+                    .await;
+                (index, call, result)
+            }
         };
         let mut running: FuturesUnordered<_> = (0..n).map(ask).collect();
         let mut results = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::error::{Errors, Kind, Segment};
+use super::error::{Errors, FieldErrorKind, Kind, Segment};
 use super::json::{Json, Place};
 use super::{Checks, Read};
 
@@ -51,6 +51,23 @@ impl<'a> Reader<'a> {
         match &self.value {
             Some(value) => value.is_null(),
             None => self.errors.json.null(),
+        }
+    }
+
+    /// A value that is read from JSON in a way of its own.
+    pub(crate) fn value_by<T>(self, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        match self.value() {
+            Source::Text(json) => {
+                let value: Value = json.value()?;
+                read(&value).ok().or_else(|| json.fail())
+            }
+            Source::Value(value, errors) => match read(&value) {
+                Ok(read) => Some(read),
+                Err(reason) => {
+                    errors.record(FieldErrorKind::Refused { reason });
+                    None
+                }
+            },
         }
     }
 

@@ -33,7 +33,7 @@ const REPLY: &str = "I am sorry that you were charged twice. I have sent the sec
 pub(crate) enum When {
     /// After so many milliseconds; 0 is at once.
     After(u64),
-    /// When the server is asked to [`release`](Server::release) what it holds.
+    /// When the server is asked to [`release`] what it holds.
     Released,
 }
 

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, null_as_default};
+use super::{Call, Usage, media, null_as_default};
 use crate::lm::provider::Structured;
 use crate::lm::schema::{self, Form};
-use crate::lm::{Chunk, End, Finish, LmError, Message, Reply};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
+use crate::media::{Attachment, MediaKind};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let params = call.request.params;
@@ -21,7 +22,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let is_openai = call.lm.provider() == "openai";
     let body = Body {
         model: call.lm.model(),
-        messages: &call.request.messages,
+        messages: messages(call)?,
         temperature: params.temperature,
         max_tokens: params.max_tokens.filter(|_| !is_openai),
         max_completion_tokens: params.max_tokens.filter(|_| is_openai),
@@ -35,10 +36,97 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     super::to_json(&body)
 }
 
+fn messages<'a>(call: &Call<'a>) -> Result<Vec<Said<'a>>, LmError> {
+    let said = |message: &'a Message| -> Result<Said<'a>, LmError> {
+        let content = if message.media.is_empty() {
+            Content::Text(&message.content)
+        } else {
+            let shown = message.media.iter().map(|media| part(call, media));
+            let mut parts = shown.collect::<Result<Vec<_>, _>>()?;
+            if !message.content.is_empty() {
+                parts.push(Part::Text {
+                    text: &message.content,
+                });
+            }
+            Content::Parts(parts)
+        };
+        Ok(Said {
+            role: message.role,
+            content,
+        })
+    };
+    call.request.messages.iter().map(said).collect()
+}
+
+/// Servers that speak this API and have no documents in it.
+const WITHOUT_DOCUMENTS: [&str; 4] = ["groq", "llamacpp", "ollama", "vllm"];
+
+fn part<'a>(call: &Call<'_>, shown: &Attachment) -> Result<Part<'a>, LmError> {
+    let provider = call.lm.provider();
+    if provider == "local" {
+        return Err(media::refused(
+            call,
+            shown,
+            "the embedded model reads text only",
+        ));
+    }
+    if shown.kind == MediaKind::Image {
+        let url = media::url(call, shown)?;
+        return Ok(Part::ImageUrl {
+            image_url: ImageUrl { url },
+        });
+    }
+    if WITHOUT_DOCUMENTS.contains(&provider) {
+        return Err(media::refused(call, shown, "its server takes no documents"));
+    }
+    if let media::Source::Url(_) = media::source(call, shown)? {
+        let reason = "OpenAI chat completions take the bytes of documents, not their URLs";
+        return Err(media::refused(call, shown, reason));
+    }
+    Ok(Part::File {
+        file: File {
+            filename: media::file_name(shown),
+            file_data: media::url(call, shown)?,
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    role: Role,
+    content: Content<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: ImageUrl },
+    File { file: File },
+}
+
+#[derive(Serialize)]
+struct ImageUrl {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct File {
+    filename: String,
+    file_data: String,
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    messages: &'a [Message],
+    messages: Vec<Said<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

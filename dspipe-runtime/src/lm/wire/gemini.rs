@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, null_as_default};
+use super::{Call, Usage, media, null_as_default};
 use crate::lm::schema::{self, Form};
 use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
+use crate::media::Attachment;
 
 const VERSION: &str = "v1beta";
 
@@ -39,7 +40,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let params = call.request.params;
     let form = call.form(|schema| (false, schema::gemini(&schema)))?;
     let schema = form.as_deref();
-    let (system, contents) = contents(&call.request.messages);
+    let (system, contents) = contents(call, &call.request.messages)?;
     super::to_json(&Body {
         system_instruction: (!system.is_empty()).then_some(Content {
             role: None,
@@ -58,30 +59,57 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
 }
 
 /// System messages stand apart, and consecutive ones of one role are one turn.
-fn contents(messages: &[Message]) -> (Vec<Part<'_>>, Vec<Content<'_>>) {
+fn contents<'a>(call: &Call<'_>, messages: &'a [Message]) -> Result<Contents<'a>, LmError> {
     let mut system = Vec::new();
     let mut contents: Vec<Content> = Vec::new();
     for message in messages {
-        let part = Part {
-            text: &message.content,
-        };
+        let shown = message.media.iter().map(|media| shown(call, media));
+        let mut parts = shown.collect::<Result<Vec<_>, _>>()?;
+        if parts.is_empty() || !message.content.is_empty() {
+            parts.push(Part {
+                text: Some(&message.content),
+                ..Part::default()
+            });
+        }
         let role = match message.role {
             Role::System => {
-                system.push(part);
+                system.extend(parts);
                 continue;
             }
             Role::User => "user",
             Role::Assistant => "model",
         };
         match contents.last_mut() {
-            Some(content) if content.role == Some(role) => content.parts.push(part),
+            Some(content) if content.role == Some(role) => content.parts.extend(parts),
             _ => contents.push(Content {
                 role: Some(role),
-                parts: vec![part],
+                parts,
             }),
         }
     }
-    (system, contents)
+    Ok((system, contents))
+}
+
+/// System parts, and turns.
+type Contents<'a> = (Vec<Part<'a>>, Vec<Content<'a>>);
+
+fn shown<'a>(call: &Call<'_>, shown: &'a Attachment) -> Result<Part<'a>, LmError> {
+    Ok(match media::source(call, shown)? {
+        media::Source::Url(file_uri) => Part {
+            file_data: Some(FileData {
+                mime_type: shown.media_type.as_deref(),
+                file_uri,
+            }),
+            ..Part::default()
+        },
+        media::Source::Data(mime_type, data) => Part {
+            inline_data: Some(InlineData {
+                mime_type,
+                data: media::base64(data),
+            }),
+            ..Part::default()
+        },
+    })
 }
 
 #[derive(Serialize)]
@@ -100,9 +128,30 @@ struct Content<'a> {
     parts: Vec<Part<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Part<'a> {
-    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inline_data: Option<InlineData<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_data: Option<FileData<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InlineData<'a> {
+    mime_type: &'a str,
+    data: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mime_type: Option<&'a str>,
+    file_uri: &'a str,
 }
 
 #[derive(Serialize)]

@@ -8,6 +8,7 @@ mod chat;
 mod failure;
 mod gemini;
 pub(super) mod http;
+mod media;
 mod responses;
 mod sse;
 mod stream;

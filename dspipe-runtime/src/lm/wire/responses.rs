@@ -10,9 +10,10 @@ use super::failure::Said;
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, null_as_default};
+use super::{Call, Usage, media, null_as_default};
 use crate::lm::schema::{self, Form};
-use crate::lm::{Chunk, End, Finish, LmError, Message, Reply};
+use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
+use crate::media::{Attachment, MediaKind};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     let form = call.form(schema::strict_or_as_is)?;
@@ -27,7 +28,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     });
     super::to_json(&Body {
         model: call.lm.model(),
-        input: &call.request.messages,
+        input: messages(call)?,
         temperature: call.request.params.temperature,
         max_output_tokens: call.request.params.max_tokens,
         text,
@@ -36,10 +37,81 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     })
 }
 
+fn messages<'a>(call: &Call<'a>) -> Result<Vec<Told<'a>>, LmError> {
+    let told = |message: &'a Message| -> Result<Told<'a>, LmError> {
+        let content = if message.media.is_empty() {
+            Input::Text(&message.content)
+        } else {
+            let shown = message.media.iter().map(|media| part(call, media));
+            let mut parts = shown.collect::<Result<Vec<_>, _>>()?;
+            if !message.content.is_empty() {
+                parts.push(InputPart::Text {
+                    text: &message.content,
+                });
+            }
+            Input::Parts(parts)
+        };
+        Ok(Told {
+            role: message.role,
+            content,
+        })
+    };
+    call.request.messages.iter().map(told).collect()
+}
+
+fn part<'a>(call: &Call<'_>, shown: &'a Attachment) -> Result<InputPart<'a>, LmError> {
+    Ok(match (shown.kind, media::source(call, shown)?) {
+        (MediaKind::Image, _) => InputPart::Image {
+            image_url: media::url(call, shown)?,
+        },
+        (MediaKind::Document, media::Source::Url(url)) => InputPart::File {
+            filename: None,
+            file_data: None,
+            file_url: Some(url),
+        },
+        (MediaKind::Document, media::Source::Data(..)) => InputPart::File {
+            filename: Some(media::file_name(shown)),
+            file_data: Some(media::url(call, shown)?),
+            file_url: None,
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    role: Role,
+    content: Input<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'a> {
+    Text(&'a str),
+    Parts(Vec<InputPart<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum InputPart<'a> {
+    #[serde(rename = "input_text")]
+    Text { text: &'a str },
+    #[serde(rename = "input_image")]
+    Image { image_url: String },
+    #[serde(rename = "input_file")]
+    File {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        filename: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_data: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_url: Option<&'a str>,
+    },
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    input: &'a [Message],
+    input: Vec<Told<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 pub(super) use stream::Stream;
 
 use super::target::Target;
-use super::{Call, Usage, null_as_default};
+use super::{Call, Usage, media, null_as_default};
 use crate::lm::{Finish, LmError, Message, Reply, Role, schema};
+use crate::media::{Attachment, MediaKind};
 
 pub(super) const VERSION: &str = "2023-06-01";
 
@@ -82,7 +83,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
         }
         _ => &call.request.messages,
     };
-    let (system, turns) = turns(messages);
+    let (system, turns) = turns(call, messages)?;
     let (output_config, tools, tool_choice) = match form {
         Form::Free | Form::Words(_) => (None, None, None),
         Form::Format(schema) => (
@@ -119,31 +120,34 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
 /// System messages stand apart, consecutive ones of one role are one turn, and empty texts, which the API
 /// refuses, are left out. The marker for the prompt cache is on the last block before the last turn: up to
 /// there, calls of the same step are the same.
-fn turns(messages: &[Message]) -> (Vec<Block<'_>>, Vec<Turn<'_>>) {
+fn turns<'a>(call: &Call<'_>, messages: &'a [Message]) -> Result<Turns<'a>, LmError> {
     let mut system: Vec<Block> = Vec::new();
     let mut turns: Vec<Turn> = Vec::new();
     for message in messages
         .iter()
-        .filter(|message| !message.content.is_empty())
+        .filter(|message| !message.content.is_empty() || !message.media.is_empty())
     {
-        let block = Block {
-            r#type: "text",
-            text: &message.content,
-            cache_control: None,
-        };
+        let shown = message.media.iter().map(|media| shown(call, media));
+        let mut blocks = shown.collect::<Result<Vec<_>, _>>()?;
+        if !message.content.is_empty() {
+            blocks.push(Block {
+                text: Some(&message.content),
+                ..Block::of("text")
+            });
+        }
         let role = match message.role {
             Role::System => {
-                system.push(block);
+                system.extend(blocks);
                 continue;
             }
             Role::User => "user",
             Role::Assistant => "assistant",
         };
         match turns.last_mut() {
-            Some(turn) if turn.role == role => turn.content.push(block),
+            Some(turn) if turn.role == role => turn.content.extend(blocks),
             _ => turns.push(Turn {
                 role,
-                content: vec![block],
+                content: blocks,
             }),
         }
     }
@@ -156,7 +160,38 @@ fn turns(messages: &[Message]) -> (Vec<Block<'_>>, Vec<Turn<'_>>) {
             r#type: "ephemeral",
         });
     }
-    (system, turns)
+    Ok((system, turns))
+}
+
+/// System blocks, and turns.
+type Turns<'a> = (Vec<Block<'a>>, Vec<Turn<'a>>);
+
+fn shown<'a>(call: &Call<'_>, shown: &'a Attachment) -> Result<Block<'a>, LmError> {
+    let source = match media::source(call, shown)? {
+        media::Source::Url(url) => Source {
+            url: Some(url),
+            ..Source::of("url")
+        },
+        // Texts stand in the request as they are.
+        media::Source::Data(media_type, data) if media_type.starts_with("text/") => Source {
+            media_type: Some("text/plain"),
+            data: Some(String::from_utf8_lossy(data).into_owned()),
+            ..Source::of("text")
+        },
+        media::Source::Data(media_type, data) => Source {
+            media_type: Some(media_type),
+            data: Some(media::base64(data)),
+            ..Source::of("base64")
+        },
+    };
+    let kind = match shown.kind {
+        MediaKind::Image => "image",
+        MediaKind::Document => "document",
+    };
+    Ok(Block {
+        source: Some(source),
+        ..Block::of(kind)
+    })
 }
 
 #[derive(Serialize)]
@@ -187,9 +222,45 @@ struct Turn<'a> {
 #[derive(Serialize)]
 struct Block<'a> {
     r#type: &'static str,
-    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Source<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<CacheControl>,
+}
+
+impl Block<'_> {
+    fn of(r#type: &'static str) -> Self {
+        Self {
+            r#type,
+            text: None,
+            source: None,
+            cache_control: None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+}
+
+impl Source<'_> {
+    fn of(r#type: &'static str) -> Self {
+        Self {
+            r#type,
+            media_type: None,
+            data: None,
+            url: None,
+        }
+    }
 }
 
 #[derive(Serialize)]
