@@ -6,6 +6,8 @@ pub use core::convert::From;
 pub use core::fmt::{Debug, Display, Formatter, Result as FmtResult};
 pub use core::future::Future;
 pub use core::hash::Hash;
+// Without a name: a type of the workflow may be called so.
+pub use core::iter::Iterator as _;
 pub use core::marker::{Copy, Send};
 pub use core::option::Option::{self, None, Some};
 pub use core::result::Result::{self, Err, Ok};
