@@ -44,7 +44,7 @@ impl Binder<'_> {
                 None
             }
             _ => {
-                self.unknown_root(parts, &whole, span);
+                self.unknown_root(step, parts, &whole, span);
                 None
             }
         }
@@ -271,8 +271,9 @@ impl Binder<'_> {
         constant(node)
     }
 
-    fn unknown_root(&mut self, parts: &[&str], whole: &str, span: Span) {
+    fn unknown_root(&mut self, node: usize, parts: &[&str], whole: &str, span: Span) {
         let first = parts.first().copied().unwrap_or_default();
+        let variables = self.loop_variables(node);
         let diagnostic = self.diagnostics.error(
             Code::UnresolvedPath,
             span,
@@ -293,18 +294,16 @@ impl Binder<'_> {
         {
             diagnostic.help(format!("did you mean `global_vars.{whole}`?"));
         } else {
-            let known = self
+            let starts = ["inputs", "steps", "global_vars"];
+            let variables = variables.iter().map(String::as_str);
+            let known: Vec<&str> = self
                 .workflow
                 .names()
-                .chain(["inputs", "steps", "global_vars"]);
-            match crate::diag::nearest(first, known) {
-                Some(_) => {
-                    let known = self
-                        .workflow
-                        .names()
-                        .chain(["inputs", "steps", "global_vars"]);
-                    diagnostic.meant_in(self.sources, span, first, known);
-                }
+                .chain(variables)
+                .chain(starts)
+                .collect();
+            match crate::diag::nearest(first, known.iter().copied()) {
+                Some(_) => _ = diagnostic.meant_in(self.sources, span, first, known),
                 None => {
                     diagnostic.help(
                         "a path starts with `inputs.`, `steps.`, `global_vars.` or a step's name",

@@ -113,6 +113,14 @@ impl Binder<'_> {
         self.report_outside(first, whole, span).then_some(None)
     }
 
+    /// What the loops around a node call their items.
+    pub(super) fn loop_variables(&self, node: usize) -> Vec<String> {
+        let blocks = self.workflow.blocks();
+        let around = self.around(node).filter_map(|block| blocks.get(block));
+        let loops = around.filter_map(|block| block.kind.as_for());
+        loops.map(|one| one.iterator.value.clone()).collect()
+    }
+
     fn item_path(&mut self, block: usize, rest: &[&str], whole: &str, span: Span) -> Option<Expr> {
         let ty = self.items.get(block)?.as_ref()?.1.clone();
         let optional = matches!(ty.kind, TypeKind::Optional(_));
