@@ -218,7 +218,7 @@ fn metrics_are_sorted_by_name() {
 #[test]
 fn options_are_held_to_what_they_may_be() {
     let package = Package::new(&format!(
-        r#"{HEAD}cases: [{{text: a, tone: t}}]
+        r"{HEAD}cases: [{{text: a, tone: t}}]
 metrics:
   - {{name: 1, metric: exact}}
   - {{name: words, weight: .inf, metric: {{length: {{}}}}}}
@@ -254,7 +254,7 @@ gates:
 snapshots:
   redact: [sort.fact]
   replace: {{'[0-9': N}}
-"#
+"
     ));
     insta::assert_snapshot!(package.read().unwrap_err());
 }
@@ -291,7 +291,7 @@ workflow:
       inputs: {text: "{{ improve.iterations }} rounds"}
 "#;
 
-const TRANSLATE: &str = r#"
+const TRANSLATE: &str = r"
 workflow:
   name: translate
   steps:
@@ -304,7 +304,7 @@ workflow:
           - name: notes
             type: array
             schema: {items: {type: object, properties: {word: {type: string}, note: {type: string}}, required: [word, note]}}
-"#;
+";
 
 fn rounds(suite: &str) -> Package {
     let package = Package::new(&format!(
@@ -318,7 +318,7 @@ fn rounds(suite: &str) -> Package {
 #[test]
 fn loops_and_calls_have_outputs_like_steps() {
     let package = rounds(
-        r#"cases:
+        r"cases:
   - {tickets: [a, b], translate: {put: {notes: [{word: x}]}}, improve: {exhausted: false}, review: [{check: {kind: bug}}, {}]}
   - {input: {tickets: []}, output: {review: []}}
 metrics:
@@ -328,7 +328,7 @@ metrics:
   - {name: last, metric: {at: {path: improve.last.judge.score, metric: exact}}}
   - {name: note, metric: {at: {path: 'translate.put.notes[0].note', metric: {length: {max: 3}}}}}
 snapshots: {redact: [improve.iterations]}
-"#,
+",
     );
     let (_, cases) = package.read().unwrap();
     assert_eq!(
@@ -347,7 +347,7 @@ snapshots: {redact: [improve.iterations]}
 #[test]
 fn mistakes_about_loops_and_calls_are_told_with_their_places() {
     let package = rounds(
-        r#"data: data/a.csv
+        r"data: data/a.csv
 cases:
   - {tickets: [a], kind: bug}
   - {tickets: [a], check: {kind: bug}}
@@ -365,7 +365,7 @@ metrics:
   - {name: i, metric: {at: {path: 'translate.put.notes[0].notte', metric: exact}}}
   - {name: j, metric: {at: {path: review, metric: {list_f1: {key: check.knd}}}}}
   - {name: k, metric: {at: {path: revew, metric: exact}}}
-"#,
+",
     );
     package.write("data/a.csv", "id,tickets,review\none,[],oops\n");
     insta::assert_snapshot!(package.read().unwrap_err());

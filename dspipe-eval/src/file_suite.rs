@@ -4,9 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dspipe_runtime::cassette::{Cassettes, Mode};
-use dspipe_runtime::lm::BoxFuture;
-use dspipe_runtime::{Change, Changes, LocalRunner, Read, Signature, Workflow};
 use crate::case::{Case, CaseId, hex};
 use crate::gate::Gate;
 use crate::harness::is_live;
@@ -16,6 +13,9 @@ use crate::snapshot::Snapshots;
 use crate::stored::StoredCases;
 use crate::suite::{Metrics, Suite};
 use crate::target::{OfStep, OfWorkflow, Target};
+use dspipe_runtime::cassette::{Cassettes, Mode};
+use dspipe_runtime::lm::BoxFuture;
+use dspipe_runtime::{Change, Changes, LocalRunner, Read, Signature, Workflow};
 
 /// A suite in a file, `evals/topics.eval.yaml` for example.
 ///

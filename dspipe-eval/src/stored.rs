@@ -31,7 +31,11 @@ impl StoredCases {
         let mut outputs = case.outputs;
         let expected = match step {
             _ if outputs.is_empty() => None,
-            Some(step) => Some(outputs.swap_remove(step).unwrap_or_else(|| Map::new().into())),
+            Some(step) => Some(
+                outputs
+                    .swap_remove(step)
+                    .unwrap_or_else(|| Map::new().into()),
+            ),
             None => Some(Value::Object(outputs)),
         };
         let stored = Stored {
@@ -192,7 +196,9 @@ workflow:
 
     #[test]
     fn a_sample_has_its_size_and_grows_without_losing_any() {
-        let records: Vec<Value> = (0..20).map(|number| json!({"numbers": [number % 10]})).collect();
+        let records: Vec<Value> = (0..20)
+            .map(|number| json!({"numbers": [number % 10]}))
+            .collect();
         let sample = |size, seed| {
             let mut all = stored(&records);
             all.sample(Sample { size, seed });

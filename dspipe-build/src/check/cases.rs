@@ -139,7 +139,9 @@ impl Signatures {
                 }
                 Ok(Part::Record(node)) if !unplaced => {
                     let case = self.case(only, node, file.is_table(), &mut problems);
-                    case.into_iter().for_each(&mut *take);
+                    if let Some(case) = case {
+                        take(case);
+                    }
                 }
                 Ok(Part::Record(_)) => {}
                 Err(problem) => problem.report(&mut problems),
@@ -390,9 +392,11 @@ impl Signatures {
                     Some(place) => problem
                         .label("a step in a loop")
                         .help(format!("one output of it is `{place}`")),
-                    None => problem
-                        .label("neither an input nor an output")
-                        .meant(key.span, &key.text, self.names(only)),
+                    None => problem.label("neither an input nor an output").meant(
+                        key.span,
+                        &key.text,
+                        self.names(only),
+                    ),
                 };
             }
             ref several => {

@@ -3,6 +3,7 @@
 //! The build holds them against the workflow, so that a wrong record, field or name is an error of the test
 //! target that runs them; the harness reads them here again, with the same checks.
 
+mod checked;
 mod declared;
 mod file;
 mod options;
@@ -23,6 +24,7 @@ use crate::source::{FileId, Sources, Span, Spanned};
 use crate::training::{self, Invalid};
 use crate::{ir, spec, yaml};
 
+pub use checked::SuiteCheck;
 pub use options::{METRICS, Takes};
 
 /// A file of a suite that was read and checked.
@@ -102,7 +104,7 @@ pub(crate) struct Checked {
 }
 
 /// What a file of a suite came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) sources: Sources,
     pub(crate) diagnostics: Diagnostics,
@@ -148,12 +150,7 @@ pub(crate) fn read(
     read: &mut dyn FnMut(&Path) -> Result<String, Unread>,
     take: &mut dyn FnMut(SuiteCase),
 ) -> Reading {
-    let mut reading = Reading {
-        sources: Sources::default(),
-        diagnostics: Diagnostics::default(),
-        checked: None,
-        files: Vec::new(),
-    };
+    let mut reading = Reading::default();
     let file = reading.sources.add(path, text);
     let root = yaml::parse(&reading.sources, file, &mut reading.diagnostics);
     let written = root.and_then(|root| file::Written::read(&root, &mut reading.diagnostics));
@@ -167,6 +164,23 @@ pub(crate) fn read(
         reading.files = asked;
         reading.checked = checked.filter(|_| !reading.diagnostics.has_errors());
     }
+    reading
+}
+
+/// What a suite comes to whose file cannot be read.
+pub(crate) fn unreadable(path: &str, problem: &Unread) -> Reading {
+    let mut reading = Reading::default();
+    let file = reading.sources.add(path, "");
+    let span = Span {
+        file,
+        start: 0,
+        end: 0,
+    };
+    reading.diagnostics.error(
+        Code::Unreadable,
+        span,
+        format!("the suite `{path}` cannot be read: {problem}"),
+    );
     reading
 }
 
@@ -192,8 +206,9 @@ impl Reading {
         }
         for node in std::mem::take(&mut written.cases) {
             let case = signatures.case(only, node, false, &mut self.diagnostics);
-            case.into_iter()
-                .for_each(|case| take(names.named(case, &self.sources)));
+            if let Some(case) = case {
+                take(names.named(case, &self.sources));
+            }
         }
         names.report(&mut self.diagnostics);
         let functions = declared::check(

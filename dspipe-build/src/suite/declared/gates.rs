@@ -93,7 +93,11 @@ impl Checker<'_> {
 
     fn known_metric(&mut self, metric: &Node) {
         let written = text(metric);
-        if self.names.iter().any(|(known, _)| Some(known) == written.as_ref()) {
+        if self
+            .names
+            .iter()
+            .any(|(known, _)| Some(known) == written.as_ref())
+        {
             return;
         }
         let written = written.unwrap_or_default();
@@ -110,7 +114,11 @@ impl Checker<'_> {
 
     fn quantiles(&mut self, entries: &[(Key, Node)], span: Span) {
         if entries.is_empty() {
-            self.setting(span, "`latency` has no limits", "in seconds, as in `{p95: 4}`");
+            self.setting(
+                span,
+                "`latency` has no limits",
+                "in seconds, as in `{p95: 4}`",
+            );
         }
         for (key, _) in entries {
             let percent = key.text.strip_prefix('p').and_then(yaml::core_float);

@@ -17,7 +17,7 @@ pub(super) enum At<'a> {
     Unknown,
 }
 
-impl<'a> At<'a> {
+impl At<'_> {
     /// The items of a list.
     pub(super) fn items(self) -> Self {
         match self {
@@ -176,7 +176,9 @@ impl<'a> Checker<'a> {
         diagnostic.label("unknown step");
         let is_of = |step: &&str| {
             let step = signatures.top_step(step);
-            let mut outputs = step.iter().flat_map(|step| &signatures.fields[*step].outputs);
+            let mut outputs = step
+                .iter()
+                .flat_map(|step| &signatures.fields[*step].outputs);
             outputs.any(|field| field.name.text == key)
         };
         match signatures.output_names().find(is_of) {

@@ -27,8 +27,16 @@ const TYPES: [&str; 7] = [
 
 fn takes(keyword: &str) -> Option<Takes> {
     Some(match keyword {
-        "items" | "additionalProperties" | "not" | "if" | "then" | "else" | "contains"
-        | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => Takes::Schema,
+        "items"
+        | "additionalProperties"
+        | "not"
+        | "if"
+        | "then"
+        | "else"
+        | "contains"
+        | "propertyNames"
+        | "unevaluatedItems"
+        | "unevaluatedProperties" => Takes::Schema,
         "anyOf" | "oneOf" | "allOf" | "prefixItems" => Takes::Schemas,
         "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => {
             Takes::Named
