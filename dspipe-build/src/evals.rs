@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cargo::{INDEX_HEADER, remove, write_if_changed};
 use crate::config::Config;
-use crate::diag::{self, Code, Severity};
+use crate::diag::{self, Severity};
 use crate::error::Error;
 use crate::files::{self, display, read_data};
 use crate::suite::{self, Checked, Reading};
@@ -107,20 +107,9 @@ fn suites(directory: &Path) -> Option<Vec<PathBuf>> {
 fn read(package: &Path, path: &str) -> Reading {
     let mut read = |path: &Path| read_data(&package.join(path));
     match read(Path::new(path)) {
-        Ok(text) => suite::read(path, text, &mut read),
-        Err(problem) => {
-            let mut reading = suite::read(path, String::new(), &mut read);
-            let mut diagnostics = diag::Diagnostics::default();
-            let file = reading.sources.add(path, "");
-            let span = crate::source::Span {
-                file,
-                start: 0,
-                end: 0,
-            };
-            diagnostics.error(Code::Unreadable, span, problem.to_string());
-            reading.diagnostics = diagnostics;
-            reading
-        }
+        // Whoever runs the cases reads them again.
+        Ok(text) => suite::read(path, text, &mut read, &mut |_| {}),
+        Err(problem) => suite::unreadable(path, &problem),
     }
 }
 

@@ -638,8 +638,8 @@ pub(crate) struct Case {
     pub(crate) id: Option<Spanned<String>>,
     pub(crate) tags: Vec<String>,
     pub(crate) inputs: Map<String, Value>,
-    /// By step, what is known of its outputs.
-    pub(crate) outputs: BTreeMap<usize, Map<String, Value>>,
+    /// By the names of steps, loops and calls, what is known of what they give.
+    pub(crate) outputs: Map<String, Value>,
 }
 
 /// Instructions and demos that an optimizer found.

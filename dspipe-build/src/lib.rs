@@ -78,7 +78,7 @@ pub use diag::{Code, UnknownCode};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use schema::format_schema;
-pub use suite::{METRICS, Sample, SnapshotRules, Suite, SuiteCase, Takes};
+pub use suite::{METRICS, Sample, SnapshotRules, Suite, SuiteCase, SuiteCheck, Takes};
 pub use training::{Invalid, Record, Settings, Stage, Training};
 pub use write_back::{StepText, write_back};
 

@@ -494,246 +494,147 @@ struct Signature {
     output_fields: Vec<Field>,
 }
 
-/// An input or output of a step.
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Field {
-    /// Its name: letters, digits, `_` and `-`.
-    name: String,
-    /// What it holds; the LM is told.
-    description: Option<String>,
-    /// `false`: it may be absent, and is an `Option` in Rust.
-    required: Option<bool>,
-    /// `true`: its values are kept out of recordings of executions.
-    sensitive: Option<bool>,
-    /// Where an input's value comes from: text with `{{ expression }}` in it.
-    template: Option<String>,
-    /// The type as JSON Schema.
-    schema: Option<Schema>,
-    /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
-    /// `dict[string, T]`, `T?`, or the name of a type under `types`; for inputs also `image` and `document`. A
-    /// list means one of them.
-    r#type: Option<OneOrMore>,
-    /// The properties of an object.
-    properties: Option<BTreeMap<String, Schema>>,
-    /// What an object without properties holds.
-    #[serde(rename = "additionalProperties")]
-    additional_properties: Option<Additional>,
-    /// What a list holds.
-    items: Option<Box<Schema>>,
-    /// The values that there are.
-    r#enum: Option<Vec<Scalar>>,
-    /// The one value that there is.
-    r#const: Option<Scalar>,
-    /// A type that is defined elsewhere: `#/types/Name`, `file.yaml#/types/Name`,
-    /// `schema.json#/$defs/Name`, or a file that is a JSON Schema.
-    #[serde(rename = "$ref")]
-    reference: Option<String>,
-    /// One of several types.
-    #[serde(rename = "anyOf")]
-    any_of: Option<Vec<Schema>>,
-    /// The same as `anyOf`.
-    #[serde(rename = "oneOf")]
-    one_of: Option<Vec<Schema>>,
-    /// What stands for the value where it is absent.
-    default: Option<Value>,
-    /// The path of a type of yours in place of the one that would be generated.
-    #[serde(rename = "x-rust-type")]
-    rust_type: Option<String>,
-    /// `true`: it may be null.
-    nullable: Option<bool>,
-    /// The smallest number.
-    minimum: Option<f64>,
-    /// The largest number.
-    maximum: Option<f64>,
-    /// All numbers are above.
-    #[serde(rename = "exclusiveMinimum")]
-    exclusive_minimum: Option<f64>,
-    /// All numbers are below.
-    #[serde(rename = "exclusiveMaximum")]
-    exclusive_maximum: Option<f64>,
-    /// All numbers are multiples of it.
-    #[serde(rename = "multipleOf")]
-    multiple_of: Option<f64>,
-    /// The smallest number of characters.
-    #[serde(rename = "minLength")]
-    min_length: Option<u32>,
-    /// The largest number of characters.
-    #[serde(rename = "maxLength")]
-    max_length: Option<u32>,
-    /// The smallest number of items.
-    #[serde(rename = "minItems")]
-    min_items: Option<u32>,
-    /// The largest number of items.
-    #[serde(rename = "maxItems")]
-    max_items: Option<u32>,
-    /// `true`: no two items are equal.
-    #[serde(rename = "uniqueItems")]
-    unique_items: Option<bool>,
-    /// A regular expression that the text matches somewhere.
-    pattern: Option<String>,
+/// A struct that also has the keywords of JSON Schema by which a field, an input or a type says what it holds.
+/// `#[serde(flatten)]` would say it too, but then editors no longer find unknown keys.
+macro_rules! with_type_keywords {
+    ($(#[$attribute:meta])* struct $name:ident { $($own:tt)* }) => {
+        $(#[$attribute])*
+        struct $name {
+            $($own)*
+            /// The properties of an object.
+            properties: Option<BTreeMap<String, Schema>>,
+            /// What an object without properties holds.
+            #[serde(rename = "additionalProperties")]
+            additional_properties: Option<Additional>,
+            /// What a list holds.
+            items: Option<Box<Schema>>,
+            /// The values that there are.
+            r#enum: Option<Vec<Scalar>>,
+            /// The one value that there is.
+            r#const: Option<Scalar>,
+            /// A type that is defined elsewhere: `#/types/Name`, `file.yaml#/types/Name`,
+            /// `schema.json#/$defs/Name`, or a file that is a JSON Schema.
+            #[serde(rename = "$ref")]
+            reference: Option<String>,
+            /// One of several types.
+            #[serde(rename = "anyOf")]
+            any_of: Option<Vec<Schema>>,
+            /// The same as `anyOf`.
+            #[serde(rename = "oneOf")]
+            one_of: Option<Vec<Schema>>,
+            /// What stands for the value where it is absent.
+            default: Option<Value>,
+            /// The path of a type of yours in place of the one that would be generated.
+            #[serde(rename = "x-rust-type")]
+            rust_type: Option<String>,
+            /// `true`: it may be null.
+            nullable: Option<bool>,
+            /// The smallest number.
+            minimum: Option<f64>,
+            /// The largest number.
+            maximum: Option<f64>,
+            /// All numbers are above.
+            #[serde(rename = "exclusiveMinimum")]
+            exclusive_minimum: Option<f64>,
+            /// All numbers are below.
+            #[serde(rename = "exclusiveMaximum")]
+            exclusive_maximum: Option<f64>,
+            /// All numbers are multiples of it.
+            #[serde(rename = "multipleOf")]
+            multiple_of: Option<f64>,
+            /// The smallest number of characters.
+            #[serde(rename = "minLength")]
+            min_length: Option<u32>,
+            /// The largest number of characters.
+            #[serde(rename = "maxLength")]
+            max_length: Option<u32>,
+            /// The smallest number of items.
+            #[serde(rename = "minItems")]
+            min_items: Option<u32>,
+            /// The largest number of items.
+            #[serde(rename = "maxItems")]
+            max_items: Option<u32>,
+            /// `true`: no two items are equal.
+            #[serde(rename = "uniqueItems")]
+            unique_items: Option<bool>,
+            /// A regular expression that the text matches somewhere.
+            pattern: Option<String>,
+        }
+    };
 }
 
-/// An input of a workflow.
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    /// Its name: letters, digits, `_` and `-`.
-    name: String,
-    /// What it holds; the LM is told.
-    description: Option<String>,
-    /// `false`: it may be absent, and is an `Option` in Rust.
-    required: Option<bool>,
-    /// `true`: its values are kept out of recordings of executions.
-    sensitive: Option<bool>,
-    /// The type as JSON Schema.
-    schema: Option<Schema>,
-    /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
-    /// `dict[string, T]`, `T?`, or the name of a type under `types`. A list means one of them.
-    r#type: Option<OneOrMore>,
-    /// The properties of an object.
-    properties: Option<BTreeMap<String, Schema>>,
-    /// What an object without properties holds.
-    #[serde(rename = "additionalProperties")]
-    additional_properties: Option<Additional>,
-    /// What a list holds.
-    items: Option<Box<Schema>>,
-    /// The values that there are.
-    r#enum: Option<Vec<Scalar>>,
-    /// The one value that there is.
-    r#const: Option<Scalar>,
-    /// A type that is defined elsewhere: `#/types/Name`, `file.yaml#/types/Name`,
-    /// `schema.json#/$defs/Name`, or a file that is a JSON Schema.
-    #[serde(rename = "$ref")]
-    reference: Option<String>,
-    /// One of several types.
-    #[serde(rename = "anyOf")]
-    any_of: Option<Vec<Schema>>,
-    /// The same as `anyOf`.
-    #[serde(rename = "oneOf")]
-    one_of: Option<Vec<Schema>>,
-    /// What stands for the value where it is absent.
-    default: Option<Value>,
-    /// The path of a type of yours in place of the one that would be generated.
-    #[serde(rename = "x-rust-type")]
-    rust_type: Option<String>,
-    /// `true`: it may be null.
-    nullable: Option<bool>,
-    /// The smallest number.
-    minimum: Option<f64>,
-    /// The largest number.
-    maximum: Option<f64>,
-    /// All numbers are above.
-    #[serde(rename = "exclusiveMinimum")]
-    exclusive_minimum: Option<f64>,
-    /// All numbers are below.
-    #[serde(rename = "exclusiveMaximum")]
-    exclusive_maximum: Option<f64>,
-    /// All numbers are multiples of it.
-    #[serde(rename = "multipleOf")]
-    multiple_of: Option<f64>,
-    /// The smallest number of characters.
-    #[serde(rename = "minLength")]
-    min_length: Option<u32>,
-    /// The largest number of characters.
-    #[serde(rename = "maxLength")]
-    max_length: Option<u32>,
-    /// The smallest number of items.
-    #[serde(rename = "minItems")]
-    min_items: Option<u32>,
-    /// The largest number of items.
-    #[serde(rename = "maxItems")]
-    max_items: Option<u32>,
-    /// `true`: no two items are equal.
-    #[serde(rename = "uniqueItems")]
-    unique_items: Option<bool>,
-    /// A regular expression that the text matches somewhere.
-    pattern: Option<String>,
+with_type_keywords! {
+    /// An input or output of a step.
+    #[derive(JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Field {
+        /// Its name: letters, digits, `_` and `-`.
+        name: String,
+        /// What it holds; the LM is told.
+        description: Option<String>,
+        /// `false`: it may be absent, and is an `Option` in Rust.
+        required: Option<bool>,
+        /// `true`: its values are kept out of recordings of executions.
+        sensitive: Option<bool>,
+        /// Where an input's value comes from: text with `{{ expression }}` in it.
+        template: Option<String>,
+        /// The type as JSON Schema.
+        schema: Option<Schema>,
+        /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
+        /// `dict[string, T]`, `T?`, or the name of a type under `types`; for inputs also `image` and `document`. A
+        /// list means one of them.
+        r#type: Option<OneOrMore>,
+    }
 }
 
-/// A type as JSON Schema: the part of it that is enforced on replies.
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Schema {
-    /// As the `type` of a field.
-    r#type: Option<OneOrMore>,
-    /// What it holds; the LM is told.
-    description: Option<String>,
-    /// A name, for an alternative of `anyOf`.
-    title: Option<String>,
-    /// Says nothing about values.
-    #[serde(rename = "$schema")]
-    dialect: Option<String>,
-    /// Says nothing about values.
-    #[serde(rename = "$id")]
-    id: Option<String>,
-    /// Says nothing about values.
-    #[serde(rename = "$comment")]
-    comment: Option<String>,
-    /// Says nothing about values.
-    examples: Option<Value>,
-    /// Says nothing about values.
-    deprecated: Option<bool>,
-    /// The properties of an object.
-    properties: Option<BTreeMap<String, Schema>>,
-    /// The properties that must be there; all, if this is not.
-    required: Option<Vec<String>>,
-    /// What an object without properties holds.
-    #[serde(rename = "additionalProperties")]
-    additional_properties: Option<Additional>,
-    /// What a list holds.
-    items: Option<Box<Schema>>,
-    /// The values that there are.
-    r#enum: Option<Vec<Scalar>>,
-    /// The one value that there is.
-    r#const: Option<Scalar>,
-    /// A type that is defined elsewhere: `#/types/Name`, `file.yaml#/types/Name`,
-    /// `schema.json#/$defs/Name`, or a file that is a JSON Schema.
-    #[serde(rename = "$ref")]
-    reference: Option<String>,
-    /// One of several types.
-    #[serde(rename = "anyOf")]
-    any_of: Option<Vec<Schema>>,
-    /// The same as `anyOf`.
-    #[serde(rename = "oneOf")]
-    one_of: Option<Vec<Schema>>,
-    /// What stands for the value where it is absent.
-    default: Option<Value>,
-    /// The path of a type of yours in place of the one that would be generated.
-    #[serde(rename = "x-rust-type")]
-    rust_type: Option<String>,
-    /// `true`: it may be null.
-    nullable: Option<bool>,
-    /// The smallest number.
-    minimum: Option<f64>,
-    /// The largest number.
-    maximum: Option<f64>,
-    /// All numbers are above.
-    #[serde(rename = "exclusiveMinimum")]
-    exclusive_minimum: Option<f64>,
-    /// All numbers are below.
-    #[serde(rename = "exclusiveMaximum")]
-    exclusive_maximum: Option<f64>,
-    /// All numbers are multiples of it.
-    #[serde(rename = "multipleOf")]
-    multiple_of: Option<f64>,
-    /// The smallest number of characters.
-    #[serde(rename = "minLength")]
-    min_length: Option<u32>,
-    /// The largest number of characters.
-    #[serde(rename = "maxLength")]
-    max_length: Option<u32>,
-    /// The smallest number of items.
-    #[serde(rename = "minItems")]
-    min_items: Option<u32>,
-    /// The largest number of items.
-    #[serde(rename = "maxItems")]
-    max_items: Option<u32>,
-    /// `true`: no two items are equal.
-    #[serde(rename = "uniqueItems")]
-    unique_items: Option<bool>,
-    /// A regular expression that the text matches somewhere.
-    pattern: Option<String>,
+with_type_keywords! {
+    /// An input of a workflow.
+    #[derive(JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Input {
+        /// Its name: letters, digits, `_` and `-`.
+        name: String,
+        /// What it holds; the LM is told.
+        description: Option<String>,
+        /// `false`: it may be absent, and is an `Option` in Rust.
+        required: Option<bool>,
+        /// `true`: its values are kept out of recordings of executions.
+        sensitive: Option<bool>,
+        /// The type as JSON Schema.
+        schema: Option<Schema>,
+        /// `string`, `integer`, `number`, `boolean`, `array`, `object`, `any`, `enum`, `list[T]`,
+        /// `dict[string, T]`, `T?`, or the name of a type under `types`. A list means one of them.
+        r#type: Option<OneOrMore>,
+    }
+}
+
+with_type_keywords! {
+    /// A type as JSON Schema: the part of it that is enforced on replies.
+    #[derive(JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Schema {
+        /// As the `type` of a field.
+        r#type: Option<OneOrMore>,
+        /// What it holds; the LM is told.
+        description: Option<String>,
+        /// A name, for an alternative of `anyOf`.
+        title: Option<String>,
+        /// Says nothing about values.
+        #[serde(rename = "$schema")]
+        dialect: Option<String>,
+        /// Says nothing about values.
+        #[serde(rename = "$id")]
+        id: Option<String>,
+        /// Says nothing about values.
+        #[serde(rename = "$comment")]
+        comment: Option<String>,
+        /// Says nothing about values.
+        examples: Option<Value>,
+        /// Says nothing about values.
+        deprecated: Option<bool>,
+        /// The properties that must be there; all, if this is not.
+        required: Option<Vec<String>>,
+    }
 }
 
 #[derive(JsonSchema)]

@@ -78,6 +78,16 @@ impl Sources {
         }
     }
 
+    /// Shows the paths of all files as seen from elsewhere: `directory` is where they are seen from now.
+    pub(crate) fn show_from(&mut self, directory: &str) {
+        if directory.is_empty() {
+            return;
+        }
+        for file in &mut self.files {
+            file.path = [directory.trim_end_matches('/'), "/", &file.path].concat();
+        }
+    }
+
     /// Adds the files of another part.
     pub(crate) fn append(&mut self, other: Self) {
         self.others.push(other);

@@ -1,5 +1,6 @@
 //! `cargo dspipe`: check workflows, look at the Rust they become, how replies are read, and what was done.
 
+mod check;
 mod data;
 mod evals;
 mod history;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use dspipe_build::{Code, Compilation, Config, Suite};
+use dspipe_build::{Code, Compilation, Config};
 use dspipe_history::HistoryError;
 use dspipe_history::training::DataError;
 
@@ -100,7 +101,7 @@ fn main() -> ExitCode {
         arguments.remove(1);
     }
     let result = match Cli::parse_from(arguments).command {
-        Command::Check { files, format } => check(&files, format),
+        Command::Check { files, format } => check::run(&files, format),
         Command::Expand { file } => expand(&file),
         Command::Schema => schema(),
         Command::Render { adapter } => render::render(adapter),
@@ -175,74 +176,6 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::Output(error)
     }
-}
-
-fn check(files: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
-    let (suites, files): (Vec<PathBuf>, Vec<PathBuf>) =
-        files.iter().cloned().partition(|file| is_suite(file));
-    if !suites.is_empty() {
-        let good = check_suites(&suites, format)?;
-        if files.is_empty() {
-            return Ok(ExitCode::from(u8::from(!good)));
-        }
-        let code = check(&files, format)?;
-        return Ok(if good { code } else { ExitCode::FAILURE });
-    }
-    let files = &files;
-    let compilation = load(files)?;
-    let mut out = std::io::stdout().lock();
-    if let Format::Json = format {
-        writeln!(out, "{}", compilation.to_json())?;
-        return Ok(ExitCode::from(u8::from(compilation.errors() > 0)));
-    }
-    for workflow in compilation.workflows() {
-        write!(out, "{}", compilation.report(workflow))?;
-    }
-    if compilation.errors() > 0 {
-        return Ok(ExitCode::FAILURE);
-    }
-    let count = compilation.workflows().len();
-    let s = if count == 1 { "" } else { "s" };
-    writeln!(out, "{count} workflow{s} checked, no errors")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn is_suite(file: &Path) -> bool {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".eval.yaml") || name.ends_with(".eval.yml")
-}
-
-/// Checks suites, each in its package: the next directory above it with a `Cargo.toml`.
-fn check_suites(suites: &[PathBuf], format: Format) -> Result<bool, Failure> {
-    if let Format::Json = format {
-        let message = "suites are checked for people only; leave out `--format json`";
-        return Err(Failure::Call(message.to_owned()));
-    }
-    let mut good = true;
-    for path in suites {
-        let path = std::path::absolute(path)?;
-        let package = path
-            .ancestors()
-            .skip(1)
-            .find(|directory| directory.join("Cargo.toml").is_file());
-        let package = package.or(path.parent()).unwrap_or(Path::new("."));
-        let file = path.strip_prefix(package).unwrap_or(&path);
-        match Suite::read(package, file) {
-            Ok(suite) => {
-                let mut out = std::io::stdout().lock();
-                for warning in &suite.warnings {
-                    writeln!(out, "{warning}")?;
-                }
-                let count = suite.cases.len();
-                writeln!(out, "{}: {count} cases, no errors", file.display())?;
-            }
-            Err(invalid) => {
-                good = false;
-                writeln!(std::io::stdout(), "{invalid}\n")?;
-            }
-        }
-    }
-    Ok(good)
 }
 
 fn expand(file: &Path) -> Result<ExitCode, Failure> {

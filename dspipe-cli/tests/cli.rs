@@ -212,7 +212,7 @@ fn suites_are_checked_in_their_package() {
     let output = run();
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert_eq!(said, "evals/x.eval.yaml: 1 cases, no errors\n");
+    assert_eq!(said, "../evals/x.eval.yaml: 1 case, no errors\n");
     write("evals/x.eval.yaml", &suite.replace("METRIC", "exacd"));
     let output = run();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -249,4 +249,112 @@ fn recordings_are_looked_after_by_the_test_target() {
         run("evals baseline --test e")
             .contains("DSPIPE_UPDATE_BASELINE=1 cargo test --test e -- ::gate::regression")
     );
+}
+
+/// A package with a workflow and a suite of it.
+fn package(suite: &str) -> tempfile::TempDir {
+    let package = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = package.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("Cargo.toml", "");
+    let good = fs::read_to_string(format!("{}/../{GOOD}", env!("CARGO_MANIFEST_DIR")));
+    write("workflows/w.yaml", &good.unwrap());
+    write(
+        "evals/a.eval.yaml",
+        &format!("suite: a\nworkflow: workflows/w.yaml\ndata: data.jsonl\n{suite}"),
+    );
+    write("data.jsonl", "{\"ticket\": \"It burns.\"}\n");
+    package
+}
+
+fn run_in(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_cargo-dspipe"))
+        .current_dir(directory)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let (out, err) = (output.stdout, output.stderr);
+    let text = String::from_utf8_lossy(&out).into_owned() + &String::from_utf8_lossy(&err);
+    (output.status.code(), text)
+}
+
+#[test]
+fn suites_are_checked_as_workflows_are() {
+    let good = package("metrics: edit\n");
+    let (code, text) = run_in(good.path(), &["check", "evals/a.eval.yaml"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (Some(0), "evals/a.eval.yaml: 1 case, no errors\n")
+    );
+
+    let bad = package("metrics: [exakt]\ngates: {pass_rate: {min: 2}}\n");
+    let (code, text) = run_in(
+        bad.path(),
+        &["check", "evals/a.eval.yaml", "workflows/w.yaml"],
+    );
+    assert_eq!(code, Some(1));
+    assert!(text.contains("--> evals/a.eval.yaml:4:11"), "{text}");
+    assert!(
+        text.contains("2 errors in evals/a.eval.yaml\n1 workflow checked, no errors\n"),
+        "{text}"
+    );
+
+    // Files are named as they are seen from here.
+    let above = bad.path().parent().unwrap();
+    let suite = bad
+        .path()
+        .strip_prefix(above)
+        .unwrap()
+        .join("evals/a.eval.yaml");
+    let suite = suite.to_str().unwrap();
+    let (code, text) = run_in(above, &["check", suite]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains(&format!("--> {suite}:4:11")), "{text}");
+
+    let (code, text) = run_in(bad.path(), &["check", "evals/none.eval.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("error[E001]: the suite `evals/none.eval.yaml` cannot be read"),
+        "{text}"
+    );
+}
+
+#[test]
+fn suites_speak_json() {
+    let bad = package("metrics: [exakt]\n");
+    fs::write(
+        bad.path().join("workflows/bad.yaml"),
+        "workflow: {nam: x}\n",
+    )
+    .unwrap();
+    let json = |files: &[&str]| -> (Option<i32>, serde_json::Value) {
+        let arguments = [&["check", "--format", "json"], files].concat();
+        let (code, text) = run_in(bad.path(), &arguments);
+        (code, serde_json::from_str(&text).unwrap())
+    };
+    let (code, one) = json(&["evals/a.eval.yaml"]);
+    assert_eq!(code, Some(1));
+    assert_eq!((&one["version"], &one["errors"]), (&1.into(), &1.into()));
+    let first = &one["diagnostics"][0];
+    assert_eq!(
+        (&first["code"], &first["severity"]),
+        (&"E017".into(), &"error".into())
+    );
+    assert_eq!(first["labels"][0]["file"], "evals/a.eval.yaml");
+    assert_eq!(first["labels"][0]["start"]["line"], 4);
+    assert_eq!(first["suggestion"]["replacement"], "exact");
+    let (_, alone) = json(&["workflows/bad.yaml"]);
+    let (code, both) = json(&["evals/a.eval.yaml", "workflows/bad.yaml"]);
+    assert_eq!(code, Some(1));
+    let count = |json: &serde_json::Value| json["diagnostics"].as_array().unwrap().len();
+    assert_eq!(count(&both), count(&one) + count(&alone));
+    assert_eq!(
+        both["errors"],
+        one["errors"].as_u64().unwrap() + alone["errors"].as_u64().unwrap()
+    );
+    let (code, good) = json(&["workflows/w.yaml"]);
+    assert_eq!((code, &good["errors"]), (Some(0), &0.into()));
 }

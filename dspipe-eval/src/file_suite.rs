@@ -4,20 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dspipe_build::SuiteCase;
-use dspipe_runtime::cassette::{Cassettes, Mode};
-use dspipe_runtime::lm::BoxFuture;
-use dspipe_runtime::{Change, Changes, LocalRunner, Read, Signature, Workflow};
-use serde_json::{Map, Value};
-
-use crate::case::{Case, CaseId, fingerprint, hex};
+use crate::case::{Case, CaseId, hex};
 use crate::gate::Gate;
 use crate::harness::is_live;
 use crate::metric::{Metric, Registry};
 use crate::result::Execution;
 use crate::snapshot::Snapshots;
+use crate::stored::StoredCases;
 use crate::suite::{Metrics, Suite};
 use crate::target::{OfStep, OfWorkflow, Target};
+use dspipe_runtime::cassette::{Cassettes, Mode};
+use dspipe_runtime::lm::BoxFuture;
+use dspipe_runtime::{Change, Changes, LocalRunner, Read, Signature, Workflow};
 
 /// A suite in a file, `evals/topics.eval.yaml` for example.
 ///
@@ -27,7 +25,7 @@ use crate::target::{OfStep, OfWorkflow, Target};
 pub struct FileSuite {
     name: String,
     directory: PathBuf,
-    cases: Result<Vec<(Case, Vec<String>)>, String>,
+    cases: Result<StoredCases, String>,
     metrics: Metrics,
     gates: Vec<Gate>,
     repeats: u32,
@@ -95,8 +93,15 @@ impl FileSuite {
         target: Arc<dyn Target>,
     ) -> Result<Self, String> {
         let wrong = |problem: &dyn std::fmt::Display| format!("{}: {problem}", file.display());
-        let suite =
-            dspipe_build::Suite::read(package, file).map_err(|invalid| invalid.to_string())?;
+        let mut cases = StoredCases::default();
+        let mut unnamed = None;
+        let mut take = |case| {
+            if let Err(error) = cases.add(case, target.step()) {
+                unnamed = unnamed.take().or(Some(error));
+            }
+        };
+        let suite = dspipe_build::Suite::read(package, file, &mut take);
+        let suite = suite.map_err(|invalid| invalid.to_string())?;
         let compiled = package.join(target.source());
         let named = package.join(&suite.workflow);
         if fs::canonicalize(&compiled).ok() != fs::canonicalize(&named).ok() {
@@ -117,9 +122,12 @@ impl FileSuite {
                 what(target.step())
             )));
         }
-        let mut cases = cases(suite.cases, suite.step.as_deref(), &suite.tags)?;
+        if let Some(error) = unnamed {
+            return Err(wrong(&error));
+        }
+        cases.tag_all(&suite.tags);
         if let Some(sample) = suite.sample {
-            cases = sampled(cases, sample);
+            cases.sample(sample);
         }
         let directory = match suite.cassettes {
             Some(directory) => package.join(directory),
@@ -176,70 +184,6 @@ impl FileSuite {
     }
 }
 
-/// Cases, each with its tags; those without a name are called after their file and line.
-fn cases(
-    records: Vec<SuiteCase>,
-    step: Option<&str>,
-    tags: &[String],
-) -> Result<Vec<(Case, Vec<String>)>, String> {
-    let all = records.into_iter();
-    all.map(|record| {
-        let id: CaseId = record
-            .id
-            .unwrap_or_else(|| place(&record.source))
-            .parse()
-            .map_err(|error: crate::case::NoCaseId| error.to_string())?;
-        let mut outputs = record.outputs;
-        let expected = match step {
-            _ if outputs.is_empty() => None,
-            Some(step) => Some(Value::Object(outputs.remove(step).unwrap_or_default())),
-            None => {
-                let by_step = outputs.into_iter();
-                let by_step = by_step.map(|(step, fields)| (step, Value::Object(fields)));
-                Some(Value::Object(by_step.collect::<Map<_, _>>()))
-            }
-        };
-        let case = Case {
-            id,
-            input: Value::Object(record.inputs),
-            expected,
-        };
-        let mut all: Vec<String> = tags.to_vec();
-        all.extend(record.tags);
-        all.sort();
-        all.dedup();
-        Ok((case, all))
-    })
-    .collect()
-}
-
-/// `data/test.jsonl:12` as a name: `test-12`.
-fn place(source: &str) -> String {
-    let (file, line) = source.rsplit_once(':').unwrap_or((source, "1"));
-    let name = Path::new(file).file_name().unwrap_or_default();
-    let name = name.to_string_lossy();
-    let stem = name.split('.').next().unwrap_or_default();
-    format!("{stem}-{line}")
-}
-
-/// So many of them, the same ones whatever else is there, in their order.
-fn sampled(
-    mut cases: Vec<(Case, Vec<String>)>,
-    sample: dspipe_build::Sample,
-) -> Vec<(Case, Vec<String>)> {
-    let seed = Value::from(sample.seed);
-    let hash = |case: &Case| match sample.seed {
-        0 => fingerprint(&case.input, None),
-        _ => fingerprint(&case.input, Some(&seed)),
-    };
-    let mut hashes: Vec<String> = cases.iter().map(|(case, _)| hash(case)).collect();
-    hashes.sort_unstable();
-    if let Some(limit) = hashes.get(sample.size) {
-        cases.retain(|(case, _)| hash(case) < *limit);
-    }
-    cases
-}
-
 impl Suite for FileSuite {
     fn name(&self) -> &str {
         &self.name
@@ -247,18 +191,15 @@ impl Suite for FileSuite {
 
     fn cases(&self) -> Result<Vec<CaseId>, String> {
         let cases = self.cases.as_ref().map_err(Clone::clone)?;
-        Ok(cases.iter().map(|(case, _)| case.id.clone()).collect())
+        Ok(cases.ids().cloned().collect())
     }
 
     fn case(&self, index: usize) -> Result<Case, String> {
-        let cases = self.cases.as_ref().map_err(Clone::clone)?;
-        let case = cases.get(index).map(|(case, _)| case.clone());
-        case.ok_or_else(|| format!("there is no case {index}"))
+        self.cases.as_ref().map_err(Clone::clone)?.get(index)
     }
 
     fn tags(&self, index: usize) -> &[String] {
-        let cases = self.cases.as_deref().unwrap_or_default();
-        cases.get(index).map_or(&[], |(_, tags)| tags)
+        self.cases.as_ref().map_or(&[], |cases| cases.tags(index))
     }
 
     fn run<'a>(&'a self, case: &'a Case, repetition: u32) -> BoxFuture<'a, Execution> {
@@ -318,7 +259,7 @@ impl std::fmt::Debug for FileSuite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileSuite")
             .field("name", &self.name)
-            .field("cases", &self.cases.as_ref().map(Vec::len))
+            .field("cases", &self.cases.as_ref().map(StoredCases::len))
             .finish_non_exhaustive()
     }
 }

@@ -24,6 +24,7 @@ pub mod report;
 mod result;
 mod snapshot;
 pub mod stats;
+mod stored;
 mod suite;
 mod tally;
 mod target;

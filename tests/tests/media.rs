@@ -51,6 +51,12 @@ fn text() -> Attachment {
         .unwrap()
 }
 
+fn data() -> Attachment {
+    Media::from_bytes("application/json", "{}")
+        .document()
+        .unwrap()
+}
+
 fn request(media: impl IntoIterator<Item = Attachment>) -> Request {
     Request {
         messages: vec![
@@ -91,7 +97,7 @@ async fn openai_chat() {
     let body = sent(
         Api::OpenAiChat,
         "openai/gpt-5-mini",
-        [png(), image_url(), pdf()],
+        [png(), image_url(), pdf(), text()],
     )
     .await;
     let data = format!("data:image/png;base64,{PNG_BASE64}");
@@ -102,6 +108,7 @@ async fn openai_chat() {
             {"type": "image_url", "image_url": {"url": data}},
             {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
             {"type": "file", "file": {"filename": "document.pdf", "file_data": file}},
+            {"type": "text", "text": "(attachment 4, text/markdown)\n# Größe"},
             {"type": "text", "text": "What is it?"},
         ]},
     ]);
@@ -130,8 +137,8 @@ async fn openai_responses() {
     let expected = json!([
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [
-            {"type": "input_image", "image_url": data},
-            {"type": "input_image", "image_url": "https://example.com/a.png"},
+            {"type": "input_image", "image_url": data, "detail": "auto"},
+            {"type": "input_image", "image_url": "https://example.com/a.png", "detail": "auto"},
             {"type": "input_file", "filename": "document.pdf", "file_data": file},
             {"type": "input_file", "file_url": "https://example.com/a.pdf"},
             {"type": "input_text", "text": "What is it?"},
@@ -143,7 +150,7 @@ async fn openai_responses() {
 #[tokio::test]
 async fn anthropic() {
     let name = "anthropic/claude-sonnet-4-5";
-    let media = [png(), image_url(), pdf(), document_url(), text()];
+    let media = [png(), image_url(), pdf(), document_url(), text(), data()];
     let body = sent(Api::AnthropicMessages, name, media).await;
     let base64 = |media_type: &str, data: &str| json!({"type": "base64", "media_type": media_type, "data": data});
     let expected = json!([{"role": "user", "content": [
@@ -152,9 +159,56 @@ async fn anthropic() {
         {"type": "document", "source": base64("application/pdf", PDF_BASE64)},
         {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "# Größe"}},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "{}"}},
         {"type": "text", "text": "What is it?"},
     ]}]);
     assert_eq!(body["messages"], expected);
+    let bytes = |media_type: &str| Media::from_bytes(media_type, "x");
+    let page = Media::from_url("https://example.com/a.txt");
+    for (shown, reason) in [
+        (
+            bytes("image/bmp").image(),
+            "Anthropic takes JPEG, PNG, GIF and WebP",
+        ),
+        (
+            bytes("application/msword").document(),
+            "Anthropic takes PDFs and texts",
+        ),
+        (
+            page.document(),
+            "Anthropic reads images and PDFs; give its bytes",
+        ),
+    ] {
+        let error = refused(Api::AnthropicMessages, name, shown.unwrap()).await;
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn googles_storage_is_for_gemini() {
+    let stored = || Media::from_url("gs://bucket/a.pdf").document().unwrap();
+    for (api, name) in [
+        (Api::OpenAiChat, "openai/gpt-5-mini"),
+        (Api::OpenAiResponses, "openai-responses/gpt-5-mini"),
+        (Api::AnthropicMessages, "anthropic/claude-sonnet-4-5"),
+    ] {
+        let error = refused(api, name, stored()).await;
+        assert!(
+            error.contains("only Gemini fetches what is at gs://"),
+            "{error}"
+        );
+    }
+    let body = sent(
+        Api::GeminiGenerateContent,
+        "gemini/gemini-2.5-flash",
+        [stored()],
+    )
+    .await;
+    let file = &body["contents"][0]["parts"][0]["fileData"];
+    assert_eq!(
+        *file,
+        json!({"mimeType": "application/pdf", "fileUri": "gs://bucket/a.pdf"})
+    );
 }
 
 #[tokio::test]
@@ -167,6 +221,14 @@ async fn gemini() {
         {"text": "What is it?"},
     ]}]);
     assert_eq!(body["contents"], expected);
+    let unknown = Media::from_url("https://example.com/photo")
+        .image()
+        .unwrap();
+    let error = refused(Api::GeminiGenerateContent, name, unknown).await;
+    assert!(
+        error.contains("say it with `Media::with_media_type`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -220,17 +220,12 @@ async fn gemini_requests() {
 #[tokio::test]
 async fn responses_requests() {
     let api = Api::OpenAiResponses;
-    let received = sent(
-        api,
-        "openai-responses/gpt-5-mini",
-        &request(Some(&schema())),
-    )
-    .await;
+    let received = sent(api, "openai-responses/gpt-4.1", &request(Some(&schema()))).await;
     assert_eq!(received.line, "POST /v1/responses HTTP/1.1");
     assert_eq!(received.headers["authorization"], format!("Bearer {KEY}"));
     let message = |role: &str, content: &str| json!({"role": role, "content": content});
     let mut expected = json!({
-        "model": "gpt-5-mini",
+        "model": "gpt-4.1",
         "input": [
             message("system", "Be brief."),
             message("user", "2+2?"),
@@ -259,10 +254,37 @@ async fn responses_requests() {
     assert_eq!(received.body, expected);
 
     let open = json!({"type": "object"});
-    let received = sent(api, "openai-responses/gpt-5-mini", &request(Some(&open))).await;
+    let received = sent(api, "openai-responses/gpt-4.1", &request(Some(&open))).await;
     expected["text"]["format"]["strict"] = json!(false);
     expected["text"]["format"]["schema"] = open;
     assert_eq!(received.body, expected);
+}
+
+#[tokio::test]
+async fn an_empty_reply_is_not_sent_back_where_it_would_be_refused() {
+    let asked = Request {
+        messages: vec![
+            Message::user("3+4?"),
+            Message::assistant(""),
+            Message::user("Answer again."),
+        ],
+        schema: None,
+        params: Params::default(),
+    };
+    let body = sent(Api::GeminiGenerateContent, "gemini/m", &asked)
+        .await
+        .body;
+    assert_eq!(
+        body["contents"],
+        json!([{"role": "user", "parts": [{"text": "3+4?"}, {"text": "Answer again."}]}])
+    );
+    let body = sent(Api::AnthropicMessages, "anthropic/m", &asked)
+        .await
+        .body;
+    let [turn] = &body["messages"].as_array().unwrap()[..] else {
+        panic!("one turn: {body}");
+    };
+    assert_eq!(turn["content"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -303,6 +325,7 @@ fn usage(input: u64, output: u64, cached: u64, written: u64, reasoning: u64) -> 
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn replies_are_read() {
     let reply = |text: &str, finish, usage, model: &str| Reply {
         text: text.to_owned(),
@@ -332,6 +355,21 @@ async fn replies_are_read() {
                 usage(50, 20, 30, 8, 9),
                 "gpt-5-mini-2025",
             ),
+        ),
+        (
+            Api::OpenAiChat,
+            r#"{"model":"m","choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"{\"sum\":"},{"type":"text","text":"7}"}]},"finish_reason":"stop"}]}"#,
+            reply("{\"sum\":7}", Finish::Stop, Usage::default(), "m"),
+        ),
+        (
+            Api::OpenAiResponses,
+            r#"{"status":"completed","model":"m","output":[{"type":"message","phase":"commentary","content":[{"type":"output_text","text":"Let me see."}]},{"type":"message","phase":"final_answer","content":[{"type":"output_text","text":"{\"sum\":7}"}]}]}"#,
+            reply("{\"sum\":7}", Finish::Stop, Usage::default(), "m"),
+        ),
+        (
+            Api::OpenAiResponses,
+            r#"{"status":"completed","model":"m","output":[{"type":"message","phase":"commentary","content":[{"type":"output_text","text":"7"}]}]}"#,
+            reply("7", Finish::Stop, Usage::default(), "m"),
         ),
         (
             Api::OpenAiResponses,
@@ -382,6 +420,11 @@ async fn replies_are_read() {
                 usage(50, 20, 30, 0, 9),
                 "gemini-2.5-flash",
             ),
+        ),
+        (
+            Api::GeminiGenerateContent,
+            r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"a","thoughtSignature":"s"}]},"finishReason":"CONTINUATION"}]}"#,
+            reply("a", Finish::Length, Usage::default(), ""),
         ),
         (
             Api::GeminiGenerateContent,
@@ -448,6 +491,12 @@ async fn anthropic_failures() {
         .to_string()
     };
     let invalid = |message: &str| error("invalid_request_error", message);
+    let limit = |code: &str| {
+        json!({"type": "error", "error": {
+            "type": "rate_limit_error", "message": "a limit", "details": {"error_code": code},
+        }})
+        .to_string()
+    };
     let cases = [
         (401, error("authentication_error", &format!("invalid x-api-key {KEY}")), Kind::Auth, "x-api-key ****"),
         (403, error("permission_error", "not yours"), Kind::Auth, "not yours"),
@@ -456,6 +505,11 @@ async fn anthropic_failures() {
         (429, error("rate_limit_error", "slow down"), Kind::Rate(None), "slow down"),
         (529, error("overloaded_error", "Overloaded"), Kind::Overloaded, "Overloaded"),
         (500, error("api_error", "oops"), Kind::Server, "(request req_1)"),
+        (409, error("conflict_error", "locked"), Kind::Server, "locked"),
+        (429, limit("contract_spend_limit_reached"), Kind::Quota, "a limit"),
+        (429, limit("enforced_spend_limit_reached"), Kind::Quota, "a limit"),
+        (429, limit("ramp_limit_exceeded"), Kind::Rate(None), "a limit"),
+        (400, invalid("You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC."), Kind::Quota, "regain access"),
         (504, error("timeout_error", "too slow"), Kind::Server, "too slow"),
         (400, invalid("prompt is too long: 208310 tokens > 200000 maximum"), Kind::Context, "208310"),
         (400, invalid("input length and `max_tokens` exceed context limit: 1 + 2 > 3"), Kind::Context, "1 + 2 > 3"),
@@ -483,6 +537,12 @@ async fn gemini_failures() {
     let reason =
         json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
     let delay = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]);
+    let daily = json!([
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [
+            {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "50"},
+        ]},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"},
+    ]);
     let candidate = |reason: &str| json!({"candidates": [{"finishReason": reason}]}).to_string();
     let cases = [
         (
@@ -572,6 +632,21 @@ async fn gemini_failures() {
         ),
         (200, candidate("BLOCKLIST"), Kind::Filter, "BLOCKLIST"),
         (200, candidate("SPII"), Kind::Filter, "SPII"),
+        (200, candidate("LANGUAGE"), Kind::Filter, "LANGUAGE"),
+        (200, candidate("ESCALATION"), Kind::Filter, "ESCALATION"),
+        (200, candidate("MODEL_ARMOR"), Kind::Filter, "MODEL_ARMOR"),
+        (
+            200,
+            candidate("PUP_LIMITED_DISABLED"),
+            Kind::Filter,
+            "PUP_LIMITED_DISABLED",
+        ),
+        (
+            429,
+            error(429, "RESOURCE_EXHAUSTED", "come back tomorrow", daily),
+            Kind::Quota,
+            "come back tomorrow",
+        ),
         (
             200,
             plain(503, "UNAVAILABLE", "busy"),
@@ -609,10 +684,130 @@ async fn responses_failures() {
         (200, failed("server_error", "oops"), Kind::Server, "oops"),
         (200, failed("rate_limit_exceeded", "slow down"), Kind::Rate(None), "slow down"),
         (200, failed("invalid_prompt", "not that"), Kind::Filter, "not that"),
+        (200, failed("bio_policy", "not that"), Kind::Filter, "not that"),
+        (200, failed("image_content_policy_violation", "not that"), Kind::Filter, "not that"),
+        (200, failed("invalid_image_url", "no image"), Kind::Bad, "no image"),
+        (200, failed("image_too_large", "too large"), Kind::Bad, "too large"),
+        (200, failed("failed_to_download_image", "gone"), Kind::Bad, "gone"),
+        (200, failed("context_length_exceeded", "too long"), Kind::Context, "too long"),
+        (200, r#"{"status":"failed","error":null,"output":[]}"#.to_owned(), Kind::Server, "failed"),
+        (200, r#"{"status":"cancelled","error":null,"output":[]}"#.to_owned(), Kind::Server, "cancelled"),
         (200, r#"{"status":"incomplete","incomplete_details":{"reason":"content_filter"},"output":[]}"#.to_owned(), Kind::Filter, "filtered"),
         (200, r#"{"status":"completed","output":[{"type":"message","content":[{"type":"refusal","refusal":"I will not."}]}]}"#.to_owned(), Kind::Refused, "I will not."),
         (200, "{}".to_owned(), Kind::Protocol, "no `output`"),
         (200, String::new(), Kind::Protocol, "right URL"),
     ];
     failures(Api::OpenAiResponses, &cases).await;
+}
+
+/// Those that are not in `wire.rs`: of servers that speak the format of chat completions.
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+async fn chat_failures() {
+    let error = |body: Value| json!({"error": body}).to_string();
+    let choice =
+        json!([{"index": 0, "delta": {}, "message": {"content": "I"}, "finish_reason": "error"}]);
+    let cases = [
+        // Azure.
+        (
+            400,
+            error(json!({
+                "message": "The response was filtered", "type": null, "param": "prompt", "code": "content_filter",
+                "status": 400, "innererror": {"code": "ResponsibleAIPolicyViolation"},
+            })),
+            Kind::Filter,
+            "filtered",
+        ),
+        (
+            401,
+            error(json!({"code": "401", "message": format!("Access denied due to invalid key {KEY}")})),
+            Kind::Auth,
+            "key ****",
+        ),
+        (
+            429,
+            error(json!({"code": "429", "message": "call rate limit"})),
+            Kind::Rate(None),
+            "call rate",
+        ),
+        // OpenRouter: in place of a reply, beside one, in a choice; and its moderators.
+        (
+            200,
+            error(json!({"code": 502, "message": "upstream"})),
+            Kind::Server,
+            "upstream",
+        ),
+        (
+            200,
+            json!({"error": {"code": 429, "message": "slow down"}, "choices": choice}).to_string(),
+            Kind::Rate(None),
+            "slow down",
+        ),
+        (
+            200,
+            json!({"choices": [{"message": {"content": ""}, "error": {"code": 503, "message": "busy"}}]}).to_string(),
+            Kind::Overloaded,
+            "busy",
+        ),
+        (
+            200,
+            json!({"choices": choice}).to_string(),
+            Kind::Server,
+            "stopped with an error",
+        ),
+        (
+            403,
+            error(json!({
+                "code": 403, "message": "flagged",
+                "metadata": {"reasons": ["violence"], "flagged_input": "x"},
+            })),
+            Kind::Filter,
+            "flagged",
+        ),
+        (402, error(json!({"code": 402, "message": "no credits"})), Kind::Quota, "no credits"),
+        // Groq.
+        (
+            498,
+            error(json!({"message": "capacity", "type": "capacity_exceeded"})),
+            Kind::Overloaded,
+            "capacity",
+        ),
+        // OpenAI.
+        (
+            429,
+            error(json!({"message": "not active", "type": "billing_not_active", "code": "billing_not_active"})),
+            Kind::Quota,
+            "not active",
+        ),
+        (
+            404,
+            error(json!({"message": "no such model", "code": "model_not_found"})),
+            Kind::Bad,
+            "no such model",
+        ),
+        // llama.cpp, and vLLM before it had `error`.
+        (
+            400,
+            error(json!({"code": 400, "message": "exceeds", "type": "exceed_context_size_error"})),
+            Kind::Context,
+            "exceeds",
+        ),
+        (
+            503,
+            error(json!({"code": 503, "message": "Loading model", "type": "unavailable_error"})),
+            Kind::Overloaded,
+            "Loading",
+        ),
+        (
+            400,
+            json!({
+                "object": "error", "type": "BadRequestError", "code": 400,
+                "message": "This model's maximum context length is 2048 tokens.",
+            })
+            .to_string(),
+            Kind::Context,
+            "2048",
+        ),
+    ];
+    failures(Api::OpenAiChat, &cases).await;
 }

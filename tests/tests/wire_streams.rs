@@ -234,6 +234,18 @@ async fn errors_in_the_middle_are_typed() {
             data(&json!({"error": {"message": "no"}, "choices": []})),
             |e| matches!(e, LmError::Server { .. }),
         ),
+        // OpenRouter ends the choice as well.
+        (
+            Api::OpenAiChat,
+            data(&json!({
+                "error": {"code": 503, "message": "gone"},
+                "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+            })),
+            |e| matches!(e, LmError::Overloaded { .. }),
+        ),
+        (Api::OpenAiChat, chat(json!({}), Some("error")), |e| {
+            matches!(e, LmError::Server { .. })
+        }),
         (
             Api::OpenAiChat,
             chat(json!({"refusal": "I will"}), None)
@@ -249,6 +261,26 @@ async fn errors_in_the_middle_are_typed() {
             Api::OpenAiResponses,
             data(&json!({"type": "error", "code": "rate_limit_exceeded", "message": "slow down"})),
             |e| matches!(e, LmError::RateLimited { .. }),
+        ),
+        (
+            Api::OpenAiResponses,
+            data(&json!({"type": "error", "sequence_number": 3, "error": {
+                "type": "invalid_request_error", "code": "context_length_exceeded", "message": "too long",
+            }})),
+            |e| matches!(e, LmError::ContextLength { .. }),
+        ),
+        (
+            Api::OpenAiResponses,
+            data(&json!({"type": "error", "code": null, "message": "oops", "param": null})),
+            |e| matches!(e, LmError::Server { .. }),
+        ),
+        (
+            Api::OpenAiResponses,
+            response(
+                "response.failed",
+                json!({"status": "failed", "error": null}),
+            ),
+            |e| matches!(e, LmError::Server { .. }),
         ),
         (
             Api::OpenAiResponses,
@@ -352,6 +384,85 @@ async fn a_limit_on_tokens_ends_a_stream_with_its_reason() {
     let reply = reply.unwrap();
     assert_eq!((&*reply.text, reply.finish), ("{\"a", Finish::Length));
     assert_eq!(reply.usage.output_tokens, 3);
+}
+
+#[tokio::test]
+async fn what_is_no_part_of_the_answer_is_passed_over() {
+    // Commentary, reasoning, tools of the provider's: of each format what a stream may have besides.
+    let item = |index: u64, phase: Value| {
+        data(&json!({
+            "type": "response.output_item.added", "output_index": index,
+            "item": {"type": "message", "phase": phase, "content": []},
+        }))
+    };
+    let said = |index: u64, delta: &str| {
+        data(&json!({
+            "type": "response.output_text.delta", "output_index": index, "delta": delta,
+        }))
+    };
+    let message = |phase: &str, text: &str| json!({"type": "message", "phase": phase, "content": [{"type": "output_text", "text": text}]});
+    let responses = [
+        data(&json!({"type": "response.queued", "response": {"status": "queued"}})),
+        data(&json!({"type": "response.reasoning_summary_text.delta", "delta": "hm"})),
+        item(0, json!("commentary")),
+        said(0, "Let me see."),
+        item(1, json!("final_answer")),
+        said(1, "{\"a\":"),
+        said(1, "1}"),
+        data(&json!({"type": "response.output_text.annotation.added", "annotation": {}})),
+        data(&json!({"type": "response.completed", "response": {
+            "status": "completed", "model": "m",
+            "output": [message("commentary", "Let me see."), message("final_answer", "{\"a\":1}")],
+        }})),
+    ]
+    .concat();
+    let block =
+        |delta: Value| data(&json!({"type": "content_block_delta", "index": 0, "delta": delta}));
+    let anthropic = [
+        data(&json!({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 1}}})),
+        data(&json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}})),
+        block(json!({"type": "thinking_delta", "thinking": "hm"})),
+        block(json!({"type": "signature_delta", "signature": "s"})),
+        data(&json!({"type": "content_block_stop", "index": 0})),
+        data(&json!({"type": "content_block_start", "index": 1, "content_block": {"type": "redacted_thinking", "data": "x"}})),
+        data(&json!({"type": "ping"})),
+        data(&json!({"type": "content_block_start", "index": 2, "content_block": {"type": "text", "text": "{"}})),
+        block(json!({"type": "text_delta", "text": "\"a\":1}"})),
+        block(json!({"type": "citations_delta", "citation": {}})),
+        data(&json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}})),
+        data(&json!({"type": "message_stop"})),
+    ]
+    .concat();
+    let chat = [
+        // Azure begins with this.
+        data(&json!({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]})),
+        data(&json!({"choices": [{"delta": {"role": "assistant", "content": null, "reasoning_content": "hm"}}]})),
+        data(&json!({"choices": [{"delta": {"content": "{\"a\":1}"}}]})),
+        data(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}]})),
+        data(&json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat();
+    let gemini = [
+        data(&json!({"candidates": [{"content": {"parts": [{"text": "hm", "thought": true}]}}]})),
+        data(&json!({"candidates": [{"content": {"parts": [{"text": "{\"a\":1}"}]}}]})),
+        data(&json!({"candidates": [{"content": {"parts": [{"text": "", "thoughtSignature": "s"}]}, "finishReason": "STOP"}]})),
+    ]
+    .concat();
+    for (api, events) in [
+        (Api::OpenAiResponses, responses),
+        (Api::AnthropicMessages, anthropic),
+        (Api::OpenAiChat, chat),
+        (Api::GeminiGenerateContent, gemini),
+    ] {
+        let (_, reply) = read(api, Answer::events(&events)).await;
+        let reply = reply.unwrap();
+        assert_eq!(
+            (&*reply.text, reply.finish),
+            ("{\"a\":1}", Finish::Stop),
+            "{api}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,35 +1,35 @@
 //! Cases of suites: records whose outputs may be known in part, or not at all.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::types::StepTypes;
-use super::{cells, demos, names, types};
+use super::values::Values;
+use super::{blocks, cells, names, types};
 use crate::data::{DataFile, Part};
 use crate::diag::{Code, Diagnostics, list};
 use crate::ir::{Case, Field, Name, TypeDef, TypeKind};
 use crate::library::Library;
+use crate::nested::Nested;
 use crate::source::{Sources, Span, Spanned};
-use crate::spec::Workflow;
+use crate::spec::{BlockKind, Workflow};
 use crate::yaml::{Key, Kind, Node};
 
 /// As many problems of one file are shown; of the others, the number.
 const SHOWN: usize = 20;
 
-/// What a suite sees of a workflow: its steps with the types of their fields.
+/// What a suite sees of a workflow: its steps with the types of their fields, and what its loops and calls give.
 pub(crate) struct Signatures {
     /// The module that is generated for the workflow.
     pub(crate) module: String,
     pub(crate) steps: Vec<Name>,
-    pub(crate) blocks: Vec<Name>,
-    /// By step, its fields; behind them, the inputs that the workflow declares.
+    /// By step, its fields. Behind them stand the inputs that the workflow declares, and behind those, as outputs,
+    /// what each loop and each call gives that is in no other.
     pub(crate) fields: Vec<StepTypes>,
     pub(crate) types: Vec<TypeDef>,
     /// By step, which of its inputs come from the workflow's caller.
     given: Vec<Vec<bool>>,
-    /// By step, whether it is in a block: then the workflow has no one output of it.
-    in_block: Vec<bool>,
+    /// By step in a loop, where in the outputs of the workflow one output of it is, as in `review[0].check`.
+    places: Vec<Option<String>>,
 }
 
 /// Values with the step and the field that each belongs to.
@@ -39,17 +39,18 @@ impl Signatures {
     pub(crate) fn of(
         workflow: &Workflow,
         library: &Library,
+        nested: &Nested,
         sources: &Sources,
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let module = names::workflow(&workflow.name, diagnostics).ident;
         let mut steps = names::nodes(workflow, diagnostics);
-        let blocks = steps.split_off(workflow.steps().len());
         let types::Lowered {
             steps: mut fields,
             inputs,
-            types,
+            mut types,
         } = types::lower(workflow, library, sources, diagnostics);
+        let results = blocks::results(workflow, nested, &steps, &fields, &mut types, sources);
         let given = workflow.steps().iter().zip(&fields);
         let given = given.map(|(step, fields)| {
             let inputs = fields.inputs.iter();
@@ -57,26 +58,61 @@ impl Signatures {
         });
         let mut given: Vec<Vec<bool>> = given.collect();
         given.push(vec![true; inputs.len()]);
+        given.push(Vec::new());
         fields.push(StepTypes {
             inputs,
             outputs: Vec::new(),
             reasons: false,
         });
-        let in_block = workflow.steps().iter().map(|step| step.within.is_some());
+        let block_names = steps.split_off(workflow.steps().len());
+        let blocks = workflow.blocks().iter().zip(block_names).zip(results);
+        let blocks = blocks.filter(|((block, _), _)| block.within.is_none());
+        fields.push(StepTypes {
+            inputs: Vec::new(),
+            outputs: blocks
+                .map(|((block, name), result)| {
+                    blocks::member(name, result.ty, block.condition.is_some())
+                })
+                .collect(),
+            reasons: false,
+        });
+        let places = (0..steps.len()).map(|step| place(workflow, step));
         Self {
             module,
+            places: places.collect(),
             steps,
-            blocks,
-            in_block: in_block.collect(),
             given,
             fields,
             types,
         }
     }
 
-    /// A step that has an output in each run of the workflow.
+    /// A step that has one output in each run of the workflow.
     pub(crate) fn top_step(&self, name: &str) -> Option<usize> {
-        self.step(name).filter(|step| !self.in_block[*step])
+        self.step(name).filter(|step| self.places[*step].is_none())
+    }
+
+    /// Where in the outputs of the workflow one output of a step in a loop is; `None` for other names.
+    pub(crate) fn place_in_loop(&self, name: &str) -> Option<&str> {
+        self.places[self.step(name)?].as_deref()
+    }
+
+    /// What the loops and calls give that are in no other.
+    pub(crate) fn blocks(&self) -> &[Field] {
+        &self.fields[self.of_blocks()].outputs
+    }
+
+    /// The place of [`blocks`](Self::blocks) among the fields.
+    fn of_blocks(&self) -> usize {
+        self.steps.len() + 1
+    }
+
+    /// The names that outputs of the workflow are by.
+    pub(crate) fn output_names(&self) -> impl Iterator<Item = &str> {
+        let steps = self.steps.iter().zip(&self.places);
+        let steps = steps.filter(|(_, place)| place.is_none());
+        let steps = steps.map(|(step, _)| step.text.as_str());
+        steps.chain(self.blocks().iter().map(|it| it.name.text.as_str()))
     }
 
     /// A step by its name.
@@ -84,13 +120,13 @@ impl Signatures {
         self.steps.iter().position(|step| step.text == name)
     }
 
-    /// Adds the cases of a file; `only` is the step that they are for, otherwise it is the workflow.
+    /// Hands over the cases of a file, one by one; `only` is the step that they are for, otherwise it is the workflow.
     pub(crate) fn of_file(
         &self,
         only: Option<usize>,
         file: DataFile,
         sources: &Sources,
-        cases: &mut Vec<Case>,
+        take: &mut dyn FnMut(Case),
         diagnostics: &mut Diagnostics,
     ) {
         let (mut room, mut more, mut next) = (SHOWN, 0_usize, None);
@@ -102,7 +138,10 @@ impl Signatures {
                     unplaced = !self.header(only, columns, &mut problems);
                 }
                 Ok(Part::Record(node)) if !unplaced => {
-                    cases.extend(self.case(only, node, file.is_table(), &mut problems));
+                    let case = self.case(only, node, file.is_table(), &mut problems);
+                    if let Some(case) = case {
+                        take(case);
+                    }
                 }
                 Ok(Part::Record(_)) => {}
                 Err(problem) => problem.report(&mut problems),
@@ -198,17 +237,30 @@ impl Signatures {
         }
         let inputs = self.values(inputs, true, is_table, problems);
         let outputs = self.values(outputs, false, is_table, problems);
-        let mut by_step: BTreeMap<usize, Map<String, Value>> = BTreeMap::new();
-        for (step, values) in outputs {
-            by_step.entry(step).or_default().extend(values);
-        }
         (problems.len() == before).then(|| Case {
             span,
             id,
             tags,
             inputs: inputs.into_iter().flat_map(|(_, values)| values).collect(),
-            outputs: by_step,
+            outputs: self.by_node(outputs),
         })
+    }
+
+    /// Outputs by what gives them.
+    fn by_node(&self, outputs: Vec<(usize, Map<String, Value>)>) -> Map<String, Value> {
+        let mut by_node = Map::new();
+        for (step, values) in outputs {
+            let Some(name) = self.steps.get(step) else {
+                // Loops and calls have names of their own.
+                by_node.extend(values);
+                continue;
+            };
+            let of_step = by_node.entry(name.text.clone());
+            if let Value::Object(fields) = of_step.or_insert_with(|| Map::new().into()) {
+                fields.extend(values);
+            }
+        }
+        by_node
     }
 
     /// What a record says of itself, unless a field has that name.
@@ -330,14 +382,22 @@ impl Signatures {
                     return;
                 }
                 let what = self.what(only);
-                problems
-                    .error(
-                        Code::InvalidExample,
+                let place = self.place_in_loop(&key.text).filter(|_| only.is_none());
+                let problem = problems.error(
+                    Code::InvalidExample,
+                    key.span,
+                    format!("{what} has no field `{}`", key.text),
+                );
+                match place {
+                    Some(place) => problem
+                        .label("a step in a loop")
+                        .help(format!("one output of it is `{place}`")),
+                    None => problem.label("neither an input nor an output").meant(
                         key.span,
-                        format!("{what} has no field `{}`", key.text),
-                    )
-                    .label("neither an input nor an output")
-                    .meant(key.span, &key.text, self.names(only));
+                        &key.text,
+                        self.names(only),
+                    ),
+                };
             }
             ref several => {
                 let steps: Vec<&str> = several
@@ -395,7 +455,8 @@ impl Signatures {
         }
     }
 
-    /// Holds values against the types of their fields.
+    /// Holds values against the types of their fields. Of what loops and calls give, all may be missing of which
+    /// nothing is known.
     fn values(
         &self,
         values: Placed,
@@ -414,8 +475,13 @@ impl Signatures {
             if is_table {
                 cells::of_types(&mut node, field);
             }
-            let values = demos::values(&node, field, &self.types, what, problems)?;
-            Some((step, values))
+            let mut reader = Values {
+                types: &self.types,
+                code: Code::InvalidExample,
+                partial: !is_input && step == self.of_blocks(),
+                diagnostics: problems,
+            };
+            Some((step, reader.object(&node, field, what)?))
         });
         read.collect()
     }
@@ -449,18 +515,22 @@ impl Signatures {
         Some((found.0, found.1))
     }
 
+    /// The fields of this name, otherwise the loop or call.
     fn outputs(&self, only: Option<usize>, name: &str) -> Vec<(usize, usize)> {
-        let steps = self.fields.iter().enumerate();
-        let steps = steps.filter(|(step, _)| match only {
-            Some(only) => only == *step,
-            None => !self.in_block.get(*step).is_some_and(|inside| *inside),
-        });
-        steps
-            .filter_map(|(step, fields)| {
-                let at = fields.outputs.iter().position(|f| f.name.text == name)?;
-                Some((step, at))
-            })
-            .collect()
+        let of = |step: usize| {
+            let outputs = self.fields.get(step)?.outputs.iter();
+            Some((step, outputs.clone().position(|f| f.name.text == name)?))
+        };
+        let Some(only) = only else {
+            let steps = (0..self.steps.len()).filter(|step| self.places[*step].is_none());
+            let found: Vec<_> = steps.filter_map(of).collect();
+            return if found.is_empty() {
+                of(self.of_blocks()).into_iter().collect()
+            } else {
+                found
+            };
+        };
+        of(only).into_iter().collect()
     }
 
     fn has(&self, only: Option<usize>, name: &str) -> bool {
@@ -470,10 +540,31 @@ impl Signatures {
     /// All names that a flat record may have.
     fn names(&self, only: Option<usize>) -> impl Iterator<Item = &str> {
         let steps = self.fields.iter().enumerate();
-        let steps = steps.filter(move |(step, _)| only.is_none_or(|only| only == *step));
+        let steps = steps.filter(move |(step, _)| match only {
+            Some(only) => only == *step,
+            None => !matches!(self.places.get(*step), Some(Some(_))),
+        });
         let outputs = steps.flat_map(|(_, fields)| &fields.outputs);
         self.inputs(only)
             .chain(outputs.map(|field| field.name.text.as_str()))
+    }
+}
+
+/// Where in the outputs of the workflow one output of a step is, if it is in a loop.
+fn place(workflow: &Workflow, step: usize) -> Option<String> {
+    let mut place = workflow.name_of(step).value.clone();
+    let mut within = workflow.within(step)?;
+    loop {
+        let block = workflow.blocks().get(within)?;
+        let round = match block.kind {
+            BlockKind::While(_) => ".last.",
+            _ => "[0].",
+        };
+        place = [&block.name.value, round, &place].concat();
+        match block.within {
+            Some(outer) => within = outer,
+            None => return Some(place),
+        }
     }
 }
 

@@ -74,6 +74,7 @@ pub(super) fn values(
     let mut reader = Values {
         types,
         code: Code::InvalidExample,
+        partial: false,
         diagnostics,
     };
     reader.object(node, fields, what)

@@ -10,12 +10,13 @@ use crate::spec::{self, LmEntry};
 use super::lm;
 
 /// The providers that the runtime knows.
-const PROVIDERS: [&str; 10] = [
+const PROVIDERS: [&str; 11] = [
     "local",
     "openai",
     "openai-responses",
     "anthropic",
     "gemini",
+    "azure",
     "groq",
     "openrouter",
     "ollama",

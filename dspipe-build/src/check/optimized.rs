@@ -154,6 +154,7 @@ fn check_demo(
     let mut reader = Values {
         types: &workflow.types,
         code: Code::InvalidArtifact,
+        partial: false,
         diagnostics,
     };
     let known = |fields: &[Field], node: &Node| -> Vec<Field> {

@@ -78,6 +78,7 @@ pub(super) fn lower(
         let mut reader = values::Values {
             types: &types,
             code: Code::InvalidDefault,
+            partial: false,
             diagnostics: &mut *diagnostics,
         };
         let value = reader.value(node, &ty, "default");

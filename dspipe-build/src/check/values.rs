@@ -14,6 +14,8 @@ use crate::yaml::{Kind, Node, boolean, integer, number, text};
 pub(super) struct Values<'a> {
     pub(super) types: &'a [TypeDef],
     pub(super) code: Code,
+    /// Fields may be missing, at any depth: nothing is known of them.
+    pub(super) partial: bool,
     pub(super) diagnostics: &'a mut Diagnostics,
 }
 
@@ -53,6 +55,7 @@ impl Values<'_> {
                     }
                     None => complete = false,
                 },
+                None if self.partial => {}
                 None if field.default.is_some() => {
                     values.extend(field.default.clone().map(|value| (name.clone(), value)));
                 }
@@ -182,6 +185,7 @@ impl Values<'_> {
             let mut reader = Values {
                 types,
                 code: self.code,
+                partial: self.partial,
                 diagnostics: &mut found,
             };
             if let Some(value) = reader.value(node, &one.ty, path) {

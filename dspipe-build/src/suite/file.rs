@@ -1,6 +1,6 @@
 //! The keys of a suite's file.
 
-use super::{Sample, SnapshotRules};
+use super::Sample;
 use crate::check;
 use crate::diag::{Code, Diagnostics};
 use crate::source::Spanned;
@@ -19,8 +19,16 @@ pub(super) struct Written {
     pub(super) must_pass: bool,
     pub(super) sample: Option<Sample>,
     pub(super) tags: Vec<String>,
-    pub(super) snapshots: Option<SnapshotRules>,
+    pub(super) snapshots: Option<Snapshots>,
     pub(super) cassettes: Option<String>,
+}
+
+/// What snapshots leave out, as it is written.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    pub(super) redact: Vec<Spanned<String>>,
+    /// Patterns, and what stands for what they match.
+    pub(super) replace: Vec<(Spanned<String>, String)>,
 }
 
 impl Written {
@@ -145,19 +153,18 @@ fn sample(node: &Node, diagnostics: &mut Diagnostics) -> Option<Sample> {
 }
 
 /// `snapshots: true`, or a mapping of what they leave out.
-fn snapshots(node: &Node, diagnostics: &mut Diagnostics) -> Option<SnapshotRules> {
+fn snapshots(node: &Node, diagnostics: &mut Diagnostics) -> Option<Snapshots> {
     if let Kind::Scalar { .. } = node.kind {
         let wanted = yaml::boolean(node, "`snapshots`", diagnostics)?;
-        return wanted.value.then(SnapshotRules::default);
+        return wanted.value.then(Snapshots::default);
     }
     let mut map = MapReader::new(node, "`snapshots`", diagnostics)?;
-    let mut rules = SnapshotRules::default();
+    let mut rules = Snapshots::default();
     if let Some(node) = map.optional("redact") {
         let items = yaml::list(node, "`redact`", diagnostics).unwrap_or_default();
         let paths = items.iter();
         rules.redact = paths
             .filter_map(|item| yaml::text(item, "a path in `redact`", diagnostics))
-            .map(|path| path.value)
             .collect();
     }
     if let Some(node) = map.optional("replace") {
@@ -168,9 +175,8 @@ fn snapshots(node: &Node, diagnostics: &mut Diagnostics) -> Option<SnapshotRules
                         Kind::Scalar { text, .. } => Some(text.clone()),
                         _ => yaml::text(by, "what replaces it", diagnostics).map(|it| it.value),
                     };
-                    rules
-                        .replace
-                        .extend(by.map(|by| (pattern.text.clone(), by)));
+                    let pattern = Spanned::new(pattern.text.clone(), pattern.span);
+                    rules.replace.extend(by.map(|by| (pattern, by)));
                 }
             }
             _ => {

@@ -3,11 +3,13 @@
 //! The build holds them against the workflow, so that a wrong record, field or name is an error of the test
 //! target that runs them; the harness reads them here again, with the same checks.
 
+mod checked;
 mod declared;
 mod file;
 mod options;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -17,10 +19,12 @@ use crate::data::{DataFile, Unread};
 use crate::diag::{self, Code, Diagnostics};
 use crate::files::read_data;
 use crate::library::Library;
+use crate::nested::Nested;
 use crate::source::{FileId, Sources, Span, Spanned};
 use crate::training::{self, Invalid};
 use crate::{ir, spec, yaml};
 
+pub use checked::SuiteCheck;
 pub use options::{METRICS, Takes};
 
 /// A file of a suite that was read and checked.
@@ -33,8 +37,6 @@ pub struct Suite {
     pub workflow: String,
     /// The step that is evaluated; `None` is the workflow as a whole.
     pub step: Option<String>,
-    /// The cases, in the order of the files.
-    pub cases: Vec<SuiteCase>,
     /// The metrics as they are written.
     pub metrics: Value,
     /// The Rust functions that the metrics name.
@@ -63,14 +65,15 @@ pub struct Suite {
 pub struct SuiteCase {
     /// Where it is, as in `data/test.jsonl:12`.
     pub source: String,
-    /// The name that its record gives it.
-    pub id: Option<String>,
+    /// The name that its record gives it; otherwise its file and line, as in `test-12`. No other case has it.
+    pub name: String,
     /// What it can be selected by.
     pub tags: Vec<String>,
     /// What goes in, by field.
     pub inputs: Map<String, Value>,
-    /// By step and field, what is known of what should come out; may be empty.
-    pub outputs: BTreeMap<String, Map<String, Value>>,
+    /// What is known of what should come out, by the names of steps, then by field; by those of loops and calls, as they
+    /// give it. May be empty.
+    pub outputs: Map<String, Value>,
 }
 
 /// Which cases run where not all do.
@@ -101,7 +104,7 @@ pub(crate) struct Checked {
 }
 
 /// What a file of a suite came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) sources: Sources,
     pub(crate) diagnostics: Diagnostics,
@@ -114,32 +117,40 @@ pub(crate) struct Reading {
 impl Suite {
     /// Reads a suite of the package in this directory; `file` is seen from there, and so are the paths in it.
     ///
+    /// `take` gets the cases in the order of the files, one by one, so that a long data set is never in memory as a
+    /// whole. It has got those that are right when there is an error.
+    ///
     /// # Errors
     /// [`Invalid`] with all that is wrong with the file, its data, or its workflow.
-    pub fn read(package: &Path, file: &Path) -> Result<Self, Invalid> {
+    pub fn read(
+        package: &Path,
+        file: &Path,
+        take: &mut dyn FnMut(SuiteCase),
+    ) -> Result<Self, Invalid> {
         let shown = file.to_string_lossy().replace('\\', "/");
         let text = read_data(&package.join(file)).map_err(|problem| Invalid {
             report: format!("{shown} cannot be read: {problem}"),
         })?;
-        let reading = read(&shown, text, &mut |path| read_data(&package.join(path)));
+        let reading = read(
+            &shown,
+            text,
+            &mut |path| read_data(&package.join(path)),
+            take,
+        );
         let checked = training::finish(&reading.sources, reading.diagnostics, reading.checked);
         let (warnings, Checked { suite, .. }) = checked?;
         Ok(Self { warnings, ..suite })
     }
 }
 
-/// Reads a suite and holds it against its workflow. `read` gives other files.
+/// Reads a suite and holds it against its workflow. `read` gives other files, `take` gets the cases.
 pub(crate) fn read(
     path: &str,
     text: String,
     read: &mut dyn FnMut(&Path) -> Result<String, Unread>,
+    take: &mut dyn FnMut(SuiteCase),
 ) -> Reading {
-    let mut reading = Reading {
-        sources: Sources::default(),
-        diagnostics: Diagnostics::default(),
-        checked: None,
-        files: Vec::new(),
-    };
+    let mut reading = Reading::default();
     let file = reading.sources.add(path, text);
     let root = yaml::parse(&reading.sources, file, &mut reading.diagnostics);
     let written = root.and_then(|root| file::Written::read(&root, &mut reading.diagnostics));
@@ -149,60 +160,69 @@ pub(crate) fn read(
             asked.push(path.to_owned());
             read(path)
         };
-        let checked = reading.check(written, &mut read);
+        let checked = reading.check(written, &mut read, take);
         reading.files = asked;
         reading.checked = checked.filter(|_| !reading.diagnostics.has_errors());
     }
     reading
 }
 
+/// What a suite comes to whose file cannot be read.
+pub(crate) fn unreadable(path: &str, problem: &Unread) -> Reading {
+    let mut reading = Reading::default();
+    let file = reading.sources.add(path, "");
+    let span = Span {
+        file,
+        start: 0,
+        end: 0,
+    };
+    reading.diagnostics.error(
+        Code::Unreadable,
+        span,
+        format!("the suite `{path}` cannot be read: {problem}"),
+    );
+    reading
+}
+
 impl Reading {
     fn check(
         &mut self,
-        written: file::Written,
+        mut written: file::Written,
         read: &mut dyn FnMut(&Path) -> Result<String, Unread>,
+        take: &mut dyn FnMut(SuiteCase),
     ) -> Option<Checked> {
         let signatures = self.workflow(&written.workflow, read)?;
         let only = match &written.step {
             None => None,
             Some(step) => Some(self.step(step, &signatures)?),
         };
-        let mut cases = Vec::new();
+        let mut names = Names::default();
         for data in &written.data {
-            if let Some(file) = self.open(data, read) {
-                signatures.of_file(only, file, &self.sources, &mut cases, &mut self.diagnostics);
+            let Some(file) = self.open(data, read) else {
+                continue;
+            };
+            let mut take = |case| take(names.named(case, &self.sources));
+            signatures.of_file(only, file, &self.sources, &mut take, &mut self.diagnostics);
+        }
+        for node in std::mem::take(&mut written.cases) {
+            let case = signatures.case(only, node, false, &mut self.diagnostics);
+            if let Some(case) = case {
+                take(names.named(case, &self.sources));
             }
         }
-        for node in written.cases {
-            cases.extend(signatures.case(only, node, false, &mut self.diagnostics));
-        }
-        self.same_names(&cases);
+        names.report(&mut self.diagnostics);
         let functions = declared::check(
-            &written.metrics,
-            written.gates.as_ref(),
-            written.repeats,
+            &written,
             &signatures,
             only,
             &self.sources,
             &mut self.diagnostics,
         );
         let step_name = |step: usize| signatures.steps[step].text.clone();
-        let cases = cases.into_iter().map(|case| SuiteCase {
-            source: self.sources.location(case.span),
-            id: case.id.map(|id| id.value),
-            tags: case.tags,
-            inputs: case.inputs,
-            outputs: case
-                .outputs
-                .into_iter()
-                .map(|(step, values)| (step_name(step), values))
-                .collect(),
-        });
         let suite = Suite {
             name: written.name.value,
             workflow: written.workflow.value,
             step: only.map(step_name),
-            cases: cases.collect(),
             metrics: written.metrics.to_json(),
             functions,
             gates: written.gates.map_or(Value::Null, |gates| gates.to_json()),
@@ -210,7 +230,14 @@ impl Reading {
             must_pass: written.must_pass,
             sample: written.sample,
             tags: written.tags,
-            snapshots: written.snapshots,
+            snapshots: written.snapshots.map(|written| SnapshotRules {
+                redact: written.redact.into_iter().map(|it| it.value).collect(),
+                replace: written
+                    .replace
+                    .into_iter()
+                    .map(|(pattern, by)| (pattern.value, by))
+                    .collect(),
+            }),
             cassettes: written.cassettes,
             warnings: Vec::new(),
         };
@@ -241,7 +268,8 @@ impl Reading {
         let spec = root.and_then(|root| spec::Workflow::read(&root, &mut diagnostics));
         let signatures = spec.map(|mut spec| {
             let library = Library::load(&mut spec, &mut self.sources, &mut read, &mut diagnostics);
-            Signatures::of(&spec, &library, &self.sources, &mut diagnostics)
+            let nested = Nested::load(&spec, &mut self.sources, &mut read, &mut diagnostics);
+            Signatures::of(&spec, &library, &nested, &self.sources, &mut diagnostics)
         });
         let broken = diagnostics.into_sorted();
         let first = broken
@@ -314,20 +342,64 @@ impl Reading {
             .label(problem.to_string())
             .help("paths in a suite start in the directory of Cargo.toml");
     }
+}
 
-    fn same_names(&mut self, cases: &[ir::Case]) {
-        let mut seen: HashMap<&str, Span> = HashMap::new();
-        for id in cases.iter().filter_map(|case| case.id.as_ref()) {
-            if let Some(first) = seen.insert(&id.value, id.span) {
-                self.diagnostics
-                    .error(
-                        Code::Duplicate,
-                        id.span,
-                        format!("two cases are called `{id}`"),
-                    )
-                    .label("rename this one")
-                    .also(first, "the first one");
-            }
+/// The names of the cases so far.
+#[derive(Default)]
+struct Names {
+    known: HashMap<Box<str>, Span>,
+    /// Names that are there again, with the place of the first one and of this.
+    again: Vec<(String, Span, Span)>,
+}
+
+impl Names {
+    /// A case with its name, as others see it.
+    fn named(&mut self, case: ir::Case, sources: &Sources) -> SuiteCase {
+        let source = sources.location(case.span);
+        let (name, place) = match case.id {
+            Some(id) => (id.value, id.span),
+            None => (
+                name_of(&source),
+                Span {
+                    end: case.span.start + 1,
+                    ..case.span
+                },
+            ),
+        };
+        match self.known.entry(name.as_str().into()) {
+            Entry::Vacant(free) => _ = free.insert(place),
+            Entry::Occupied(first) => self.again.push((name.clone(), *first.get(), place)),
+        }
+        SuiteCase {
+            source,
+            name,
+            tags: case.tags,
+            inputs: case.inputs,
+            outputs: case.outputs,
         }
     }
+
+    fn report(self, diagnostics: &mut Diagnostics) {
+        /// As many are shown.
+        const SHOWN: usize = 20;
+        for (name, first, place) in self.again.into_iter().take(SHOWN) {
+            diagnostics
+                .error(
+                    Code::Duplicate,
+                    place,
+                    format!("two cases are called `{name}`"),
+                )
+                .label("give this one another `id`")
+                .also(first, "the first one");
+        }
+    }
+}
+
+/// `data/test.jsonl:12` as a name: `test-12`.
+fn name_of(source: &str) -> String {
+    let (file, line) = source.rsplit_once(':').unwrap_or((source, "1"));
+    let name = Path::new(file).file_name().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    format!("{stem}-{line}")
 }

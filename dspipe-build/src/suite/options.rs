@@ -8,8 +8,8 @@ pub enum Takes {
     Nothing,
     /// A text.
     Text,
-    /// Anything: something else reads it.
-    Anything,
+    /// A JSON Schema.
+    Schema,
     /// Options: those that it must have, and those that it may have.
     Options(&'static [&'static str], &'static [&'static str]),
     /// Metrics by the fields that they look at.
@@ -42,7 +42,7 @@ pub const METRICS: &[(&str, Takes)] = &[
     ("regex", Takes::Text),
     ("rouge_l", Takes::Nothing),
     ("rust", Takes::Text),
-    ("schema", Takes::Anything),
+    ("schema", Takes::Schema),
     ("set_f1", Takes::Options(&[], &["key", "normalize"])),
     ("threshold", Takes::Options(&["metric", "at_least"], &[])),
     ("token_f1", Takes::Nothing),

@@ -3,7 +3,7 @@
 use futures_util::{TryStreamExt, stream};
 use reqwest::Client;
 
-use super::provider::{Provider, Structured};
+use super::provider::{KeyHeader, Provider, Structured};
 use super::wire::{Target, http};
 use super::{
     Api, BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, OutputSchema, Reply, Request, schema,
@@ -72,6 +72,7 @@ impl LocalLm {
             base_url,
             key: Some(token),
             key_variable: "the server's token".to_owned(),
+            key_header: KeyHeader::OfApi,
             structured: Structured::Schema,
         };
         Target::new(provider, self.name.model())

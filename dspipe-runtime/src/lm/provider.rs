@@ -15,12 +15,23 @@ pub(super) enum Structured {
     Words,
 }
 
+/// Where a key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+pub(super) enum KeyHeader {
+    /// Where its API has it.
+    OfApi,
+    /// Into `api-key`, as Azure has it; a bearer is somebody's token there.
+    ApiKey,
+}
+
 struct Known {
     name: &'static str,
     /// What its environment variables begin with.
     prefix: &'static str,
     api: Api,
-    base_url: &'static str,
+    /// `None` where everybody has an own one.
+    base_url: Option<&'static str>,
     needs_key: bool,
     structured: Structured,
 }
@@ -30,7 +41,7 @@ const KNOWN: &[Known] = &[
         name: "openai",
         prefix: "OPENAI",
         api: Api::OpenAiChat,
-        base_url: "https://api.openai.com/v1",
+        base_url: Some("https://api.openai.com/v1"),
         needs_key: true,
         structured: Structured::Strict,
     },
@@ -39,7 +50,7 @@ const KNOWN: &[Known] = &[
         name: "openai-responses",
         prefix: "OPENAI",
         api: Api::OpenAiResponses,
-        base_url: "https://api.openai.com/v1",
+        base_url: Some("https://api.openai.com/v1"),
         needs_key: true,
         structured: Structured::Strict,
     },
@@ -47,7 +58,7 @@ const KNOWN: &[Known] = &[
         name: "anthropic",
         prefix: "ANTHROPIC",
         api: Api::AnthropicMessages,
-        base_url: "https://api.anthropic.com/v1",
+        base_url: Some("https://api.anthropic.com/v1"),
         needs_key: true,
         structured: Structured::Schema,
     },
@@ -55,15 +66,24 @@ const KNOWN: &[Known] = &[
         name: "gemini",
         prefix: "GEMINI",
         api: Api::GeminiGenerateContent,
-        base_url: "https://generativelanguage.googleapis.com/v1beta",
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
         needs_key: true,
         structured: Structured::Schema,
+    },
+    // Each resource has a URL; models are named as they were deployed there.
+    Known {
+        name: "azure",
+        prefix: "AZURE_OPENAI",
+        api: Api::OpenAiChat,
+        base_url: None,
+        needs_key: true,
+        structured: Structured::Strict,
     },
     Known {
         name: "groq",
         prefix: "GROQ",
         api: Api::OpenAiChat,
-        base_url: "https://api.groq.com/openai/v1",
+        base_url: Some("https://api.groq.com/openai/v1"),
         needs_key: true,
         structured: Structured::Schema,
     },
@@ -71,7 +91,7 @@ const KNOWN: &[Known] = &[
         name: "openrouter",
         prefix: "OPENROUTER",
         api: Api::OpenAiChat,
-        base_url: "https://openrouter.ai/api/v1",
+        base_url: Some("https://openrouter.ai/api/v1"),
         needs_key: true,
         structured: Structured::Strict,
     },
@@ -79,7 +99,7 @@ const KNOWN: &[Known] = &[
         name: "ollama",
         prefix: "OLLAMA",
         api: Api::OpenAiChat,
-        base_url: "http://127.0.0.1:11434/v1",
+        base_url: Some("http://127.0.0.1:11434/v1"),
         needs_key: false,
         structured: Structured::Schema,
     },
@@ -87,7 +107,7 @@ const KNOWN: &[Known] = &[
         name: "vllm",
         prefix: "VLLM",
         api: Api::OpenAiChat,
-        base_url: "http://127.0.0.1:8000/v1",
+        base_url: Some("http://127.0.0.1:8000/v1"),
         needs_key: false,
         structured: Structured::Schema,
     },
@@ -95,7 +115,7 @@ const KNOWN: &[Known] = &[
         name: "llamacpp",
         prefix: "LLAMACPP",
         api: Api::OpenAiChat,
-        base_url: "http://127.0.0.1:8080/v1",
+        base_url: Some("http://127.0.0.1:8080/v1"),
         needs_key: false,
         structured: Structured::Schema,
     },
@@ -109,6 +129,7 @@ pub(super) struct Provider {
     pub(super) base_url: String,
     pub(super) key: Option<Secret>,
     pub(super) key_variable: String,
+    pub(super) key_header: KeyHeader,
     pub(super) structured: Structured,
 }
 
@@ -174,7 +195,17 @@ impl Provider {
         let base_url = match (&own_url, server.base_url, known) {
             (Some(url), _, _) => checked(url, &url_variable)?,
             (None, Some(url), _) => checked(url, "`base_url`")?,
-            (None, None, Some(known)) => known.base_url.to_owned(),
+            (None, None, Some(known)) => match known.base_url {
+                Some(url) => url.to_owned(),
+                None => {
+                    return Err(LmError::Setting {
+                        variable: url_variable,
+                        reason: "it is not set; set it to the URL of the resource, as in \
+                                 https://NAME.openai.azure.com/openai/v1"
+                            .to_owned(),
+                    });
+                }
+            },
             (None, None, None) => {
                 return Err(LmError::UnknownProvider {
                     provider: provider.to_owned(),
@@ -193,12 +224,16 @@ impl Provider {
         };
         let key = set(&key_variable).map(|key| Secret::from(key.trim().to_owned()));
         // A server of the user's own may do without.
-        let needs_key = match (server.api_key_env, server.base_url) {
-            (Some(_), _) => true,
-            (None, Some(_)) => false,
-            (None, None) => known.is_some_and(|known| known.needs_key),
+        let everybodys = known.is_some_and(|known| known.base_url.is_some());
+        let has_own_url = own_url.is_some() || server.base_url.is_some();
+        let needs_key = match server.api_key_env {
+            Some(_) => own_url.is_none(),
+            None => {
+                let is_own = has_own_url && everybodys;
+                known.is_some_and(|known| known.needs_key) && !is_own
+            }
         };
-        if key.is_none() && own_url.is_none() && needs_key {
+        if key.is_none() && needs_key {
             return Err(LmError::MissingKey {
                 provider: provider.to_owned(),
                 variable: key_variable,
@@ -209,6 +244,10 @@ impl Provider {
             base_url,
             key,
             key_variable,
+            key_header: match provider {
+                "azure" => KeyHeader::ApiKey,
+                _ => KeyHeader::OfApi,
+            },
             structured: match set(&schema_variable).as_deref().map(str::trim) {
                 None => known.map_or(Structured::Schema, |known| known.structured),
                 Some(how) => structured(how, schema_variable)?,
@@ -292,6 +331,30 @@ mod tests {
         }
         let found = provider("openai/x", &[("OPENAI_BASE_URL", "http://10.0.0.1:9/v1/")]).unwrap();
         assert_eq!(found.base_url, "http://10.0.0.1:9/v1");
+    }
+
+    #[test]
+    fn at_azure_everybody_has_a_url_and_the_key_a_header_of_its_own() {
+        let key = ("AZURE_OPENAI_API_KEY", "k-1");
+        let error = provider("azure/mine", &[key]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "AZURE_OPENAI_BASE_URL cannot be used: it is not set; set it to the URL of the resource, as in \
+             https://NAME.openai.azure.com/openai/v1"
+        );
+        let url = (
+            "AZURE_OPENAI_BASE_URL",
+            "https://me.openai.azure.com/openai/v1",
+        );
+        let error = provider("azure/mine", &[url]).unwrap_err();
+        assert!(matches!(error, LmError::MissingKey { .. }), "{error}");
+        let found = provider("azure/mine", &[url, key]).unwrap();
+        assert_eq!(
+            (found.key_header, found.structured),
+            (KeyHeader::ApiKey, Structured::Strict)
+        );
+        let found = provider("openai/x", &[("OPENAI_API_KEY", "k-1")]).unwrap();
+        assert_eq!(found.key_header, KeyHeader::OfApi);
     }
 
     #[test]

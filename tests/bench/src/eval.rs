@@ -1,5 +1,6 @@
-//! A hundred thousand cases through the evaluation harness: the memory that takes against a scripted server,
-//! and the harness's own time, with a workflow whose runs cost nothing.
+//! A hundred thousand cases through the evaluation harness: the memory that takes against a scripted server, of a suite
+//! in a file and of one that reads its cases as they run; the harness's own time, with a workflow whose runs cost
+//! nothing; and what it takes to check the suite, as each build does.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -10,7 +11,7 @@ use std::time::Instant;
 
 use dspipe_eval::harness::{Harness, Settings};
 use dspipe_eval::metric::Registry;
-use dspipe_eval::{Case, CaseId, Execution, Gate, Metrics, Suite, record};
+use dspipe_eval::{Case, CaseId, Execution, FileSuite, Gate, Metrics, Suite, record};
 use dspipe_runtime::LocalRunner;
 use dspipe_runtime::lm::BoxFuture;
 use libtest_mimic::Arguments;
@@ -34,9 +35,9 @@ pub(crate) fn run(quick: bool) -> Outcome {
     let url = server.url(Form::Json);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let count = cases as f64;
-    for kind in ["answered", "asked"] {
+    for kind in ["answered", "asked", "file", "check"] {
         let directory = tempfile::tempdir()?;
-        write(&directory.path().join(DATA), cases)?;
+        write(directory.path(), cases)?;
         let client = Client::of_this(kind, [ROLE, kind])?
             .with("DSPIPE_LIVE", "1")
             .with("DSPIPE_RESUME", "0")
@@ -47,11 +48,20 @@ pub(crate) fn run(quick: bool) -> Outcome {
             .split_once(' ')
             .ok_or("the evaluation has no figures")?;
         let (seconds, memory): (f64, f64) = (seconds.parse()?, memory.parse()?);
-        if kind == "answered" {
-            figure("eval.own_time_per_case", seconds / count * 1e6, "us");
-        } else {
-            figure("eval.peak_memory", memory, "MiB");
-            figure("eval.cases_per_second", count / seconds, "cases/s");
+        match kind {
+            "answered" => figure("eval.own_time_per_case", seconds / count * 1e6, "us"),
+            "asked" => {
+                figure("eval.peak_memory", memory, "MiB");
+                figure("eval.cases_per_second", count / seconds, "cases/s");
+            }
+            "file" => {
+                figure("eval.file_peak_memory", memory, "MiB");
+                figure("eval.file_cases_per_second", count / seconds, "cases/s");
+            }
+            _ => {
+                figure("eval.check_peak_memory", memory, "MiB");
+                figure("eval.checked_cases_per_second", count / seconds, "cases/s");
+            }
         }
     }
     Ok(())
@@ -59,8 +69,28 @@ pub(crate) fn run(quick: bool) -> Outcome {
 
 const DATA: &str = "data.jsonl";
 
-fn write(path: &Path, cases: usize) -> Outcome {
-    let mut data = BufWriter::new(File::create(path)?);
+const FILE: &str = "tickets.eval.yaml";
+
+/// The file of the same suite.
+const SUITE: &str = "suite: tickets
+workflow: workflows/ticket.yaml
+data: data.jsonl
+metrics:
+  - {name: kind, metric: {at: {path: read.kind, metric: exact}}}
+  - {name: urgency, metric: {at: {path: read.urgency, metric: exact}}}
+gates: {pass_rate: {min: 0.7}}
+";
+
+/// Writes a package with the workflow, the data and the suite.
+fn write(package: &Path, cases: usize) -> Outcome {
+    let workflow = "workflows/ticket.yaml";
+    fs::create_dir(package.join("workflows"))?;
+    fs::copy(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(workflow),
+        package.join(workflow),
+    )?;
+    fs::write(package.join(FILE), SUITE)?;
+    let mut data = BufWriter::new(File::create(package.join(DATA))?);
     for number in 0..cases {
         let ticket =
             format!("Order {number} was paid twice, and nobody answers. What is to be done?");
@@ -78,20 +108,41 @@ pub(crate) fn evaluate(kind: &str) -> Outcome {
     let directory = std::env::args().nth(4).ok_or("which directory?")?;
     let directory = PathBuf::from(directory);
     let started = Instant::now();
-    let mut suite = Tickets::open(&directory)?;
-    if kind == "answered" {
-        let case = suite.case(0)?;
-        suite.answer = Some(Runtime::new()?.block_on(suite.run(&case, 0)));
+    match kind {
+        "check" => {
+            let mut cases = 0_usize;
+            dspipe_build::Suite::read(&directory, FILE.as_ref(), &mut |_| cases += 1)?;
+            if cases == 0 {
+                return Err("the suite has no cases".into());
+            }
+        }
+        "file" => {
+            let metrics = Vec::new();
+            let suite = FileSuite::of_workflow::<ticket::Workflow>(&directory, FILE, metrics);
+            run_suite(&directory, Arc::new(suite))?;
+        }
+        _ => {
+            let mut suite = Tickets::open(&directory)?;
+            if kind == "answered" {
+                let case = suite.case(0)?;
+                suite.answer = Some(Runtime::new()?.block_on(suite.run(&case, 0)));
+            }
+            run_suite(&directory, Arc::new(suite))?;
+        }
     }
-    let arguments = Arguments::from_iter(["evals", "--quiet"]);
-    let harness = Harness::new(directory.join("target")).with(Arc::new(suite));
-    let conclusion = harness.run(&arguments, &Settings::from_env()?);
     let seconds = started.elapsed().as_secs_f64();
+    let memory = peak_memory().ok_or("the system does not say how much memory was used")?;
+    println!("\n{seconds} {memory}");
+    Ok(())
+}
+
+fn run_suite(directory: &Path, suite: Arc<dyn Suite>) -> Outcome {
+    let arguments = Arguments::from_iter(["evals", "--quiet"]);
+    let harness = Harness::new(directory.join("target")).with(suite);
+    let conclusion = harness.run(&arguments, &Settings::from_env()?);
     if conclusion.has_failed() {
         return Err(format!("{} tests of the suite failed", conclusion.num_failed).into());
     }
-    let memory = peak_memory().ok_or("the system does not say how much memory was used")?;
-    println!("\n{seconds} {memory}");
     Ok(())
 }
 

@@ -116,6 +116,9 @@ fn eval() {
             "eval.own_time_per_case",
             "eval.peak_memory",
             "eval.cases_per_second",
+            "eval.file_peak_memory",
+            "eval.check_peak_memory",
+            "eval.checked_cases_per_second",
         ],
     );
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-/// Limits that the API refuses. The model reads them in the description instead.
+/// What the API refuses, limits mostly. The model reads them in the description instead.
 const REFUSED: &[&str] = &[
     "minimum",
     "maximum",
@@ -17,6 +17,7 @@ const REFUSED: &[&str] = &[
     "maxItems",
     "minItems",
     "uniqueItems",
+    "default",
 ];
 
 /// The API takes no more than these in one schema.
@@ -48,6 +49,10 @@ impl Counts {
         let mut limits = String::new();
         for (key, value) in node {
             match key.as_str() {
+                // Of the limits of lists the API knows these two.
+                "minItems" if matches!(value.as_u64(), Some(0 | 1)) => {
+                    closed.insert(key.clone(), value.clone());
+                }
                 key if REFUSED.contains(&key) => {
                     let comma = if limits.is_empty() { "" } else { ", " };
                     // Writing to a string does not fail.
@@ -106,8 +111,13 @@ mod tests {
             "properties": {
                 "a": {"type": "string", "maxLength": 5, "pattern": "^a", "description": "d"},
                 "b": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
-                "c": {"type": "array", "items": {"type": "object", "properties": {}}, "maxItems": 3},
+                "c": {
+                    "type": "array", "items": {"type": "object", "properties": {}},
+                    "minItems": 1, "maxItems": 3,
+                },
                 "d": {"enum": ["x", null]},
+                "e": {"type": "array", "items": {"type": "string"}, "minItems": 2},
+                "f": {"type": "boolean", "default": false},
             },
             "required": ["a"],
         });
@@ -119,9 +129,12 @@ mod tests {
                 "c": {
                     "type": "array",
                     "items": {"type": "object", "properties": {}, "additionalProperties": false},
+                    "minItems": 1,
                     "description": "maxItems: 3",
                 },
                 "d": {"enum": ["x", null]},
+                "e": {"type": "array", "items": {"type": "string"}, "description": "minItems: 2"},
+                "f": {"type": "boolean", "description": "default: false"},
             },
             "additionalProperties": false,
             "required": ["a"],

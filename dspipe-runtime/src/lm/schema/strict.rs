@@ -2,11 +2,81 @@
 
 use serde_json::{Map, Value, json};
 
+/// What strict mode takes at most in one schema.
+const MAX_PROPERTIES: usize = 5000;
+const MAX_DEPTH: usize = 10;
+const MAX_CHOICES: usize = 1000;
+/// Characters of names and choices.
+const MAX_TEXT: usize = 120_000;
+
 /// The schema in strict mode, and whether it is one that strict mode takes.
 pub(in crate::lm) fn strict_or_as_is(schema: Value) -> (bool, Value) {
-    match strict(&schema) {
+    match strict(&schema).filter(is_small) {
         Some(strict) => (true, strict),
         None => (false, schema),
+    }
+}
+
+fn is_small(schema: &Value) -> bool {
+    let mut size = Size::default();
+    size.add(schema, 0);
+    size.properties <= MAX_PROPERTIES
+        && size.depth <= MAX_DEPTH
+        && size.choices <= MAX_CHOICES
+        && size.text <= MAX_TEXT
+}
+
+/// How much there is in a schema.
+#[derive(Default)]
+struct Size {
+    properties: usize,
+    /// Objects in each other.
+    depth: usize,
+    choices: usize,
+    text: usize,
+}
+
+impl Size {
+    /// Adds a schema that is inside so many objects.
+    fn add(&mut self, schema: &Value, outer: usize) {
+        let Some(node) = schema.as_object() else {
+            return;
+        };
+        for (key, value) in node {
+            match (key.as_str(), value) {
+                ("properties", Value::Object(properties)) => {
+                    self.depth = self.depth.max(outer + 1);
+                    self.properties += properties.len();
+                    self.named(properties, outer + 1);
+                }
+                ("$defs", Value::Object(definitions)) => self.named(definitions, 0),
+                ("anyOf", Value::Array(choices)) => {
+                    for choice in choices {
+                        self.add(choice, outer);
+                    }
+                }
+                ("items", items) => self.add(items, outer),
+                ("enum", Value::Array(choices)) => {
+                    self.choices += choices.len();
+                    for choice in choices {
+                        self.said(choice);
+                    }
+                }
+                ("const", choice) => self.said(choice),
+                _ => {}
+            }
+        }
+    }
+
+    fn named(&mut self, schemas: &Map<String, Value>, outer: usize) {
+        for (name, schema) in schemas {
+            self.text += name.len();
+            self.add(schema, outer);
+        }
+    }
+
+    fn said(&mut self, choice: &Value) {
+        self.text += choice.as_str().map_or(0, str::len);
     }
 }
 
@@ -129,6 +199,35 @@ mod tests {
             &json!({"n": {"type": "number", "exclusiveMinimum": 0, "multipleOf": 2}})
         )});
         assert_eq!(strict(&schema), Some(expected));
+    }
+
+    #[test]
+    fn what_is_too_large_cannot_be_strict() {
+        let is_strict = |schema: Value| strict_or_as_is(schema).0;
+        let many = |count: usize| {
+            let properties: Map<String, Value> = (0..count)
+                .map(|index| (format!("p{index}"), json!({"type": "null"})))
+                .collect();
+            object(&properties.into())
+        };
+        assert!(is_strict(many(5000)));
+        assert!(!is_strict(many(5001)));
+        let deep = |depth: usize| {
+            (0..depth).fold(json!({"type": "null"}), |inner, _| {
+                object(&json!({"a": {"type": "array", "items": inner}}))
+            })
+        };
+        assert!(is_strict(deep(10)));
+        assert!(!is_strict(deep(11)));
+        let choices = |count: usize, length: usize| {
+            let values: Vec<String> = (0..count)
+                .map(|index| format!("{index:0length$}"))
+                .collect();
+            object(&json!({"a": {"type": "string", "enum": values}}))
+        };
+        assert!(is_strict(choices(1000, 4)));
+        assert!(!is_strict(choices(1001, 4)));
+        assert!(!is_strict(choices(100, 1200)));
     }
 
     #[test]

@@ -1,28 +1,34 @@
 //! OpenAI chat completions, `POST {base}/chat/completions`, which most servers of LMs speak.
 //!
-//! As in OpenAI's API reference of autumn 2026; the API has no version besides `/v1`.
+//! As in OpenAI's API reference of November 2026; the API has no version besides `/v1`. Errors in place of a
+//! reply, and in the middle of one, are those of `OpenRouter` too.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, media, null_as_default};
+use super::{Call, Usage, cache, media, null_as_default};
 use crate::lm::provider::Structured;
 use crate::lm::schema::{self, Form};
 use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
 use crate::media::{Attachment, MediaKind};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
-    let params = call.request.params;
+    let params = call.params;
     let form = call.form(|schema| match call.structured {
         Structured::Strict => schema::strict_or_as_is(schema),
         _ => (false, schema),
     })?;
-    let is_openai = call.lm.provider() == "openai";
+    let marked = cache::marked(call, |_| true);
+    let is_openai = matches!(call.lm.provider(), "openai" | "azure");
     let body = Body {
         model: call.lm.model(),
-        messages: messages(call)?,
+        messages: messages(call, marked)?,
+        prompt_cache_options: cache::options(marked),
         temperature: params.temperature,
         max_tokens: params.max_tokens.filter(|_| !is_openai),
         max_completion_tokens: params.max_tokens.filter(|_| is_openai),
@@ -36,16 +42,20 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     super::to_json(&body)
 }
 
-fn messages<'a>(call: &Call<'a>) -> Result<Vec<Said<'a>>, LmError> {
-    let said = |message: &'a Message| -> Result<Said<'a>, LmError> {
-        let content = if message.media.is_empty() {
+/// The marked one is marked at its end.
+fn messages<'a>(call: &Call<'a>, marked: Option<usize>) -> Result<Vec<Said<'a>>, LmError> {
+    let said = |(index, message): (usize, &'a Message)| -> Result<Said<'a>, LmError> {
+        let is_marked = marked == Some(index);
+        let content = if message.media.is_empty() && !is_marked {
             Content::Text(&message.content)
         } else {
-            let shown = message.media.iter().map(|media| part(call, media));
+            let shown = message.media.iter().enumerate();
+            let shown = shown.map(|(index, media)| part(call, index, media));
             let mut parts = shown.collect::<Result<Vec<_>, _>>()?;
             if !message.content.is_empty() {
                 parts.push(Part::Text {
-                    text: &message.content,
+                    text: Cow::Borrowed(&message.content),
+                    prompt_cache_breakpoint: is_marked.then_some(cache::BREAKPOINT),
                 });
             }
             Content::Parts(parts)
@@ -55,13 +65,13 @@ fn messages<'a>(call: &Call<'a>) -> Result<Vec<Said<'a>>, LmError> {
             content,
         })
     };
-    call.request.messages.iter().map(said).collect()
+    call.request.messages.iter().enumerate().map(said).collect()
 }
 
 /// Servers that speak this API and have no documents in it.
 const WITHOUT_DOCUMENTS: [&str; 4] = ["groq", "llamacpp", "ollama", "vllm"];
 
-fn part<'a>(call: &Call<'_>, shown: &Attachment) -> Result<Part<'a>, LmError> {
+fn part<'a>(call: &Call<'_>, index: usize, shown: &Attachment) -> Result<Part<'a>, LmError> {
     let provider = call.lm.provider();
     if provider == "local" {
         return Err(media::refused(
@@ -79,9 +89,20 @@ fn part<'a>(call: &Call<'_>, shown: &Attachment) -> Result<Part<'a>, LmError> {
     if WITHOUT_DOCUMENTS.contains(&provider) {
         return Err(media::refused(call, shown, "its server takes no documents"));
     }
-    if let media::Source::Url(_) = media::source(call, shown)? {
-        let reason = "OpenAI chat completions take the bytes of documents, not their URLs";
-        return Err(media::refused(call, shown, reason));
+    match media::source(call, shown)? {
+        media::Source::Url(_) => {
+            let reason = "OpenAI chat completions take the bytes of documents, not their URLs";
+            return Err(media::refused(call, shown, reason));
+        }
+        // Files are PDFs here. The prompt has the same words in the place of a text.
+        media::Source::Data(media_type, data) if media::is_text(media_type) => {
+            let (number, text) = (index + 1, String::from_utf8_lossy(data));
+            return Ok(Part::Text {
+                text: format!("(attachment {number}, {})\n{text}", shown.words()).into(),
+                prompt_cache_breakpoint: None,
+            });
+        }
+        media::Source::Data(..) => {}
     }
     Ok(Part::File {
         file: File {
@@ -107,9 +128,17 @@ enum Content<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Part<'a> {
-    Text { text: &'a str },
-    ImageUrl { image_url: ImageUrl },
-    File { file: File },
+    Text {
+        text: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt_cache_breakpoint: Option<cache::Mode>,
+    },
+    ImageUrl {
+        image_url: ImageUrl,
+    },
+    File {
+        file: File,
+    },
 }
 
 #[derive(Serialize)]
@@ -127,6 +156,8 @@ struct File {
 struct Body<'a> {
     model: &'a str,
     messages: Vec<Said<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_options: Option<cache::Mode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,10 +210,11 @@ impl<'a> ResponseFormat<'a> {
 pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
     let completion: Completion =
         serde_json::from_slice(body).map_err(|error| target.unreadable(&error))?;
+    if let Some(error) = completion.failure(target) {
+        return Err(error);
+    }
     let Some(choice) = completion.choices.into_iter().next() else {
-        return Err(target
-            .failure_in(body)
-            .unwrap_or_else(|| target.protocol("its reply has no `choices`".to_owned())));
+        return Err(target.protocol("its reply has no `choices`".to_owned()));
     };
     let Some(answer) = choice.message else {
         return Err(target.protocol("its reply has no `message`".to_owned()));
@@ -205,6 +237,7 @@ fn finish(target: &Target, reason: Option<&str>) -> Result<Finish, LmError> {
         Some("stop") => Ok(Finish::Stop),
         Some("length") => Ok(Finish::Length),
         Some("content_filter") => Err(target.filtered("the reply was filtered")),
+        Some("error") => Err(target.failed_upstream("it stopped with an error".to_owned())),
         _ => Ok(Finish::Other),
     }
 }
@@ -226,9 +259,7 @@ impl Events for Stream {
         }
         let completion: Completion =
             serde_json::from_str(&event.data).map_err(|error| target.unreadable(&error))?;
-        if completion.choices.is_empty()
-            && let Some(error) = target.failure_in(event.data.as_bytes())
-        {
+        if let Some(error) = completion.failure(target) {
             return Err(error);
         }
         if !completion.model.is_empty() {
@@ -240,7 +271,7 @@ impl Events for Stream {
         let Some(choice) = completion.choices.into_iter().next() else {
             return Ok(None);
         };
-        let answer = choice.message.unwrap_or_default();
+        let answer = choice.delta.or(choice.message).unwrap_or_default();
         self.refusal
             .push_str(answer.refusal.as_deref().unwrap_or_default());
         if let Some(reason) = choice.finish_reason {
@@ -272,25 +303,62 @@ impl Stream {
 
 #[derive(Deserialize)]
 struct Completion {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     choices: Vec<Choice>,
+    /// In place of choices, or besides them.
+    error: Option<Value>,
     usage: Option<Tokens>,
     #[serde(default, deserialize_with = "null_as_default")]
     model: String,
 }
 
+impl Completion {
+    fn failure(&self, target: &Target) -> Option<LmError> {
+        let of_choice = self.choices.iter().find_map(|choice| choice.error.as_ref());
+        let error = self.error.as_ref().or(of_choice)?;
+        Some(target.failure_said(error))
+    }
+}
+
 #[derive(Deserialize)]
 struct Choice {
-    /// The whole of it, or what a stream adds.
-    #[serde(alias = "delta")]
     message: Option<Answer>,
+    /// What a stream adds.
+    delta: Option<Answer>,
     finish_reason: Option<String>,
+    error: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
 struct Answer {
+    #[serde(default, deserialize_with = "text")]
     content: Option<String>,
     refusal: Option<String>,
+}
+
+/// A text, or a list of parts, as Mistral's models that think have it; only some of them are texts.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Whole(String),
+        Parts(Vec<SaidPart>),
+    }
+    #[derive(Deserialize)]
+    struct SaidPart {
+        #[serde(default)]
+        r#type: String,
+        #[serde(default)]
+        text: String,
+    }
+    let said: Option<Said> = Option::deserialize(deserializer)?;
+    Ok(said.map(|said| match said {
+        Said::Whole(text) => text,
+        Said::Parts(parts) => {
+            let texts = parts.into_iter().filter(|part| part.r#type == "text");
+            texts.map(|part| part.text).collect()
+        }
+    }))
 }
 
 #[derive(Default, Deserialize)]

@@ -7,12 +7,45 @@ use serde_json::Value;
 use super::target::Target;
 use crate::lm::LmError;
 
+/// Names for a prompt or a reply that was held back: `invalid_prompt` is one that OpenAI's usage policy
+/// forbids.
+const FILTERED: &[&str] = &[
+    "content_filter",
+    "content_policy_violation",
+    "image_content_policy_violation",
+    "invalid_prompt",
+    "bio_policy",
+    "misalignment_policy_violation",
+    "ResponsibleAIPolicyViolation",
+];
+
+/// Names for an account that has nothing left; Anthropic's limits on spending come as 429.
+const UNPAID: &[&str] = &[
+    "insufficient_quota",
+    "billing_not_active",
+    "billing_hard_limit_reached",
+    "billing_error",
+    "contract_spend_limit_reached",
+    "enforced_spend_limit_reached",
+];
+
+/// OpenAI's names for images that it cannot use, as in `invalid_image_url` and `image_too_large`.
+fn is_bad_image(kind: &str) -> bool {
+    kind.contains("_image") || kind.starts_with("image_")
+}
+
 /// What a server says of a failure. `error` is an object with a message, or a text; the rest varies.
 pub(super) struct Said {
     pub(super) message: String,
-    /// Its names for what happened: OpenAI's `code` and `type`, Anthropic's `type`, Google's `status` and
-    /// the `reason` in its details.
+    /// Its names for what happened: OpenAI's `code` and `type`, Anthropic's `type` and `error_code`, Google's
+    /// `status` and the `reason` in its details, Azure's inner `code`.
     kinds: Vec<String>,
+    /// What of the request it is about, at OpenAI.
+    param: Option<String>,
+    /// `OpenRouter` says so of prompts that a moderator holds back.
+    is_moderated: bool,
+    /// Google says so of quotas that are full until the next day.
+    is_daily: bool,
     /// The status that it gives in the body.
     status: Option<u16>,
     pub(super) retry_after: Option<Duration>,
@@ -27,6 +60,9 @@ impl Said {
             Err(_) => Self {
                 message: text.into_owned(),
                 kinds: Vec::new(),
+                param: None,
+                is_moderated: false,
+                is_daily: false,
                 status: None,
                 retry_after: None,
                 request_id: None,
@@ -47,16 +83,28 @@ impl Said {
         let details = error.get("details").and_then(Value::as_array);
         let details = || details.into_iter().flatten();
         let reasons = details().filter_map(|detail| detail.get("reason"));
+        let inner = ["/details/error_code", "/innererror/code"];
         let kinds = ["code", "type", "status"]
             .iter()
             .filter_map(|key| error.get(key))
+            .chain(inner.iter().filter_map(|path| error.pointer(path)))
             .chain(reasons)
             .filter_map(|kind| kind.as_str().map(str::to_owned))
             .collect();
+        let violations = details().filter_map(|detail| detail.get("violations")?.as_array());
+        let mut quotas = violations
+            .flatten()
+            .filter_map(|violation| violation.get("quotaId")?.as_str());
         let status = error.get("code").and_then(Value::as_u64);
         Self {
             message,
             kinds,
+            param: error
+                .get("param")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            is_moderated: error.pointer("/metadata/flagged_input").is_some(),
+            is_daily: quotas.any(|quota| quota.contains("PerDay")),
             status: status.and_then(|code| u16::try_from(code).ok()),
             retry_after: details()
                 .find_map(|detail| detail.get("retryDelay")?.as_str())
@@ -80,12 +128,14 @@ impl Said {
         }
         let status = |kind: &String| {
             Some(match &**kind {
-                "invalid_request_error" | "invalid_prompt" | "INVALID_ARGUMENT" => 400,
+                "invalid_request_error" | "INVALID_ARGUMENT" | "context_length_exceeded" => 400,
+                kind if FILTERED.contains(&kind) || is_bad_image(kind) => 400,
                 "authentication_error" | "invalid_api_key" | "UNAUTHENTICATED" => 401,
-                "billing_error" | "insufficient_quota" => 402,
+                kind if UNPAID.contains(&kind) => 402,
                 "permission_error" | "PERMISSION_DENIED" => 403,
                 "not_found_error" | "NOT_FOUND" => 404,
                 "request_too_large" => 413,
+                "conflict_error" => 409,
                 "rate_limit_error" | "rate_limit_exceeded" | "RESOURCE_EXHAUSTED" => 429,
                 "server_is_overloaded" | "slow_down" | "UNAVAILABLE" => 503,
                 "timeout_error" | "DEADLINE_EXCEEDED" => 504,
@@ -96,13 +146,34 @@ impl Said {
         self.kinds.iter().find_map(status).unwrap_or(500)
     }
 
+    /// Whether it says that the model does not take this parameter, or this value of it.
+    pub(super) fn refuses(&self, param: &str) -> bool {
+        let says = |words: &str| self.message.contains(words);
+        let is_about = match &self.param {
+            Some(about) => about == param,
+            // Anthropic has only words for it.
+            None => says(&format!("`{param}`")) || says(&format!("'{param}'")),
+        };
+        is_about
+            && (self.is(&["unsupported_parameter", "unsupported_value"])
+                || says("deprecated for this model")
+                || says("not support"))
+    }
+
     fn is_filtered(&self) -> bool {
-        // `invalid_prompt` is a prompt that OpenAI's usage policy forbids; Anthropic has only words for it.
-        self.is(&[
-            "content_filter",
-            "content_policy_violation",
-            "invalid_prompt",
-        ]) || self.message.contains("content filtering policy")
+        // Anthropic has only words for it.
+        self.is(FILTERED) || self.message.contains("content filtering policy")
+    }
+
+    /// Whether there is nothing left for this account until somebody pays, or a new day or month begins.
+    fn is_unpaid(&self, status: u16) -> bool {
+        self.is(UNPAID)
+            || self.is_daily
+            // Anthropic has only words for it.
+            || status == 400
+                && ["credit balance is too low", "reached your specified API usage limits"]
+                    .iter()
+                    .any(|words| self.message.contains(words))
     }
 
     fn is_context(&self, status: u16) -> bool {
@@ -133,37 +204,39 @@ impl Target {
     fn refusal(&self, status: u16, message: String, said: &Said) -> LmError {
         let endpoint = self.endpoint.shown.clone();
         let retry_after = said.retry_after;
-        // Anthropic answers 400 to an account without credit, Google to a key that is none.
-        let is_unpaid = status == 400 && said.message.contains("credit balance is too low");
+        if matches!(status, 400 | 422) {
+            self.refuses.learn(said);
+        }
         match status {
-            401 | 403 => self.bad_key(status, message),
-            400 if said.is(&["API_KEY_INVALID"]) => self.bad_key(status, message),
-            402 => LmError::QuotaExceeded {
+            _ if said.is_moderated => LmError::ContentFilter {
                 endpoint,
                 message,
                 request_id: None,
             },
-            _ if is_unpaid || said.is(&["insufficient_quota", "billing_error"]) => {
-                LmError::QuotaExceeded {
-                    endpoint,
-                    message,
-                    request_id: None,
-                }
-            }
+            401 | 403 => self.bad_key(status, message),
+            // Google's answer to a key that is none.
+            400 if said.is(&["API_KEY_INVALID"]) => self.bad_key(status, message),
+            status if status == 402 || said.is_unpaid(status) => LmError::QuotaExceeded {
+                endpoint,
+                message,
+                request_id: None,
+            },
             429 => LmError::RateLimited {
                 endpoint,
                 message,
                 retry_after,
                 request_id: None,
             },
-            503 | 529 => LmError::Overloaded {
+            // 498 is Groq's.
+            498 | 503 | 529 => LmError::Overloaded {
                 endpoint,
                 status,
                 message,
                 retry_after,
                 request_id: None,
             },
-            500..=599 | 408 => LmError::Server {
+            // 408 and 409, a lock that was not free, pass as well.
+            500..=599 | 408 | 409 => LmError::Server {
                 endpoint,
                 status,
                 message,
@@ -203,11 +276,26 @@ impl Target {
     pub(super) fn failure_in(&self, body: &[u8]) -> Option<LmError> {
         let value: Value = serde_json::from_slice(body).ok()?;
         value.get("error").filter(|error| !error.is_null())?;
-        let mut said = Said::read(body);
+        Some(self.failure_said(&value))
+    }
+
+    /// A failure that came in place of a reply, or in the middle of it.
+    pub(super) fn failure_said(&self, error: &Value) -> LmError {
+        let mut said = Said::of(error, &error.to_string());
         // Without any hint the server behind the gateway is at fault.
         if said.status.is_none() && said.kinds.is_empty() {
             said.status = Some(502);
         }
-        Some(self.failure(None, &said))
+        self.failure(None, &said)
+    }
+
+    /// A failure behind the server of which it says no more.
+    pub(super) fn failed_upstream(&self, message: String) -> LmError {
+        LmError::Server {
+            endpoint: self.endpoint.shown.clone(),
+            status: 502,
+            message,
+            request_id: None,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Google Gemini, `POST {base}/models/{model}:generateContent`.
 //!
-//! As in the reference of the Gemini API of autumn 2026, version `v1beta`. The key is sent in a header, not in
+//! As in the reference of the Gemini API of November 2026, version `v1beta`. The key is sent in a header, not in
 //! the URL, where logs would show it.
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub(super) fn path(base_path: &str, model: &str, stream: bool) -> String {
 }
 
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
-    let params = call.request.params;
+    let params = call.params;
     let form = call.form(|schema| (false, schema::gemini(&schema)))?;
     let schema = form.as_deref();
     let (system, contents) = contents(call, &call.request.messages)?;
@@ -58,18 +58,22 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     })
 }
 
-/// System messages stand apart, and consecutive ones of one role are one turn.
+/// System messages stand apart, consecutive ones of one role are one turn, and empty texts, which the API
+/// refuses, are left out.
 fn contents<'a>(call: &Call<'_>, messages: &'a [Message]) -> Result<Contents<'a>, LmError> {
     let mut system = Vec::new();
     let mut contents: Vec<Content> = Vec::new();
     for message in messages {
         let shown = message.media.iter().map(|media| shown(call, media));
         let mut parts = shown.collect::<Result<Vec<_>, _>>()?;
-        if parts.is_empty() || !message.content.is_empty() {
+        if !message.content.is_empty() {
             parts.push(Part {
                 text: Some(&message.content),
                 ..Part::default()
             });
+        }
+        if parts.is_empty() {
+            continue;
         }
         let role = match message.role {
             Role::System => {
@@ -95,13 +99,19 @@ type Contents<'a> = (Vec<Part<'a>>, Vec<Content<'a>>);
 
 fn shown<'a>(call: &Call<'_>, shown: &'a Attachment) -> Result<Part<'a>, LmError> {
     Ok(match media::source(call, shown)? {
-        media::Source::Url(file_uri) => Part {
-            file_data: Some(FileData {
-                mime_type: shown.media_type.as_deref(),
-                file_uri,
-            }),
-            ..Part::default()
-        },
+        media::Source::Url(file_uri) => {
+            let Some(mime_type) = shown.media_type.as_deref() else {
+                let reason = "Gemini must be told the type of what is at a URL; say it with `Media::with_media_type`";
+                return Err(media::refused(call, shown, reason));
+            };
+            Part {
+                file_data: Some(FileData {
+                    mime_type,
+                    file_uri,
+                }),
+                ..Part::default()
+            }
+        }
         media::Source::Data(mime_type, data) => Part {
             inline_data: Some(InlineData {
                 mime_type,
@@ -149,8 +159,7 @@ struct InlineData<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FileData<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mime_type: Option<&'a str>,
+    mime_type: &'a str,
     file_uri: &'a str,
 }
 
@@ -280,9 +289,20 @@ impl Candidate {
         };
         Ok(Some(match reason {
             "STOP" => Finish::Stop,
-            "MAX_TOKENS" => Finish::Length,
-            "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
-            | "IMAGE_SAFETY" => {
+            // The second one is the limit of a single request.
+            "MAX_TOKENS" | "CONTINUATION" => Finish::Length,
+            "SAFETY"
+            | "RECITATION"
+            | "LANGUAGE"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION"
+            | "ESCALATION"
+            | "PUP_LIMITED_DISABLED"
+            | "MODEL_ARMOR" => {
                 let message = self.finish_message.as_deref().unwrap_or("no message");
                 return Err(target.filtered(&format!("{message} ({reason})")));
             }

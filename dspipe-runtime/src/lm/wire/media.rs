@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Call;
-use crate::lm::LmError;
+use crate::lm::{Api, LmError};
 use crate::media::{Attachment, Content};
 
 /// Where the content comes from.
@@ -18,6 +18,9 @@ pub(super) enum Source<'a> {
 /// Where the content of an image or a document comes from.
 pub(super) fn source<'a>(call: &Call<'_>, shown: &'a Attachment) -> Result<Source<'a>, LmError> {
     match &shown.content {
+        Content::Url(url) if url.starts_with("gs://") && call.api != Api::GeminiGenerateContent => {
+            Err(refused(call, shown, "only Gemini fetches what is at gs://"))
+        }
         Content::Url(url) => Ok(Source::Url(url)),
         Content::Bytes {
             data: Some(data), ..
@@ -43,6 +46,15 @@ pub(super) fn url(call: &Call<'_>, shown: &Attachment) -> Result<String, LmError
         Source::Url(url) => url.to_owned(),
         Source::Data(media_type, data) => format!("data:{media_type};base64,{}", base64(data)),
     })
+}
+
+/// Whether the content of this type is text.
+pub(super) fn is_text(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.starts_with("text/")
+        || ["application/json", "application/xml", "application/yaml"].contains(&essence)
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml") && !essence.starts_with("image/")
 }
 
 pub(super) fn base64(data: &[u8]) -> String {

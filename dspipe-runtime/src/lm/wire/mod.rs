@@ -4,11 +4,13 @@
 //! a stream. What they share is here: [`target`] sends, [`failure`] says what a refusal means.
 
 mod anthropic;
+mod cache;
 mod chat;
 mod failure;
 mod gemini;
 pub(super) mod http;
 mod media;
+mod params;
 mod responses;
 mod sse;
 mod stream;
@@ -25,9 +27,9 @@ use serde_json::Value;
 pub use http::Timeouts;
 pub(super) use target::Target;
 
-use super::provider::{Provider, Structured};
+use super::provider::{KeyHeader, Provider, Structured};
 use super::schema::{Form, Forms};
-use super::{Api, BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, Reply, Request, Usage};
+use super::{Api, BoxFuture, BoxStream, Chunk, Lm, LmError, LmName, Params, Reply, Request, Usage};
 use crate::Secret;
 
 impl Api {
@@ -74,6 +76,7 @@ impl Api {
         self,
         key: Option<&Secret>,
         key_variable: &str,
+        key_header: KeyHeader,
     ) -> Result<Vec<(&'static str, HeaderValue)>, LmError> {
         let mut headers = Vec::new();
         if self == Self::AnthropicMessages {
@@ -84,6 +87,7 @@ impl Api {
         }
         if let Some(key) = key {
             let (name, text) = match self {
+                _ if key_header == KeyHeader::ApiKey => ("api-key", key.reveal().to_owned()),
                 Self::OpenAiChat | Self::OpenAiResponses => {
                     ("authorization", format!("Bearer {}", key.reveal()))
                 }
@@ -105,6 +109,9 @@ impl Api {
 struct Call<'a> {
     lm: &'a LmName,
     request: &'a Request,
+    /// Those of the request that the model takes.
+    params: Params,
+    api: Api,
     structured: Structured,
     forms: &'a Forms,
     stream: bool,
@@ -148,6 +155,7 @@ impl HttpLm {
             base_url: base_url.to_owned(),
             key,
             key_variable: "the key".to_owned(),
+            key_header: KeyHeader::OfApi,
             structured: Structured::Schema,
         };
         Self::of(name, provider, http::client(http::CONNECT_TIMEOUT)?)

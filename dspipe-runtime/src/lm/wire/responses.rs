@@ -1,6 +1,6 @@
 //! OpenAI responses, `POST {base}/responses`.
 //!
-//! As in OpenAI's API reference of autumn 2026; the API has no version besides `/v1`. Nothing is stored
+//! As in OpenAI's API reference of November 2026; the API has no version besides `/v1`. Nothing is stored
 //! there (`store: false`). It has no seed.
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::failure::Said;
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, media, null_as_default};
+use super::{Call, Usage, cache, media, null_as_default};
 use crate::lm::schema::{self, Form};
 use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
 use crate::media::{Attachment, MediaKind};
@@ -26,20 +26,25 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
             schema: form,
         },
     });
+    // What the LM said has no place for a mark.
+    let marked = cache::marked(call, |message| message.role != Role::Assistant);
     super::to_json(&Body {
         model: call.lm.model(),
-        input: messages(call)?,
-        temperature: call.request.params.temperature,
-        max_output_tokens: call.request.params.max_tokens,
+        input: messages(call, marked)?,
+        prompt_cache_options: cache::options(marked),
+        temperature: call.params.temperature,
+        max_output_tokens: call.params.max_tokens,
         text,
         store: false,
         stream: call.stream,
     })
 }
 
-fn messages<'a>(call: &Call<'a>) -> Result<Vec<Told<'a>>, LmError> {
-    let told = |message: &'a Message| -> Result<Told<'a>, LmError> {
-        let content = if message.media.is_empty() {
+/// The marked one is marked at its end.
+fn messages<'a>(call: &Call<'a>, marked: Option<usize>) -> Result<Vec<Told<'a>>, LmError> {
+    let told = |(index, message): (usize, &'a Message)| -> Result<Told<'a>, LmError> {
+        let is_marked = marked == Some(index);
+        let content = if message.media.is_empty() && !is_marked {
             Input::Text(&message.content)
         } else {
             let shown = message.media.iter().map(|media| part(call, media));
@@ -47,6 +52,7 @@ fn messages<'a>(call: &Call<'a>) -> Result<Vec<Told<'a>>, LmError> {
             if !message.content.is_empty() {
                 parts.push(InputPart::Text {
                     text: &message.content,
+                    prompt_cache_breakpoint: is_marked.then_some(cache::BREAKPOINT),
                 });
             }
             Input::Parts(parts)
@@ -56,13 +62,14 @@ fn messages<'a>(call: &Call<'a>) -> Result<Vec<Told<'a>>, LmError> {
             content,
         })
     };
-    call.request.messages.iter().map(told).collect()
+    call.request.messages.iter().enumerate().map(told).collect()
 }
 
 fn part<'a>(call: &Call<'_>, shown: &'a Attachment) -> Result<InputPart<'a>, LmError> {
     Ok(match (shown.kind, media::source(call, shown)?) {
         (MediaKind::Image, _) => InputPart::Image {
             image_url: media::url(call, shown)?,
+            detail: "auto",
         },
         (MediaKind::Document, media::Source::Url(url)) => InputPart::File {
             filename: None,
@@ -94,9 +101,16 @@ enum Input<'a> {
 #[serde(tag = "type")]
 enum InputPart<'a> {
     #[serde(rename = "input_text")]
-    Text { text: &'a str },
+    Text {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt_cache_breakpoint: Option<cache::Mode>,
+    },
     #[serde(rename = "input_image")]
-    Image { image_url: String },
+    Image {
+        image_url: String,
+        detail: &'static str,
+    },
     #[serde(rename = "input_file")]
     File {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +126,8 @@ enum InputPart<'a> {
 struct Body<'a> {
     model: &'a str,
     input: Vec<Told<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_options: Option<cache::Mode>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +167,8 @@ pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
 #[derive(Default)]
 pub(super) struct Stream {
     begun: bool,
+    /// The places of messages that are no part of the answer.
+    commentary: Vec<u64>,
 }
 
 impl Events for Stream {
@@ -158,7 +176,16 @@ impl Events for Stream {
         let update: Update =
             serde_json::from_str(&event.data).map_err(|error| target.unreadable(&error))?;
         match update {
-            Update::Text { delta } => {
+            Update::Item { output_index, item } => {
+                if item.is_commentary() {
+                    self.commentary.push(output_index);
+                }
+                Ok(None)
+            }
+            Update::Text { output_index, .. } if self.commentary.contains(&output_index) => {
+                Ok(None)
+            }
+            Update::Text { delta, .. } => {
                 self.begun |= !delta.is_empty();
                 Ok(Chunk::text(delta))
             }
@@ -186,14 +213,25 @@ impl Events for Stream {
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum Update {
+    #[serde(rename = "response.output_item.added")]
+    Item {
+        #[serde(default)]
+        output_index: u64,
+        item: Item,
+    },
     #[serde(rename = "response.output_text.delta")]
-    Text { delta: String },
+    Text {
+        #[serde(default)]
+        output_index: u64,
+        delta: String,
+    },
     #[serde(rename = "response.refusal.done")]
     Refusal { refusal: String },
     #[serde(
         rename = "response.completed",
         alias = "response.incomplete",
-        alias = "response.failed"
+        alias = "response.failed",
+        alias = "response.cancelled"
     )]
     Ended { response: Response },
     #[serde(rename = "error")]
@@ -220,8 +258,12 @@ impl Response {
         if let Some(error) = self.error {
             return Err(target.failure(None, &Said::of(&error, &error.to_string())));
         }
+        let (commentary, answer): (Vec<_>, Vec<_>) =
+            self.output.into_iter().partition(Item::is_commentary);
+        let has_answer = answer.iter().any(|item| !item.content.is_empty());
+        let said = if has_answer { answer } else { commentary };
         let mut text = String::new();
-        for part in self.output.into_iter().flat_map(|item| item.content) {
+        for part in said.into_iter().flat_map(|item| item.content) {
             match part {
                 Part::OutputText { text: more } => text.push_str(&more),
                 Part::Refusal { refusal } => return Err(target.refused(&refusal)),
@@ -236,6 +278,9 @@ impl Response {
             }
             // `max_output_tokens`; some servers do not say it.
             (Some("incomplete"), _) => Finish::Length,
+            (Some(status @ ("failed" | "cancelled")), _) => {
+                return Err(target.failed_upstream(format!("the response is {status}")));
+            }
             _ => Finish::Other,
         };
         Ok(Reply {
@@ -257,8 +302,16 @@ struct Incomplete {
 /// A message, reasoning, or something else; only messages have parts that are texts.
 #[derive(Deserialize)]
 struct Item {
+    phase: Option<String>,
     #[serde(default, deserialize_with = "null_as_default")]
     content: Vec<Part>,
+}
+
+impl Item {
+    /// Whether it is what the LM says on its way to the answer.
+    fn is_commentary(&self) -> bool {
+        self.phase.as_deref() == Some("commentary")
+    }
 }
 
 #[derive(Deserialize)]

@@ -33,10 +33,14 @@ fn events(api: Api) -> Box<dyn Events> {
     }
 }
 
+/// Makes another body after an error, if there is one that the server may take.
+pub(super) type Again = Box<dyn FnMut(&LmError) -> Option<Result<Vec<u8>, LmError>> + Send>;
+
 enum State {
     Asking {
         client: Client,
         body: Result<Vec<u8>, LmError>,
+        again: Option<Again>,
     },
     Reading(Reading),
     Ended,
@@ -47,8 +51,13 @@ pub(super) fn chunks(
     target: Target,
     client: Client,
     body: Result<Vec<u8>, LmError>,
+    again: Option<Again>,
 ) -> BoxStream<'static, Result<Chunk, LmError>> {
-    let state = State::Asking { client, body };
+    let state = State::Asking {
+        client,
+        body,
+        again,
+    };
     Box::pin(stream::unfold(
         (target, state),
         |(target, state)| async move {
@@ -63,10 +72,22 @@ pub(super) fn chunks(
 /// The next chunk, `None` after the last one.
 async fn next(target: &Target, state: State) -> Result<(Option<Chunk>, State), LmError> {
     let mut reading = match state {
-        State::Asking { client, body } => {
+        State::Asking {
+            client,
+            mut body,
+            mut again,
+        } => {
             let started = Instant::now();
             let endpoint = &target.stream_endpoint;
-            let mut response = target.send(&client, endpoint, body?, started).await?;
+            let mut response = loop {
+                match target.send(&client, endpoint, body?, started).await {
+                    Ok(response) => break response,
+                    Err(error) => match again.as_mut().and_then(|again| again(&error)) {
+                        Some(other) => body = other,
+                        None => return Err(error),
+                    },
+                }
+            };
             let request_id = target.request_id(&response);
             if is_json(&response) {
                 // A server that knows no streams.
@@ -157,7 +178,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::lm::provider::{Provider, Structured};
+    use crate::lm::provider::{KeyHeader, Provider, Structured};
     use crate::lm::{Finish, Usage};
 
     fn target(api: Api) -> Target {
@@ -166,6 +187,7 @@ mod tests {
             base_url: "http://host/v1".to_owned(),
             key: None,
             key_variable: String::new(),
+            key_header: KeyHeader::OfApi,
             structured: Structured::Schema,
         };
         Target::new(provider, "m").unwrap()

@@ -7,11 +7,12 @@ use tokio::time::{Instant, timeout};
 
 use super::failure::Said;
 use super::http::{self, Endpoint, Timeouts};
+use super::params::Refuses;
 use super::{Api, Call, stream};
 use crate::Secret;
-use crate::lm::provider::{Provider, Structured};
+use crate::lm::provider::{KeyHeader, Provider, Structured};
 use crate::lm::schema::Forms;
-use crate::lm::{BoxStream, Chunk, LmError, LmName, Reply, Request, TimeLimit, schema};
+use crate::lm::{BoxStream, Chunk, LmError, LmName, Params, Reply, Request, TimeLimit, schema};
 
 /// Characters of a server's message that an error shows.
 const LONGEST_MESSAGE: usize = 400;
@@ -39,6 +40,8 @@ pub(in crate::lm) struct Target {
     pub(super) key_variable: String,
     pub(super) structured: Structured,
     pub(super) timeouts: Timeouts,
+    pub(super) refuses: Refuses,
+    key_header: KeyHeader,
     forms: Forms,
 }
 
@@ -65,11 +68,13 @@ impl Target {
             key_variable: provider.key_variable,
             structured: provider.structured,
             timeouts: Timeouts::default(),
+            refuses: Refuses::of(api, model),
+            key_header: provider.key_header,
             forms: Forms::default(),
         })
     }
 
-    /// Asks once.
+    /// Asks once; and again at once, if the model turns out not to take a parameter.
     pub(in crate::lm) async fn complete(
         &self,
         client: &Client,
@@ -77,7 +82,25 @@ impl Target {
         request: &Request,
     ) -> Result<Reply, LmError> {
         let started = Instant::now();
-        let body = self.request(lm, request, false)?;
+        let mut params = self.kept(lm, request);
+        loop {
+            let result = self.ask(client, lm, request, params, started).await;
+            match self.fewer(lm, request, params, result.as_ref().err()) {
+                Some(fewer) => params = fewer,
+                None => return result,
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        client: &Client,
+        lm: &LmName,
+        request: &Request,
+        params: Params,
+        started: Instant,
+    ) -> Result<Reply, LmError> {
+        let body = self.request(lm, request, params, false)?;
         let mut response = self.send(client, &self.endpoint, body, started).await?;
         let id = self.request_id(&response);
         let of_it = |error: LmError| error.with_request_id(id.as_deref());
@@ -89,22 +112,62 @@ impl Target {
         })
     }
 
-    /// Asks once, for a reply in parts. What it needs, the stream keeps.
+    /// The parameters of a request that the model is known to take.
+    fn kept(&self, lm: &LmName, request: &Request) -> Params {
+        self.refuses.kept(lm.model(), request.params)
+    }
+
+    /// The parameters to ask with once more, if the error is that the model does not take one.
+    fn fewer(
+        &self,
+        lm: &LmName,
+        request: &Request,
+        params: Params,
+        error: Option<&LmError>,
+    ) -> Option<Params> {
+        let Some(LmError::BadRequest { .. }) = error else {
+            return None;
+        };
+        let count = |params: &Params| {
+            usize::from(params.temperature.is_some()) + usize::from(params.seed.is_some())
+        };
+        Some(self.kept(lm, request)).filter(|fewer| count(fewer) < count(&params))
+    }
+
+    /// As [`complete`](Self::complete), for a reply in parts. What it needs, the stream keeps.
     pub(in crate::lm) fn stream(
         &self,
         client: &Client,
         lm: &LmName,
         request: &Request,
     ) -> BoxStream<'static, Result<Chunk, LmError>> {
-        let body = self.request(lm, request, true);
-        stream::chunks(self.clone(), client.clone(), body)
+        let params = self.kept(lm, request);
+        let body = self.request(lm, request, params, true);
+        let may_be_fewer = params.temperature.is_some() || params.seed.is_some();
+        let again = may_be_fewer.then(|| {
+            let (target, lm, request) = (self.clone(), lm.clone(), request.clone());
+            let mut params = params;
+            Box::new(move |error: &LmError| {
+                params = target.fewer(&lm, &request, params, Some(error))?;
+                Some(target.request(&lm, &request, params, true))
+            }) as stream::Again
+        });
+        stream::chunks(self.clone(), client.clone(), body, again)
     }
 
-    fn request(&self, lm: &LmName, request: &Request, stream: bool) -> Result<Vec<u8>, LmError> {
+    fn request(
+        &self,
+        lm: &LmName,
+        request: &Request,
+        params: Params,
+        stream: bool,
+    ) -> Result<Vec<u8>, LmError> {
         let body = |request: &Request| {
             self.api.body(&Call {
                 lm,
                 request,
+                params,
+                api: self.api,
                 structured: self.structured,
                 forms: &self.forms,
                 stream,
@@ -132,7 +195,9 @@ impl Target {
             .post(endpoint.url.clone())
             .header("content-type", "application/json")
             .body(body);
-        for (name, value) in self.api.headers(self.key.as_ref(), &self.key_variable)? {
+        let key = self.key.as_ref();
+        let headers = self.api.headers(key, &self.key_variable, self.key_header)?;
+        for (name, value) in headers {
             post = post.header(name, value);
         }
         let mut response = self

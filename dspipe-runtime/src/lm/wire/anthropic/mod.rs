@@ -1,6 +1,6 @@
 //! Anthropic Messages, `POST {base}/v1/messages`.
 //!
-//! As in Anthropic's API reference of autumn 2026, `anthropic-version: 2023-06-01`. A schema is sent as
+//! As in Anthropic's API reference of November 2026, `anthropic-version: 2023-06-01`. A schema is sent as
 //! `output_config.format`; models from before structured outputs are made to call a tool whose input it is.
 //! The API has no seed.
 
@@ -106,10 +106,10 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     };
     super::to_json(&Body {
         model: call.lm.model(),
-        max_tokens: call.request.params.max_tokens.unwrap_or(usual),
+        max_tokens: call.params.max_tokens.unwrap_or(usual),
         system,
         messages: turns,
-        temperature: call.request.params.temperature,
+        temperature: call.params.temperature,
         output_config,
         tools,
         tool_choice,
@@ -166,19 +166,38 @@ fn turns<'a>(call: &Call<'_>, messages: &'a [Message]) -> Result<Turns<'a>, LmEr
 /// System blocks, and turns.
 type Turns<'a> = (Vec<Block<'a>>, Vec<Turn<'a>>);
 
+/// All images that the API takes.
+const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+const PDF: &str = "application/pdf";
+
 fn shown<'a>(call: &Call<'_>, shown: &'a Attachment) -> Result<Block<'a>, LmError> {
-    let source = match media::source(call, shown)? {
-        media::Source::Url(url) => Source {
+    let refused = |reason| Err(media::refused(call, shown, reason));
+    let is_pdf = |media_type: Option<&str>| media_type.is_none_or(|media_type| media_type == PDF);
+    let source = match (shown.kind, media::source(call, shown)?) {
+        (MediaKind::Document, media::Source::Url(_)) if !is_pdf(shown.media_type.as_deref()) => {
+            return refused("of URLs, Anthropic reads images and PDFs; give its bytes");
+        }
+        (_, media::Source::Url(url)) => Source {
             url: Some(url),
             ..Source::of("url")
         },
+        (MediaKind::Image, media::Source::Data(media_type, _)) if !IMAGES.contains(&media_type) => {
+            return refused("Anthropic takes JPEG, PNG, GIF and WebP");
+        }
         // Texts stand in the request as they are.
-        media::Source::Data(media_type, data) if media_type.starts_with("text/") => Source {
-            media_type: Some("text/plain"),
-            data: Some(String::from_utf8_lossy(data).into_owned()),
-            ..Source::of("text")
-        },
-        media::Source::Data(media_type, data) => Source {
+        (MediaKind::Document, media::Source::Data(media_type, data))
+            if media::is_text(media_type) =>
+        {
+            Source {
+                media_type: Some("text/plain"),
+                data: Some(String::from_utf8_lossy(data).into_owned()),
+                ..Source::of("text")
+            }
+        }
+        (MediaKind::Document, media::Source::Data(media_type, _)) if media_type != PDF => {
+            return refused("Anthropic takes PDFs and texts");
+        }
+        (_, media::Source::Data(media_type, data)) => Source {
             media_type: Some(media_type),
             data: Some(media::base64(data)),
             ..Source::of("base64")

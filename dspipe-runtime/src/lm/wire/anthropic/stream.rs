@@ -30,7 +30,11 @@ impl Events for Stream {
                 self.model = message.model;
                 Ok(None)
             }
-            Update::ContentBlockDelta {
+            // Blocks of text begin empty as a rule.
+            Update::ContentBlockStart {
+                content_block: Block::Text { text },
+            }
+            | Update::ContentBlockDelta {
                 delta: Delta::Text { text } | Delta::Json { partial_json: text },
             } => {
                 self.text.push_str(&text);
@@ -46,7 +50,9 @@ impl Events for Stream {
             Update::Error => Err(target
                 .failure_in(event.data.as_bytes())
                 .unwrap_or_else(|| target.protocol("it failed without saying why".to_owned()))),
-            Update::ContentBlockDelta { .. } | Update::Other => Ok(None),
+            Update::ContentBlockStart { .. } | Update::ContentBlockDelta { .. } | Update::Other => {
+                Ok(None)
+            }
         }
     }
 
@@ -74,6 +80,9 @@ enum Update {
     MessageStart {
         message: Start,
     },
+    ContentBlockStart {
+        content_block: Block,
+    },
     ContentBlockDelta {
         delta: Delta,
     },
@@ -94,6 +103,17 @@ struct Start {
     usage: Tokens,
     #[serde(default, deserialize_with = "null_as_default")]
     model: String,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    Text {
+        #[serde(default)]
+        text: String,
+    },
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
