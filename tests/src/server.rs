@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dspipe_runtime::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -48,6 +49,10 @@ pub enum Answer {
     Slowly(u16, String),
     /// Sends these bytes and closes the connection.
     Raw(String),
+    /// The same with bytes that need not be text.
+    Bytes(Vec<u8>),
+    /// The same after a while.
+    Late(Duration, String),
     /// The same, a few bytes at a time.
     Trickle(String),
     /// Sends these bytes, then says nothing until the client goes away, as with [`Silence`](Self::Silence).
@@ -246,10 +251,11 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                     tokio::task::yield_now().await;
                 }
             }
-            Answer::Raw(bytes) => {
-                stream.write_all(bytes.as_bytes()).await?;
-                stream.shutdown().await?;
-                return Ok(());
+            Answer::Raw(bytes) => return say(&mut stream, bytes.as_bytes()).await,
+            Answer::Bytes(bytes) => return say(&mut stream, &bytes).await,
+            Answer::Late(pause, bytes) => {
+                tokio::time::sleep(pause).await;
+                return say(&mut stream, bytes.as_bytes()).await;
             }
             Answer::Trickle(bytes) => {
                 for part in bytes.as_bytes().chunks(7) {
@@ -278,6 +284,12 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         stream.flush().await?;
     }
     Ok(())
+}
+
+/// Sends these bytes and closes the connection.
+async fn say(stream: &mut BufReader<TcpStream>, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.shutdown().await
 }
 
 fn head(status: u16, headers: &[(&'static str, String)], body: &str) -> String {

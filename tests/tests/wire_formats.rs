@@ -261,6 +261,33 @@ async fn responses_requests() {
 }
 
 #[tokio::test]
+async fn an_empty_reply_is_not_sent_back_where_it_would_be_refused() {
+    let asked = Request {
+        messages: vec![
+            Message::user("3+4?"),
+            Message::assistant(""),
+            Message::user("Answer again."),
+        ],
+        schema: None,
+        params: Params::default(),
+    };
+    let body = sent(Api::GeminiGenerateContent, "gemini/m", &asked)
+        .await
+        .body;
+    assert_eq!(
+        body["contents"],
+        json!([{"role": "user", "parts": [{"text": "3+4?"}, {"text": "Answer again."}]}])
+    );
+    let body = sent(Api::AnthropicMessages, "anthropic/m", &asked)
+        .await
+        .body;
+    let [turn] = &body["messages"].as_array().unwrap()[..] else {
+        panic!("one turn: {body}");
+    };
+    assert_eq!(turn["content"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn where_a_server_knows_no_schemas_it_is_told_in_words() {
     for api in [
         Api::OpenAiChat,

@@ -58,18 +58,22 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, LmError> {
     })
 }
 
-/// System messages stand apart, and consecutive ones of one role are one turn.
+/// System messages stand apart, consecutive ones of one role are one turn, and empty texts, which the API
+/// refuses, are left out.
 fn contents<'a>(call: &Call<'_>, messages: &'a [Message]) -> Result<Contents<'a>, LmError> {
     let mut system = Vec::new();
     let mut contents: Vec<Content> = Vec::new();
     for message in messages {
         let shown = message.media.iter().map(|media| shown(call, media));
         let mut parts = shown.collect::<Result<Vec<_>, _>>()?;
-        if parts.is_empty() || !message.content.is_empty() {
+        if !message.content.is_empty() {
             parts.push(Part {
                 text: Some(&message.content),
                 ..Part::default()
             });
+        }
+        if parts.is_empty() {
+            continue;
         }
         let role = match message.role {
             Role::System => {
