@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dspipe_runtime::{Error, LocalRunner, Signature, Workflow};
+use dspipe_runtime::{Error, LocalRunner, SignatureDef, Workflow};
 use serde::Serialize;
 
 /// Where the history is; `cargo dspipe history` reads it too.
@@ -63,8 +63,8 @@ impl Recording {
         Some(RecordedRun { run })
     }
 
-    pub(crate) fn of_step<S: Signature>(&self) -> RecordedRun {
-        let run = self.recorder.start_steps(S::DEF.workflow).into();
+    pub(crate) fn of_step(&self, def: &SignatureDef) -> RecordedRun {
+        let run = self.recorder.start_steps(def.workflow).into();
         RecordedRun { run }
     }
 
@@ -121,7 +121,7 @@ impl Recording {
         match *self {}
     }
 
-    pub(crate) fn of_step<S: Signature>(&self) -> RecordedRun {
+    pub(crate) fn of_step(&self, _: &SignatureDef) -> RecordedRun {
         match *self {}
     }
 

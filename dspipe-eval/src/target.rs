@@ -95,7 +95,7 @@ where
         Box::pin(async move {
             match read_value::<S::Input>(input) {
                 Ok(input) => {
-                    let recorded = history.map(Recording::of_step::<S>);
+                    let recorded = history.map(|it| it.of_step(S::DEF));
                     watched(runner, recorded, async |runner| {
                         runner.step::<S>(&input).await
                     })
