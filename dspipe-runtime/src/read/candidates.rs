@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::coerce::unfenced;
 use super::layout::{self, Names, key_line};
+use super::repair::RepairKind;
 use super::scan::{self, Scanned, Shared};
 use super::schema::Schema;
 use super::tree::{Form, Node, NodeKind, Slip, Text};
@@ -143,9 +144,19 @@ impl<'t> Reply<'t> {
                     self.add(here + 1, scanned, fenced, wants_list);
                 }
                 b'"' if self.begins_line(here)
+                    && !rest[1..].trim_start().starts_with(['{', '['])
                     && self.json.is_empty()
                     && let Some(scanned) = scan::entries_at(text, here, keys, shared) =>
                 {
+                    at = scanned.end.max(at);
+                    self.add(here, scanned, fenced, wants_list);
+                }
+                b'"' if self.begins_line(here)
+                    && rest[1..].starts_with(['{', '['])
+                    && let Some(scanned) = scan::json_at(text, here, keys, shared)
+                    && text[..scanned.end - 1].trim_end().ends_with(['}', ']']) =>
+                {
+                    // An object that was made a text, on a line of its own.
                     at = scanned.end.max(at);
                     self.add(here, scanned, fenced, wants_list);
                 }
@@ -367,20 +378,29 @@ impl<'t> Reply<'t> {
         }
         let whole = &self.text[range.clone()];
         let start = range.start + (whole.len() - whole.trim_start().len());
+        let span = start..start + text.len();
+        // A mark that is opened and never closed.
+        let opened = text
+            .strip_prefix(['"', '“'])
+            .filter(|rest| !rest.contains(['"', '”']));
         let node = Node {
             id: shared.id(),
-            span: start..start + text.len(),
+            span: span.clone(),
             kind: NodeKind::Text(Text {
-                text: text.to_owned(),
+                text: opened.unwrap_or(text).to_owned(),
                 form: Form::Block,
-                cut: false,
+                cut: opened.is_some(),
             }),
             cut: false,
         };
+        let slip = opened.map(|_| Slip {
+            kind: RepairKind::Unfinished,
+            span: span.clone(),
+        });
         Some(Candidate {
-            range: node.span.clone(),
+            range: span,
             node,
-            slips: Vec::new(),
+            slips: slip.into_iter().collect(),
             place: Place::Bare,
         })
     }
@@ -452,6 +472,6 @@ fn marked(text: &str) -> Option<Range<usize>> {
     (text[..open].trim().len() + text[close + 3..].trim().len() > 0).then_some(open + line..close)
 }
 
-fn is_blank(c: char) -> bool {
+pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }

@@ -7,6 +7,7 @@ mod choice;
 mod limits;
 mod list;
 mod object;
+mod pairs;
 mod scalar;
 
 pub(super) use scalar::unfenced;
@@ -62,6 +63,8 @@ impl Outcome {
 
 pub(super) struct Coercer<'s> {
     schema: &'s Schema,
+    /// The reply, of which the spans are.
+    reply: &'s str,
     shared: &'s Shared,
     /// Whether the value must be right as it is.
     strict: bool,
@@ -77,9 +80,15 @@ pub(super) struct Coercer<'s> {
 }
 
 impl<'s> Coercer<'s> {
-    pub(super) fn new(schema: &'s Schema, shared: &'s Shared, strict: bool) -> Self {
+    pub(super) fn new(
+        schema: &'s Schema,
+        reply: &'s str,
+        shared: &'s Shared,
+        strict: bool,
+    ) -> Self {
         Self {
             schema,
+            reply,
             shared,
             strict,
             path: Vec::new(),
@@ -150,7 +159,9 @@ impl<'s> Coercer<'s> {
             && let NodeKind::Object(entries) = &node.kind
             && let [entry] = &entries[..]
             && match &ty.shape {
-                Shape::Boolean | Shape::Number(_) | Shape::Choice(_) => true,
+                Shape::Boolean | Shape::Number(_) | Shape::Choice(_) => {
+                    !matches!(entry.node.kind, NodeKind::Object(_) | NodeKind::List(_))
+                }
                 Shape::Text(_) => matches!(entry.node.kind, NodeKind::Text(_)),
                 _ => false,
             }
@@ -312,7 +323,7 @@ impl<'s> Coercer<'s> {
     fn inside<T>(&mut self, text: &Text, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         match text.form {
             Form::Block => read(self),
-            Form::Quoted | Form::Bare => self.liberty(read),
+            Form::Quoted | Form::Bare | Form::Empty => self.liberty(read),
         }
     }
 
@@ -350,7 +361,7 @@ impl<'s> Coercer<'s> {
     ) -> Option<T> {
         let most = match text.form {
             Form::Block => MAX_BLOCKS,
-            Form::Quoted | Form::Bare => MAX_LEVELS,
+            Form::Quoted | Form::Bare | Form::Empty => MAX_LEVELS,
         };
         if self.levels >= most || self.strict || self.shared.is_worn() {
             return None;
@@ -484,9 +495,9 @@ fn says_nothing(text: &Text, is_text: bool) -> bool {
     let is_word = words.iter().any(|word| plain.eq_ignore_ascii_case(word));
     match text.form {
         Form::Quoted => !is_text && is_word,
-        Form::Bare | Form::Block if is_text => {
+        Form::Bare | Form::Block | Form::Empty if is_text => {
             matches!(plain, "null" | "None" | "undefined" | "nil" | "~" | "")
         }
-        Form::Bare | Form::Block => is_word,
+        Form::Bare | Form::Block | Form::Empty => is_word,
     }
 }

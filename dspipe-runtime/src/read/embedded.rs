@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::coerce::unfenced;
 use super::layout::{self, Names};
+use super::repair::RepairKind;
 use super::scan::{self, Shared};
 use super::schema::{ObjectType, Schema};
 use super::tree::{Node, NodeKind, Slip};
@@ -22,6 +23,15 @@ pub(super) struct Inside {
     pub(super) slips: Vec<Slip>,
 }
 
+/// A text without the line that opens a fence, where nothing closes it.
+fn unopened(text: &str) -> &str {
+    let inner = text.strip_prefix("```").and_then(|inner| {
+        let (label, inner) = inner.split_once('\n')?;
+        (!inner.contains("```") && !label.trim().contains(' ')).then_some(inner)
+    });
+    inner.unwrap_or(text)
+}
+
 impl<'t> Embedded<'t> {
     pub(super) fn new(
         text: &'t str,
@@ -32,7 +42,7 @@ impl<'t> Embedded<'t> {
         let trimmed = text.trim();
         shared.step(text.len());
         Self {
-            text: unfenced(trimmed),
+            text: unopened(unfenced(trimmed)),
             base: span.start,
             schema,
             shared,
@@ -57,6 +67,7 @@ impl<'t> Embedded<'t> {
     /// The list that the text is, as JSON or as tags.
     pub(super) fn list(&self) -> Option<Inside> {
         self.json('[')
+            .or_else(|| self.json('('))
             .or_else(|| layout::siblings(self.text, self.base, self.shared))
     }
 
@@ -70,12 +81,23 @@ impl<'t> Embedded<'t> {
             return None;
         }
         let scanned = scan::value_at(self.text, 0, self.base, self.schema.keys(), self.shared)?;
-        if !self.text[scanned.end..].trim().is_empty() {
-            return None;
+        let mut slips = scanned.slips;
+        let rest = self.text[scanned.end..].trim();
+        if !rest.is_empty() {
+            if !rest
+                .chars()
+                .all(|c| matches!(c, '}' | ']') || c.is_whitespace())
+            {
+                return None;
+            }
+            slips.push(Slip {
+                kind: RepairKind::Bracket,
+                span: self.base + scanned.end..self.base + self.text.len(),
+            });
         }
         matches!(scanned.node.kind, NodeKind::Object(_) | NodeKind::List(_)).then_some(Inside {
             node: scanned.node,
-            slips: scanned.slips,
+            slips,
         })
     }
 }

@@ -197,6 +197,8 @@ impl<T: Read> Read for BTreeMap<String, T> {
 }
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

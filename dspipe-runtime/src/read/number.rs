@@ -267,7 +267,7 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
         && before.trim_matches(['(', '$', '€', '£', ' ']).is_empty()
     {
         // Bookkeepers write losses so.
-        let plain = plain(token.text, false);
+        let plain = plain(token.text, ty);
         return plain
             .iter()
             .flat_map(|one| [one.clone(), negated(one)])
@@ -278,14 +278,14 @@ fn one(text: &str, token: &Token<'_>, ty: &NumberType) -> Vec<Number> {
         || is_currency_before(before)
         || CURRENCIES.iter().any(|name| after.starts_with(name));
     let grouped = before.ends_with(['$', '£', '¥', '₹', '₩']);
-    let mut readings = plain(token.text, grouped);
+    let mut readings = plain(token.text, ty);
     // In euros, a point may stand between thousands.
     if (currency || ty.integer)
         && !grouped
         && token.text.matches('.').count() == 1
         && is_grouped(token.text, '.')
     {
-        readings.extend(plain(&token.text.replace('.', ""), false));
+        readings.extend(plain(&token.text.replace('.', ""), ty));
     }
     let marks = ['$', '€', '£', '¥', '₹', '₩', ' '];
     let is_minus = before
@@ -365,8 +365,8 @@ fn scaled(readings: Vec<Number>, after: &str, currency: bool) -> Vec<Number> {
 /// The meanings of a text with two numbers in it: a fraction, or none.
 fn two(text: &str, one: &Token<'_>, other: &Token<'_>, ty: &NumberType) -> Vec<Number> {
     let between = text[one.end..other.start].trim();
-    let top = plain(one.text, false);
-    let bottom = plain(other.text, false);
+    let top = plain(one.text, ty);
+    let bottom = plain(other.text, ty);
     let ([top], [bottom]) = (&top[..], &bottom[..]) else {
         return Vec::new();
     };
@@ -433,8 +433,11 @@ fn mixed(text: &str, whole: &Token<'_>, top: &Token<'_>, bottom: &Token<'_>) -> 
     }
 }
 
-/// Digits with separators. Either comma or point may be the decimal mark: where both can be, both meanings.
-fn plain(text: &str, grouped: bool) -> Vec<Number> {
+/// Digits with separators. Either comma or point may be the decimal mark.
+///
+/// One comma before exactly three digits stands between thousands: so English has it, and fractions seldom have just
+/// three digits. It is the decimal mark where the type has no room for thousands.
+fn plain(text: &str, ty: &NumberType) -> Vec<Number> {
     let one = |text: &str| loose_number(text, false).into_iter().collect::<Vec<_>>();
     if let Some(mark) = text.chars().find(|c| matches!(c, '\'' | '’')) {
         // `1'234'567.50` is a number, `5'11` is a height.
@@ -465,7 +468,7 @@ fn plain(text: &str, grouped: bool) -> Vec<Number> {
                 return with(decimal);
             }
             let mut readings = with(mantissa.replace(',', ""));
-            if !grouped {
+            if !readings.iter().any(|thousands| ty.admits(thousands)) {
                 readings.extend(with(decimal));
             }
             readings

@@ -6,14 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 
-use super::candidates::{Candidate, Place, Reply};
+use super::candidates::{Candidate, Place, Reply, is_blank};
 use super::coerce::{Coercer, Outcome, shown_whole};
 use super::error::{FieldError, FieldErrorKind, ReadError, path};
 use super::label::{Label, label};
 use super::rehang::rehang;
 use super::repair::{Repair, RepairKind};
 use super::scan::{self, Shared};
-use super::schema::{Schema, SchemaError, Shape};
+use super::schema::{Schema, SchemaError};
 use super::tree::{Node, NodeKind, Slip};
 
 /// How a reply is read.
@@ -59,8 +59,8 @@ impl Parsed {
 /// ```
 ///
 /// Leniently, numbers may be written with separators, units and currencies. `45%` is 0.45 where the type has a
-/// maximum of at most 1, and 45 everywhere else; `8/10` is 0.8, and 8 for a number of at most 10. `1,234` is 1234
-/// for an integer, and an error for a number, which it could be in two ways, unless its limits leave only one.
+/// maximum of at most 1, and 45 everywhere else; `8/10` is 0.8, and 8 for a number of at most 10. `1,234` is 1234,
+/// unless the limits of the number leave only 1.234.
 /// Keys that are not asked for are dropped, where the schema does not say `additionalProperties`, too; strictly,
 /// they are kept there.
 ///
@@ -68,12 +68,7 @@ impl Parsed {
 /// [`ReadError::Fields`] with everything that is wrong in the candidate that comes nearest, or
 /// [`ReadError::Syntax`] or [`ReadError::NoObject`] if there is none.
 pub fn parse(schema: &Schema, reply: &str, strictness: Strictness) -> Result<Parsed, ReadError> {
-    Parser {
-        schema,
-        reply,
-        shared: Shared::of(reply),
-    }
-    .parse(strictness)
+    Parser::new(schema, reply, 0).parse(strictness)
 }
 
 /// The schema of a signature, parsed at its first use.
@@ -95,11 +90,7 @@ pub(crate) fn schema_of(text: &'static str) -> Result<Arc<Schema>, SchemaError> 
 /// How many steps lenient reading takes, to hold it against the length of the reply.
 #[cfg(test)]
 pub(super) fn steps(schema: &Schema, reply: &str) -> u64 {
-    let parser = Parser {
-        schema,
-        reply,
-        shared: Shared::of(reply),
-    };
+    let parser = Parser::new(schema, reply, 0);
     let _ = parser.parse(Strictness::Lenient);
     parser.shared.steps.get()
 }
@@ -107,8 +98,13 @@ pub(super) fn steps(schema: &Schema, reply: &str) -> u64 {
 struct Parser<'p> {
     schema: &'p Schema,
     reply: &'p str,
+    /// How many texts this one was inside.
+    level: u32,
     shared: Shared,
 }
+
+/// Texts in texts in texts are given up.
+const MAX_LEVELS: u32 = 3;
 
 /// A candidate, and what came of it.
 struct Read {
@@ -116,7 +112,16 @@ struct Read {
     outcome: Outcome,
 }
 
-impl Parser<'_> {
+impl<'p> Parser<'p> {
+    fn new(schema: &'p Schema, reply: &'p str, level: u32) -> Self {
+        Self {
+            schema,
+            reply,
+            level,
+            shared: Shared::of(reply),
+        }
+    }
+
     fn parse(&self, strictness: Strictness) -> Result<Parsed, ReadError> {
         if strictness == Strictness::Strict {
             return self.strict();
@@ -145,7 +150,7 @@ impl Parser<'_> {
             let error = serde_json::from_str::<Value>(self.reply).err();
             return Err(error.map_or(ReadError::NoObject, |error| ReadError::syntax(&error)));
         };
-        let outcome = Coercer::new(self.schema, &self.shared, true).outcome(&node);
+        let outcome = Coercer::new(self.schema, self.reply, &self.shared, true).outcome(&node);
         match outcome.value {
             Some(value) if outcome.errors.is_empty() => Ok(Parsed {
                 value,
@@ -156,10 +161,13 @@ impl Parser<'_> {
     }
 
     fn coerced(&self, node: &Node) -> Outcome {
-        Coercer::new(self.schema, &self.shared, false).outcome(node)
+        Coercer::new(self.schema, self.reply, &self.shared, false).outcome(node)
     }
 
     fn lenient(&self) -> Result<Parsed, ReadError> {
+        if let Some(parsed) = self.decoded() {
+            return Ok(parsed);
+        }
         let wants_list = self.schema.is_list(self.schema.root());
         self.searched(true).or_else(|error| {
             if !wants_list && self.reply.contains('[') {
@@ -168,6 +176,37 @@ impl Parser<'_> {
                 Err(error)
             }
         })
+    }
+
+    /// What is read in a reply that is one JSON text as a whole, where a text is not what is asked for.
+    fn decoded(&self) -> Option<Parsed> {
+        let trimmed = self.reply.trim_matches(is_blank);
+        if !trimmed.starts_with('"')
+            || self.level >= MAX_LEVELS
+            || self.schema.takes_text(self.schema.root())
+        {
+            return None;
+        }
+        let inner: String = serde_json::from_str(trimmed).ok()?;
+        if !inner.contains('{') {
+            return None;
+        }
+        let parser = Parser::new(self.schema, &inner, self.level + 1);
+        let mut parsed = parser.parse(Strictness::Lenient).ok()?;
+        let start = self.reply.len() - self.reply.trim_start_matches(is_blank).len();
+        let span = start..start + trimmed.len();
+        for repair in &mut parsed.repairs {
+            // Where it is in the reply, the escapes hide.
+            repair.span = span.clone();
+        }
+        let whole = Repair {
+            kind: RepairKind::Encoded,
+            span,
+            path: String::new(),
+            note: String::new(),
+        };
+        parsed.repairs.insert(0, whole);
+        Some(parsed)
     }
 
     fn searched(&self, lists: bool) -> Result<Parsed, ReadError> {
@@ -206,11 +245,7 @@ impl Parser<'_> {
     }
 
     fn is_scalar(&self) -> bool {
-        let root = self.schema.get(self.schema.root());
-        !matches!(
-            root.shape,
-            Shape::Object(_) | Shape::List(_) | Shape::Union(_)
-        )
+        self.schema.is_scalar(self.schema.root())
     }
 
     fn read(&self, mut candidate: Candidate) -> Read {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::damage::{Damage, Random, printed, schema, value};
 use super::parse::steps;
 use super::{ReadError, Schema, Strictness, parse};
 
@@ -270,4 +271,95 @@ fn values_that_are_too_deep_are_refused() {
         parse(schema, &deep, Strictness::Strict),
         Err(ReadError::Syntax { .. })
     ));
+}
+
+/// What came of values that were printed with damages.
+#[derive(Debug, Default)]
+struct Tally {
+    right: usize,
+    refused: usize,
+    wrong: String,
+}
+
+impl Tally {
+    fn add(&mut self, schema: &Schema, damages: &[Damage], seed: usize) {
+        let mut random = Random(seed as u64);
+        let value = value(&mut random);
+        let reply = printed(&value, damages, &mut random);
+        match parse(schema, &reply, Strictness::Lenient) {
+            Ok(parsed) if same(&parsed.value, &value) => self.right += 1,
+            Ok(parsed) => {
+                let found = parsed.value;
+                let shown = format!("{damages:?}\n{reply}\nmeant: {value}\nfound: {found}\n\n");
+                self.wrong.push_str(&shown);
+            }
+            Err(error) => {
+                self.refused += 1;
+                println!("{damages:?}\n{reply}\nmeant: {value}\nerror: {error}\n");
+            }
+        }
+    }
+
+    /// None is wrong, and at least so many of a thousand are right.
+    fn check(&self, least: usize) {
+        let Self {
+            right,
+            refused,
+            wrong,
+        } = self;
+        println!("{right} right, {refused} refused");
+        assert!(wrong.is_empty(), "{wrong}");
+        let all = right + refused;
+        assert!(right * 1_000 >= all * least, "only {right} of {all}");
+    }
+}
+
+/// Whether two values are equal, 3.0 being 3.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(key, one)| other.get(key).is_some_and(|other| same(one, other)))
+        }
+        // Where line breaks are not escaped, they are those of the reply.
+        (Value::String(one), Value::String(other)) => {
+            one == other || one.replace("\r\n", "\n") == *other
+        }
+        _ => one == other,
+    }
+}
+
+#[test]
+fn each_damage_and_each_pair_is_put_right_or_refused() {
+    let schema = schema();
+    let mut tally = Tally::default();
+    for (at, one) in Damage::ALL.iter().enumerate() {
+        for seed in 0..20 {
+            tally.add(&schema, &[*one], seed);
+        }
+        for (other_at, other) in Damage::ALL.iter().enumerate() {
+            for seed in 0..if at == other_at { 0 } else { 3 } {
+                tally.add(&schema, &[*one, *other], seed * 7_919 + at * 64 + other_at);
+            }
+        }
+    }
+    tally.check(997);
+}
+
+#[test]
+fn three_damages_are_put_right_or_refused() {
+    let schema = schema();
+    let mut tally = Tally::default();
+    let mut random = Random(1);
+    for seed in 0..3_000 {
+        let three = [(); 3].map(|()| Damage::ALL[random.below(Damage::ALL.len())]);
+        tally.add(&schema, &three, seed);
+    }
+    tally.check(980);
 }

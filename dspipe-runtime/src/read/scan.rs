@@ -5,7 +5,11 @@
 
 mod escape;
 mod key;
+mod list;
 mod long;
+mod look;
+mod object;
+mod open;
 mod text;
 mod word;
 
@@ -14,7 +18,8 @@ use std::ops::Range;
 
 use super::repair::RepairKind as Kind;
 use super::schema::Keys;
-use super::tree::{Entry, Form, Node, NodeKind, Slip, Text};
+use super::tree::{Node, NodeKind, Slip};
+use look::{comment, goes_on, is_tag, window};
 
 pub(super) use word::{loose_number, number};
 
@@ -109,15 +114,9 @@ pub(super) fn entries_at(
     })
 }
 
-/// Whether an object that was just closed goes on: a comma and a key follow.
-fn goes_on(rest: &str) -> bool {
-    let inside = || {
-        let after = rest.trim_start().strip_prefix(',')?.trim_start();
-        let after = window(after, 0).strip_prefix(['"', '\''])?;
-        let (_, after) = after.split_once(['"', '\'', '\n'])?;
-        Some(after.trim_start().starts_with(':'))
-    };
-    inside().unwrap_or(false)
+/// Reads the value that begins at a position, if it is JSON.
+pub(super) fn json_at(text: &str, start: usize, keys: &Keys, shared: &Shared) -> Option<Scanned> {
+    scan(text, start, 0, keys, shared, true)
 }
 
 /// Reads a text that is JSON and nothing else.
@@ -305,154 +304,12 @@ impl<'t> Scanner<'t> {
             '{' if self.is_set() => self.list(depth, '{', '}'),
             '{' => self.object(depth),
             '[' => self.list(depth, '[', ']'),
-            '(' if place != Place::Top && self.is_tuple() => self.list(depth, '(', ')'),
+            '(' if self.is_tuple() => self.list(depth, '(', ')'),
             _ => match self.text(place) {
                 Some(node) => Some(node),
                 None => self.word(place),
             },
         }
-    }
-
-    fn object(&mut self, depth: usize) -> Option<Node> {
-        let start = self.at;
-        self.bump('{');
-        self.objects += 1;
-        let inside = std::mem::replace(&mut self.inside, Place::Object);
-        let mut entries = Vec::new();
-        let cut = self.entries(depth, &mut entries)?;
-        self.objects -= 1;
-        self.inside = inside;
-        let node = self.node(start, NodeKind::Object(entries));
-        Some(Node { cut, ..node })
-    }
-
-    /// The entries of an object, and its end; whether that is missing.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one loop over all that may stand between entries"
-    )]
-    fn entries(&mut self, depth: usize, entries: &mut Vec<Entry>) -> Option<bool> {
-        let mut needs_comma = false;
-        loop {
-            let from = self.at;
-            let commas = self.commas();
-            if self.failed {
-                return None;
-            }
-            let ends = matches!(self.peek(), Some('}' | ']')) || self.is_end();
-            if commas > usize::from(needs_comma && !ends) {
-                self.note(Kind::Comma, from);
-            }
-            match self.peek() {
-                _ if self.is_end() => {
-                    self.note(Kind::Unfinished, self.at);
-                    return Some(true);
-                }
-                Some('}') => {
-                    self.bump('}');
-                    if depth == 0 && !self.strict && goes_on(self.rest()) {
-                        // Closed too early: `{"a": 1}, "b": 2}`.
-                        self.note(Kind::Bracket, self.at - 1);
-                        needs_comma = true;
-                        continue;
-                    }
-                    return Some(false);
-                }
-                Some(c) if depth == 0 && self.call == Some(c) => {
-                    self.bump(c);
-                    return Some(false);
-                }
-                Some(']') if self.lists > 0 && self.item_follows() => {
-                    // The wrong bracket: another object of the list follows.
-                    let from = self.at;
-                    self.bump(']');
-                    self.note(Kind::Bracket, from);
-                    return Some(false);
-                }
-                Some(']') if self.lists > 0 => {
-                    // The list around it is closed.
-                    self.note(Kind::Bracket, self.at);
-                    return Some(false);
-                }
-                Some(c @ (']' | ')' | ';')) => {
-                    let from = self.at;
-                    self.bump(c);
-                    self.note(Kind::Bracket, from);
-                    continue;
-                }
-                Some('{') if self.lists > 0 && needs_comma && self.object_follows(self.at) => {
-                    // Its end is missing: another object of the list begins.
-                    self.note(Kind::Bracket, self.at);
-                    return Some(false);
-                }
-                _ => {}
-            }
-            if self.dots() {
-                needs_comma = false;
-                continue;
-            }
-            if needs_comma && commas == 0 {
-                self.note(Kind::Comma, self.at);
-            }
-            let key_start = self.at;
-            let Some(key) = self.key() else {
-                if entries.is_empty() && depth == 0 || self.failed {
-                    // Not an object, but a brace in prose.
-                    return None;
-                }
-                if self.is_end() {
-                    self.note(Kind::Unfinished, key_start);
-                    return Some(true);
-                }
-                self.junk(key_start);
-                needs_comma = true;
-                continue;
-            };
-            let key_span = self.base + key_start..self.base + self.at;
-            self.colon();
-            self.skip();
-            let code = self.code();
-            match self.peek() {
-                _ if code.is_some() => {}
-                _ if self.is_end() => {
-                    // What the key stands for was cut off.
-                    self.note(Kind::Unfinished, key_start);
-                    return Some(true);
-                }
-                Some(',' | '}' | ']') => {
-                    // It was left out.
-                    self.note(Kind::Skipped, key_start);
-                    needs_comma = true;
-                    continue;
-                }
-                _ => {}
-            }
-            let node = match code.or_else(|| self.value(depth + 1, Place::Object)) {
-                Some(node) => self.rest_of_list(node, depth),
-                None if self.is_end() && !self.failed => {
-                    self.note(Kind::Unfinished, key_start);
-                    return Some(true);
-                }
-                None => return None,
-            };
-            entries.push(Entry {
-                key,
-                key_span,
-                node,
-            });
-            if self.strict && self.failed {
-                return None;
-            }
-            needs_comma = true;
-        }
-    }
-
-    /// Whether an object follows the bracket and the comma here.
-    fn item_follows(&self) -> bool {
-        let after = window(self.text, self.at + 1).trim_start();
-        after
-            .strip_prefix(',')
-            .is_some_and(|after| after.trim_start().starts_with('{'))
     }
 
     /// Passes over dots that stand for more of the same.
@@ -465,41 +322,6 @@ impl<'t> Scanner<'t> {
             self.note(Kind::Skipped, from);
         }
         found
-    }
-
-    /// Whether an object with a key stands at a position.
-    fn object_follows(&self, at: usize) -> bool {
-        let inside = window(self.text, at);
-        inside.strip_prefix('{').is_some_and(|inside| {
-            let key = inside.trim_start();
-            self.key_at(at + inside.len() + 1 - key.len())
-        })
-    }
-
-    /// The list that a text begins whose first bracket is missing: `"a", "b"]`.
-    fn rest_of_list(&mut self, first: Node, depth: usize) -> Node {
-        let is_text = matches!(&first.kind, NodeKind::Text(text) if !text.cut);
-        let after = window(self.text, self.at).trim_start();
-        if self.strict || self.lists > 0 || !is_text || !after.starts_with(',') {
-            return first;
-        }
-        let inner = &after[1..];
-        let here = self.at + window(self.text, self.at).len() - inner.len();
-        if !self.ends_list(here) {
-            return first;
-        }
-        let span = first.span.start - self.base;
-        self.note(Kind::Bracket, span);
-        self.lists += 1;
-        let mut items = vec![first];
-        self.at = here;
-        let ended = self.items(depth, &mut items, ']');
-        self.lists -= 1;
-        let node = self.node(span, NodeKind::List(items));
-        Node {
-            cut: ended != Some(false),
-            ..node
-        }
     }
 
     /// Passes over the letters that Python puts before a text: `u'…'`, `b"…"`.
@@ -534,169 +356,6 @@ impl<'t> Scanner<'t> {
                     .starts_with([',', ']', '}', ':'])
         });
         if closed { length } else { 0 }
-    }
-
-    /// Whether a brace opens a set, as in Python: `{"a", "b"}`.
-    fn is_set(&self) -> bool {
-        if self.strict {
-            return false;
-        }
-        let numbers = window(self.text, self.at + 1).trim_start();
-        let rest = numbers
-            .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+'));
-        if rest.len() < numbers.len() && rest.trim_start().starts_with(',') {
-            return true;
-        }
-        let inside = || {
-            let after = window(self.text, self.at + 1)
-                .trim_start()
-                .strip_prefix(['"', '\''])?;
-            let (_, after) = after.split_once(['"', '\''])?;
-            Some(after.trim_start().starts_with([',', '}']))
-        };
-        inside().unwrap_or(false)
-    }
-
-    /// Whether a bracket opens a tuple, as in Python: `("a", 1)`.
-    fn is_tuple(&self) -> bool {
-        let window = window(self.text, self.at + 1).trim_start();
-        let is_value = window.starts_with(['"', '\'', '[', '{'])
-            || window.starts_with(|c: char| c.is_ascii_digit());
-        !self.strict
-            && is_value
-            && window
-                .find(',')
-                .is_some_and(|comma| !window[..comma].contains([')', '\n']))
-    }
-
-    fn list(&mut self, depth: usize, open: char, close: char) -> Option<Node> {
-        let start = self.at;
-        self.bump(open);
-        if open != '[' {
-            self.note(Kind::Bracket, start);
-        }
-        self.lists += 1;
-        // A set ends as an object does.
-        self.objects += usize::from(open == '{');
-        let inside = std::mem::replace(&mut self.inside, Place::List);
-        let mut items = Vec::new();
-        let cut = self.items(depth, &mut items, close)?;
-        self.lists -= 1;
-        self.objects -= usize::from(open == '{');
-        self.inside = inside;
-        let node = self.node(start, NodeKind::List(items));
-        Some(Node { cut, ..node })
-    }
-
-    fn items(&mut self, depth: usize, items: &mut Vec<Node>, close: char) -> Option<bool> {
-        let mut needs_comma = false;
-        loop {
-            let from = self.at;
-            let commas = self.commas();
-            if self.failed {
-                return None;
-            }
-            let ends = matches!(self.peek(), Some('}' | ']')) || self.is_end();
-            if commas > usize::from(needs_comma && !ends) {
-                self.note(Kind::Comma, from);
-            }
-            match self.peek() {
-                _ if self.is_end() => {
-                    self.note(Kind::Unfinished, self.at);
-                    return Some(true);
-                }
-                Some(c) if c == close || c == ']' => {
-                    self.bump(c);
-                    return Some(false);
-                }
-                Some('}') if window(self.text, self.at + 1).trim_start().starts_with(']') => {
-                    // One too many.
-                    let from = self.at;
-                    self.bump('}');
-                    self.note(Kind::Bracket, from);
-                    continue;
-                }
-                Some('}') if self.objects > 0 && goes_on(&self.rest()[1..]) => {
-                    // The wrong bracket: another key of the object around the list follows.
-                    let from = self.at;
-                    self.bump('}');
-                    self.note(Kind::Bracket, from);
-                    return Some(false);
-                }
-                Some('}') if self.objects > 0 => {
-                    // The object around it is closed.
-                    self.note(Kind::Bracket, self.at);
-                    return Some(false);
-                }
-                Some(c @ ('}' | ')' | ';' | ':')) => {
-                    let from = self.at;
-                    self.bump(c);
-                    self.note(Kind::Bracket, from);
-                    continue;
-                }
-                _ => {}
-            }
-            if self.dots() {
-                continue;
-            }
-            if needs_comma && commas == 0 {
-                self.note(Kind::Comma, self.at);
-            }
-            // A key here belongs to an object whose bracket is missing.
-            if !self.strict && self.key_at(self.at) && self.objects + self.lists > 0 {
-                let start = self.at;
-                let scalars = !items.is_empty()
-                    && items
-                        .iter()
-                        .all(|item| !matches!(item.kind, NodeKind::Object(_)));
-                if scalars && self.objects > 0 {
-                    // It belongs to the object around the list, whose end is missing.
-                    self.note(Kind::Bracket, start);
-                    return Some(false);
-                }
-                self.note(Kind::Bracket, start);
-                if depth + 1 >= MAX_DEPTH {
-                    self.failed = true;
-                    return None;
-                }
-                self.objects += 1;
-                self.inside = Place::Object;
-                let mut entries = Vec::new();
-                self.entries(depth + 1, &mut entries)?;
-                self.objects -= 1;
-                self.inside = Place::List;
-                items.push(self.node(start, NodeKind::Object(entries)));
-                needs_comma = true;
-                continue;
-            }
-            let before = self.at;
-            match self.value(depth + 1, Place::List) {
-                Some(item) => items.push(item),
-                None if self.is_end() && !self.failed => {}
-                None => return None,
-            }
-            if self.failed || depth == 0 && items.len() == 1 && self.is_prose(&items[0]) {
-                return None;
-            }
-            if self.at == before {
-                // Nothing was taken; never stand still.
-                match self.peek() {
-                    Some(c) => self.bump(c),
-                    None => return Some(false),
-                }
-            }
-            needs_comma = true;
-        }
-    }
-
-    /// Whether the first item shows that a bracket in prose was taken for a list: `[see below: …`.
-    fn is_prose(&self, first: &Node) -> bool {
-        match &first.kind {
-            NodeKind::Text(Text {
-                form: Form::Bare, ..
-            }) => !matches!(self.rest().trim_start().chars().next(), Some(',' | ']')),
-            _ => false,
-        }
     }
 
     /// Takes commas; how many.
@@ -762,105 +421,8 @@ impl<'t> Scanner<'t> {
         self.note(Kind::Skipped, from);
     }
 
-    /// Whether a key and a colon stand at a position.
-    fn key_at(&self, at: usize) -> bool {
-        self.key_seen(at).is_some()
-    }
-
-    /// The key at a position, if one and a colon stand there.
-    fn key_seen(&self, at: usize) -> Option<&'t str> {
-        let mut rest = window(self.text, at);
-        if rest.starts_with(['u', 'b']) && rest[1..].starts_with(['"', '\'']) {
-            // As in Python.
-            rest = &rest[1..];
-        }
-        let first = rest.chars().next()?;
-        let (key, after) = match text::closing(first) {
-            Some(close) => {
-                let inner = &rest[first.len_utf8()..];
-                // One mark too many.
-                let inner = inner
-                    .strip_prefix('"')
-                    .filter(|_| first == '"')
-                    .unwrap_or(inner);
-                let end = inner
-                    .find(|c| text::closes(c, close) || c == '\n' || c == '”' && close == '"')?;
-                let mark = inner[end..].chars().next()?;
-                if mark == '\n' || end == 0 {
-                    return None;
-                }
-                (&inner[..end], &inner[end + mark.len_utf8()..])
-            }
-            None => {
-                let mut end = rest.find(|c: char| !is_key_char(c))?;
-                if rest[end..].starts_with(' ') {
-                    // Several words are a key only if they are known.
-                    let words = rest.find(|c: char| !(is_key_char(c) || c == ' '));
-                    let all = words.map_or(rest, |end| &rest[..end]).trim_end();
-                    if self.keys.knows(all) {
-                        end = all.len();
-                    }
-                }
-                if end == 0 || first.is_ascii_digit() && !self.keys.may_be(&rest[..end]) {
-                    return None;
-                }
-                (&rest[..end], &rest[end..])
-            }
-        };
-        self.shared.step(rest.len() - after.len());
-        let after = text::skip_comments(after.trim_start_matches([' ', '\t']), false);
-        let is_colon = after.starts_with([':', '：'])
-            || after.starts_with("=>")
-            || after.starts_with('=')
-                && (text::closing(first).is_some()
-                    || after.starts_with("= ")
-                    || self.keys.knows(key) && !after.starts_with("=="));
-        // Not an URL.
-        (is_colon && !after.starts_with("://")).then_some(key)
-    }
-
     /// A span of the text at hand, without the base.
     fn span_text(&self, span: Range<usize>) -> &'t str {
         &self.text[span]
     }
-}
-
-/// Whether a word with a hash in front stands for itself, as a colour or a topic does: no comment ends before a comma
-/// or a bracket.
-fn is_tag(text: &str) -> bool {
-    text.strip_prefix('#').is_some_and(|word| {
-        let rest = window(word, 0)
-            .trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
-        rest.len() < word.len() && rest.trim_start_matches(' ').starts_with([',', ']', '}'])
-    })
-}
-
-/// The length of the comment that a text begins with.
-fn comment(text: &str) -> usize {
-    if text.starts_with("//") || text.starts_with('#') {
-        text.find('\n').unwrap_or(text.len())
-    } else if text.starts_with("/*") {
-        text.find("*/").map_or(text.len(), |end| end + 2)
-    } else if text.starts_with("<!--") {
-        text.find("-->").map_or(text.len(), |end| end + 3)
-    } else {
-        0
-    }
-}
-
-fn is_key_char(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '.' | '@')
-}
-
-/// The next bytes of a text, as far as it is looked ahead.
-fn window(text: &str, at: usize) -> &str {
-    let rest = &text[at..];
-    if rest.len() <= LOOK_AHEAD {
-        return rest;
-    }
-    let mut end = LOOK_AHEAD;
-    while !rest.is_char_boundary(end) {
-        end -= 1;
-    }
-    &rest[..end]
 }

@@ -217,6 +217,27 @@ impl Schema {
         self.is_list(self.root) || only().is_some_and(|property| self.is_list(property.ty))
     }
 
+    /// Whether a type is neither an object nor a list, and no part of it is.
+    pub(super) fn is_scalar(&self, id: TypeId) -> bool {
+        match &self.get(id).shape {
+            Shape::Object(_) | Shape::List(_) => false,
+            // A union of a union is flattened when it is built.
+            Shape::Union(types) => types
+                .iter()
+                .all(|ty| !matches!(self.get(*ty).shape, Shape::Object(_) | Shape::List(_))),
+            _ => true,
+        }
+    }
+
+    /// Whether a text can be of a type, or of a part of it.
+    pub(super) fn takes_text(&self, id: TypeId) -> bool {
+        let takes = |id: &TypeId| matches!(self.get(*id).shape, Shape::Text(_) | Shape::Any);
+        match &self.get(id).shape {
+            Shape::Union(types) => types.iter().any(takes),
+            _ => takes(&id),
+        }
+    }
+
     /// Whether a type, or a part of it, is a list.
     pub(super) fn is_list(&self, id: TypeId) -> bool {
         match &self.get(id).shape {

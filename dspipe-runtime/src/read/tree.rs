@@ -48,6 +48,8 @@ pub(super) enum Form {
     Bare,
     /// As the content of a field that is not JSON, or as the whole reply.
     Block,
+    /// As nothing between a tag and its end.
+    Empty,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +105,10 @@ impl Node {
         match &self.kind {
             NodeKind::Null | NodeKind::Nothing(_) => Value::Null,
             NodeKind::Boolean(value) => Value::Bool(*value),
+            // Numbers do not begin with zeros; codes do.
+            NodeKind::Number(_, Some(written)) if is_code(written) => {
+                Value::String(written.to_string())
+            }
             NodeKind::Number(number, _) => Value::Number(number.clone()),
             NodeKind::Text(text) => Value::String(text.text.clone()),
             NodeKind::List(items) => items.iter().map(Self::to_value).collect(),
@@ -115,4 +121,9 @@ impl Node {
             }
         }
     }
+}
+
+fn is_code(written: &str) -> bool {
+    let digits = written.strip_prefix('0').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit())
 }

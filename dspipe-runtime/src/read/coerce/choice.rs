@@ -54,7 +54,8 @@ impl Coercer<'_> {
         }
         let text = match &node.kind {
             NodeKind::Text(text) => text.text.trim().to_owned(),
-            NodeKind::Number(..) | NodeKind::Boolean(_) | NodeKind::Null => plain.to_string(),
+            NodeKind::Number(number, _) => number.to_string(),
+            NodeKind::Boolean(_) | NodeKind::Null => plain.to_string(),
             NodeKind::List(items) if items.len() == 1 => {
                 self.repair(RepairKind::Single, node, "the one item of the list");
                 return self.liberty(|this| this.choice(&items[0], choices));
@@ -216,7 +217,8 @@ fn in_sentence<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
             })
         })
         .collect();
-    let mut found: Vec<usize> = Vec::new();
+    // Which were found, and whether as they are written in the schema.
+    let mut found: Vec<(usize, bool)> = Vec::new();
     let mut at = 0;
     while at < spoken.len() {
         let mut longest: Option<(usize, usize)> = None;
@@ -238,18 +240,36 @@ fn in_sentence<'c>(text: &str, choices: &'c [Choice]) -> Found<'c> {
                 if is_negated(text, &spoken, at) {
                     return Found::None;
                 }
-                if !found.contains(&index) {
-                    found.push(index);
+                let (first, last) = (&spoken[at].1, &spoken[at + length - 1].1);
+                let exact = choices[index].value.as_str() == text.get(first.start..last.end);
+                match found.iter_mut().find(|(known, _)| *known == index) {
+                    Some((_, known)) => *known |= exact,
+                    None => found.push((index, exact)),
                 }
                 at += length;
             }
             None => at += 1,
         }
     }
+    // `TWO is one of them`: the other is a word of the sentence.
+    let has_capitals = |index: usize| {
+        let choice = choices[index].value.as_str();
+        choice.is_some_and(|choice| choice.contains(char::is_uppercase))
+    };
+    let exact: Vec<usize> = found
+        .iter()
+        .filter(|(_, exact)| *exact)
+        .map(|(index, _)| *index)
+        .collect();
+    if let [one] = exact[..]
+        && found.iter().all(|(index, _)| has_capitals(*index))
+    {
+        return Found::One(&choices[one].value);
+    }
     decided(
         found
             .into_iter()
-            .map(|index| &choices[index].value)
+            .map(|(index, _)| &choices[index].value)
             .collect(),
     )
     .unwrap_or(Found::None)

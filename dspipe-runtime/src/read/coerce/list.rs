@@ -18,6 +18,11 @@ impl Coercer<'_> {
         match &node.kind {
             NodeKind::List(items) => self.whole_list(node, items, ty),
             _ if self.strict => self.no_list(node),
+            NodeKind::Text(text) if text.form == Form::Empty => {
+                self.repair(RepairKind::List, node, "an empty tag");
+                self.check_list(&[], ty);
+                Some(Value::Array(Vec::new()))
+            }
             NodeKind::Text(text) => {
                 let inside = self.embedded(node, text, |this, inner| {
                     let list = inner.list()?;
@@ -126,6 +131,21 @@ impl Coercer<'_> {
         Some(Value::Array(values))
     }
 
+    /// Parts of a text as values of their own.
+    fn parts_of(&self, node: &Node, parts: &[&str]) -> Vec<Node> {
+        let part = |part: &&str| Node {
+            id: self.shared.id(),
+            span: node.span.clone(),
+            kind: NodeKind::Text(Text {
+                text: part.trim().to_owned(),
+                form: Form::Bare,
+                cut: false,
+            }),
+            cut: false,
+        };
+        parts.iter().map(part).collect()
+    }
+
     fn list_of_one(&mut self, node: &Node, ty: &ListType) -> Option<Value> {
         let Some(item) = ty.first.first().copied().or(ty.items) else {
             return self.no_list(node);
@@ -156,6 +176,20 @@ impl Coercer<'_> {
             .lines()
             .filter(|line| !line.trim().is_empty())
             .collect();
+        if lines.len() > 1
+            && let Some(id) = ty.items
+            && self.schema.is_scalar(id)
+            && !self.takes_text(id, &text.text)
+        {
+            let nodes = self.parts_of(node, &lines);
+            let split = self.attempt(|this| {
+                this.repair(RepairKind::List, node, format!("{} lines", nodes.len()));
+                this.liberty(|this| this.items(&nodes, ty))
+            });
+            if split.is_some() {
+                return split;
+            }
+        }
         if lines.is_empty() || is_reply && lines.len() > 1 {
             // Nothing, or prose, and no item.
             return self.no_list(node);
@@ -182,19 +216,7 @@ impl Coercer<'_> {
                 return self.ambiguous(vec![shown_whole(&whole), shown_whole(&split)]);
             }
         } else if parts.len() > 1 {
-            let nodes: Vec<Node> = parts
-                .iter()
-                .map(|part| Node {
-                    id: self.shared.id(),
-                    span: node.span.clone(),
-                    kind: NodeKind::Text(Text {
-                        text: (*part).to_owned(),
-                        form: Form::Bare,
-                        cut: false,
-                    }),
-                    cut: false,
-                })
-                .collect();
+            let nodes = self.parts_of(node, &parts);
             let split = self.attempt(|this| this.liberty(|this| this.items(&nodes, ty)));
             let repairs = self.repairs.len();
             let one = self.attempt(|this| this.list_of_one(node, ty));

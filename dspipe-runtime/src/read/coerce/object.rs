@@ -11,11 +11,22 @@ use crate::read::repair::RepairKind;
 use crate::read::schema::{ObjectType, Others, Property, Shape, TypeId};
 use crate::read::tree::{Entry, Form, Node, NodeKind, Slip, Text};
 
+/// So many objects may stand around the answer.
+const MAX_WRAPPERS: u32 = 2;
+
 impl Coercer<'_> {
     pub(super) fn object(&mut self, node: &Node, id: TypeId, ty: &ObjectType) -> Option<Value> {
+        let pairs = self.pairs(node, ty);
         match &node.kind {
-            NodeKind::Object(entries) => self.entries(node, entries, id, ty),
+            NodeKind::Object(entries) if pairs.is_none() => self.entries(node, entries, id, ty),
+            NodeKind::Object(entries) => {
+                let plain = self.attempt(|this| this.entries(node, entries, id, ty));
+                plain.or_else(|| self.map_of_pairs(node, &pairs.unwrap_or_default(), ty))
+            }
             _ if self.strict => self.no_object(node),
+            NodeKind::Text(text) if text.form == Form::Empty && !self.path.is_empty() => {
+                self.entries(node, &[], id, ty)
+            }
             NodeKind::Text(text) => {
                 let inside = self.embedded(node, text, |this, inner| {
                     let found = inner.object(ty)?;
@@ -42,10 +53,20 @@ impl Coercer<'_> {
                         return one;
                     }
                 }
-                self.bare(node, ty)
+                match pairs {
+                    Some(pairs) => self.map_of_pairs(node, &pairs, ty),
+                    None => self.bare(node, ty),
+                }
             }
             _ => self.bare(node, ty),
         }
+    }
+
+    /// A map from a list of its keys and values.
+    fn map_of_pairs(&mut self, node: &Node, pairs: &[Entry], ty: &ObjectType) -> Option<Value> {
+        self.repair(RepairKind::Wrapper, node, "keys and values in a list");
+        let places = self.places(pairs, ty)?;
+        self.own_entries(pairs, &places, ty)
     }
 
     fn no_object<T>(&mut self, node: &Node) -> Option<T> {
@@ -59,10 +80,15 @@ impl Coercer<'_> {
         }
     }
 
-    /// The value of the one field, without the object around it. Only the whole answer is taken so.
+    /// The value of the one field, without the object around it.
     fn bare(&mut self, node: &Node, ty: &ObjectType) -> Option<Value> {
         let is_nothing = matches!(node.kind, NodeKind::Null | NodeKind::Nothing(_));
-        let Some(property) = ty.only().filter(|_| self.path.is_empty() && !is_nothing) else {
+        // Below the whole, an object is taken for the one field that its type has, and nothing else is.
+        let is_wrapped = |_: &&Property| {
+            self.path.is_empty()
+                || ty.properties.len() == 1 && matches!(node.kind, NodeKind::Object(_))
+        };
+        let Some(property) = ty.only().filter(is_wrapped).filter(|_| !is_nothing) else {
             return self.no_object(node);
         };
         let value = self.liberty(|this| {
@@ -308,10 +334,15 @@ impl Coercer<'_> {
         ty: &ObjectType,
     ) -> Option<Value> {
         let mut found: Vec<(&Entry, super::Outcome)> = Vec::new();
-        if self.path.is_empty() && self.liberties == 0 && !node.cut {
+        if self.path.is_empty()
+            && self.liberties < MAX_WRAPPERS
+            && (!node.cut || self.lacks_its_bracket_only(node, entries))
+        {
             for entry in entries {
-                if !matches!(entry.node.kind, NodeKind::Object(_) | NodeKind::Text(_)) {
-                    continue;
+                match &entry.node.kind {
+                    NodeKind::Object(_) | NodeKind::Text(_) => {}
+                    NodeKind::List(items) if items.len() == 1 => {}
+                    _ => continue,
                 }
                 if let NodeKind::Text(text) = &entry.node.kind
                     && !text.text.trim_start().starts_with('{')
@@ -361,6 +392,15 @@ impl Coercer<'_> {
                 self.ambiguous(readings.into_iter().flatten().collect())
             }
         }
+    }
+
+    /// Whether nothing else was cut off an object than its last bracket.
+    fn lacks_its_bracket_only(&self, node: &Node, entries: &[Entry]) -> bool {
+        let behind = entries.last().and_then(|last| {
+            self.reply
+                .get(last.node.span.end..node.span.end.max(last.node.span.end))
+        });
+        self.levels == 0 && behind.is_some_and(|behind| behind.trim().is_empty())
     }
 
     /// Which entries are which properties.

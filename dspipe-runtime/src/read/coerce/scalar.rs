@@ -93,6 +93,12 @@ impl Coercer<'_> {
         }
     }
 
+    /// What stands in the reply for an object, if its place is known.
+    fn written(&self, node: &Node) -> Option<String> {
+        let text = self.reply.get(node.span.clone())?;
+        (self.levels == 0 && text.starts_with('{') && text.ends_with('}')).then(|| text.to_owned())
+    }
+
     pub(super) fn text(&mut self, node: &Node, ty: &TextType) -> Option<Value> {
         let text = match &node.kind {
             NodeKind::Text(text) => plain_text(text),
@@ -116,6 +122,13 @@ impl Coercer<'_> {
                 self.repair(RepairKind::Single, node, "the one item of the list");
                 return self.liberty(|this| this.text(&items[0], ty));
             }
+            NodeKind::Object(_) if is_loose(node) => {
+                let Some(text) = self.written(node) else {
+                    return self.wrong(Cow::Borrowed(Kind::String.text()), node);
+                };
+                self.repair(RepairKind::Text, node, "as it stands in the reply");
+                text
+            }
             _ => return self.wrong(Cow::Borrowed(Kind::String.text()), node),
         };
         self.check_text(&text, ty);
@@ -123,11 +136,29 @@ impl Coercer<'_> {
     }
 }
 
+/// Whether what looks like an object is a text with braces: `{title: string, onClick: () => void}`. None of its values
+/// is one of JSON.
+fn is_loose(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Object(entries) => {
+            !node.cut && !entries.is_empty() && entries.iter().all(|entry| is_loose(&entry.node))
+        }
+        NodeKind::Text(text) => text.form == Form::Bare && !text.cut,
+        _ => false,
+    }
+}
+
 /// What is between the first and the last line of a text that is one fence.
 pub(in crate::read) fn unfenced(text: &str) -> &str {
     let fenced = || {
         let inner = text.strip_prefix("```")?.strip_suffix("```")?;
-        let (label, inner) = inner.split_once('\n')?;
+        let Some((label, inner)) = inner.split_once('\n') else {
+            // On one line, only JSON is told from its label.
+            let json = &inner[inner.find(['{', '['])?..];
+            let label = &inner[..inner.len() - json.len()];
+            let is_label = label.trim_end().chars().all(char::is_alphanumeric);
+            return (is_label && !json.contains("```")).then(|| json.trim_end());
+        };
         let one = !inner.contains("```") && !label.trim().contains(' ');
         one.then(|| inner.trim_end_matches(['\n', '\r']))
     };
@@ -219,11 +250,19 @@ fn plain_text(text: &Text) -> String {
                 return single.replace('\u{0}', "'");
             }
         }
-        for mark in ['"', '\''] {
+        for (open, close) in [
+            ('"', '"'),
+            ('\'', '\''),
+            ('`', '`'),
+            ('“', '”'),
+            ('‘', '’'),
+            ('«', '»'),
+            ('「', '」'),
+        ] {
             let between = inner
-                .strip_prefix(mark)
-                .and_then(|rest| rest.strip_suffix(mark));
-            if let Some(between) = between.filter(|between| !between.contains(mark)) {
+                .strip_prefix(open)
+                .and_then(|rest| rest.strip_suffix(close));
+            if let Some(between) = between.filter(|between| !between.contains([open, close])) {
                 return between.to_owned();
             }
         }

@@ -1,7 +1,8 @@
 //! Keys of objects, with quotation marks or without.
 
+use super::look::{is_key_char, window};
 use super::text::{closes, closing, skip_comments};
-use super::{Kind, LOOK_AHEAD, Place, Scanner, is_key_char, window};
+use super::{Kind, LOOK_AHEAD, Place, Scanner};
 
 impl Scanner<'_> {
     /// A key with or without quotation marks; `None` if there is none.
@@ -58,9 +59,15 @@ impl Scanner<'_> {
             // `key": 1`
             Some(c) if closing(c).is_some() && !key.is_empty() => {
                 let behind = window[end + c.len_utf8()..].trim_start();
-                behind.starts_with(':').then(|| {
+                if behind.starts_with(':') {
                     self.at = start + end + c.len_utf8();
                     self.note(Kind::Quotes, start);
+                    return Some(key.to_owned());
+                }
+                // `key "value"`
+                (key.len() < end && self.keys.knows(key)).then(|| {
+                    self.at = start + key.len();
+                    self.note(Kind::Unquoted, start);
                     key.to_owned()
                 })
             }
@@ -139,7 +146,10 @@ impl Scanner<'_> {
                             || after.starts_with(|c: char| c.is_ascii_digit());
                         return has_value.then_some(key);
                     }
-                    if after.starts_with(|c: char| c.is_ascii_digit()) {
+                    if after.starts_with(|c: char| c.is_ascii_digit())
+                        || is_literal(after)
+                        || self.keys.knows(&key)
+                    {
                         return Some(key);
                     }
                     self.note(Kind::Escape, at);
@@ -186,6 +196,17 @@ impl Scanner<'_> {
             return None;
         }
         self.note(Kind::Quotes, start);
-        Some(key.trim().to_owned())
+        // It may end in a mark of another kind: `"key':`.
+        let key = key.trim();
+        let inner = key.trim_end_matches(|c| closing(c).is_some());
+        Some(if inner.is_empty() { key } else { inner }.to_owned())
     }
+}
+
+/// Whether a text begins with a literal.
+fn is_literal(text: &str) -> bool {
+    ["true", "false", "null", "True", "False", "None"]
+        .iter()
+        .filter_map(|word| text.strip_prefix(word))
+        .any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '"'))
 }

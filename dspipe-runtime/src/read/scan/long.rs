@@ -83,48 +83,68 @@ impl Scanner<'_> {
     pub(super) fn escaped(&mut self) -> Text {
         let start = self.at;
         self.at += 2;
-        let mut text = String::new();
-        loop {
-            let rest = self.rest();
-            let end = rest.find(['\\', '"']).unwrap_or(rest.len());
-            self.shared.step(end + 1);
-            text.push_str(&rest[..end]);
-            self.at += end;
-            let rest = self.rest();
-            if rest.is_empty() {
-                self.note(Kind::Unfinished, start);
-                return Text {
-                    text,
-                    form: Form::Quoted,
-                    cut: true,
-                };
+        let inner = self.at;
+        let mut end = self.text.len();
+        // The next `\"`; what is escaped inside has more bars in front.
+        let mut bars = 0_usize;
+        for (at, byte) in self.rest().bytes().enumerate() {
+            match byte {
+                b'\\' => bars += 1,
+                b'"' if bars < 2 => {
+                    end = inner + at - bars;
+                    break;
+                }
+                _ => bars = 0,
             }
-            if rest.starts_with('"') {
-                self.at += 1;
-                break;
-            }
-            if rest.starts_with("\\\"") {
-                self.at += 2;
-                break;
-            }
-            if rest.starts_with("\\\\\\\"") || rest.starts_with("\\\\\"") {
-                self.at += rest.find('"').map_or(1, |end| end + 1);
-                text.push('"');
-                continue;
-            }
-            if rest.starts_with("\\\\") && rest.len() > 2 {
-                // An escape, escaped once more.
-                self.at += 1;
-            }
-            self.escape(&mut text);
         }
-        self.note(Kind::Encoded, start);
+        self.shared.step(end - inner);
+        let raw = &self.text[inner..end];
+        let rest = &self.text[end..];
+        let cut = rest.is_empty();
+        self.at = end
+            + if rest.starts_with('\\') {
+                2
+            } else {
+                1 - usize::from(cut)
+            };
+        self.note(if cut { Kind::Unfinished } else { Kind::Encoded }, start);
         Text {
-            text,
+            text: decoded_twice(raw),
             form: Form::Quoted,
-            cut: false,
+            cut,
         }
     }
+}
+
+/// A text that was escaped, and escaped again.
+fn decoded_twice(raw: &str) -> String {
+    let once = decoded(raw);
+    decoded(&once)
+}
+
+/// A text with its escapes taken in; those that are none stay as they are.
+fn decoded(raw: &str) -> String {
+    let whole = format!("\"{}\"", raw.replace('\n', "\\n"));
+    if let Ok(text) = serde_json::from_str(&whole) {
+        return text;
+    }
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('n') => text.push('\n'),
+            Some('t') => text.push('\t'),
+            Some('r') => text.push('\r'),
+            Some(c @ ('"' | '\\' | '/' | '\'')) => text.push(c),
+            Some(c) => text.extend(['\\', c]),
+            None => text.push('\\'),
+        }
+    }
+    text
 }
 
 /// A text of several lines without the indentation that all of them have, nor its first and last line break.

@@ -1,6 +1,7 @@
 //! Quoted texts, and where they end when quotation marks inside are not escaped.
 
-use super::{Kind, LOOK_AHEAD, Place, Scanner, comment, is_key_char, window};
+use super::look::{comment, is_key_char, window};
+use super::{Kind, LOOK_AHEAD, Place, Scanner};
 use crate::read::tree::{Form, Node, NodeKind, Text};
 
 /// The mark that closes a text, by the one that opens it.
@@ -69,10 +70,14 @@ impl<'t> Scanner<'t> {
                 return Some(self.escaped());
             }
             // `""key""`
-            if rest.starts_with("\"\"") && rest[2..].starts_with(|c: char| c.is_alphanumeric()) {
+            let doubled = ["\"\"", "\'\'"].into_iter().find(|mark| {
+                rest.strip_prefix(mark)
+                    .is_some_and(|inner| inner.starts_with(char::is_alphanumeric))
+            });
+            if let Some(mark) = doubled {
                 let window = window(self.text, start + 2);
-                if let Some(end) = window.find('"')
-                    && window[end..].starts_with("\"\"")
+                if let Some(end) = window.find(&mark[..1])
+                    && window[end..].starts_with(mark)
                 {
                     let text = window[..end].to_owned();
                     self.at = start + 2 + end + 2;
@@ -158,6 +163,14 @@ impl<'t> Scanner<'t> {
                 } else {
                     curly.saturating_sub(1)
                 };
+                text.push(c);
+            } else if c == '"' && close == '\'' {
+                self.bump(c);
+                // `'text"`: marks of two kinds.
+                if open == 0 && place != Place::Top && !text.contains('"') && self.ends_for_sure() {
+                    self.note(Kind::Quotes, at);
+                    return whole(text);
+                }
                 text.push(c);
             } else if closes(c, close) {
                 self.bump(c);
@@ -251,6 +264,9 @@ impl<'t> Scanner<'t> {
         }
         // What stood behind the text was its end, so that only the mark was missing.
         let cut = text.len() == length;
+        if !cut {
+            drop_other_mark(&mut text);
+        }
         Text {
             text,
             form: Form::Quoted,
@@ -266,6 +282,8 @@ impl<'t> Scanner<'t> {
             rest.find(strict_stop)
         } else if close == '"' {
             rest.find(|c: char| strict_stop(c) || matches!(c, '“' | '”'))
+        } else if close == '\'' {
+            rest.find(|c: char| matches!(c, '\\' | '\'' | '"') || c < ' ')
         } else {
             rest.find(|c: char| c == '\\' || c < ' ' || closes(c, close))
         };
@@ -295,8 +313,10 @@ impl<'t> Scanner<'t> {
             // One too many.
             (_, ']' | '}') => open == 0,
             (Place::Object, ',' | ';' | '，' | '、') => {
-                let after = skip_comments(&after[next.len_utf8()..], true)
-                    .trim_start_matches([',', ' ', '\n', '\t', '\r']);
+                let mut after = skip_comments(&after[next.len_utf8()..], true);
+                while let Some(next) = after.strip_prefix(',') {
+                    after = skip_comments(next, true);
+                }
                 if after.is_empty() || after.starts_with(['}', ']']) {
                     return true;
                 }
@@ -312,7 +332,10 @@ impl<'t> Scanner<'t> {
                         .is_some_and(|key| open == 0 || self.keys.knows(key))
                     || after.starts_with("...")
                     || open == 0
-                        && (self.long_key(key) || self.known_key(key) || self.ends_list(key))
+                        && (self.long_key(key)
+                            || self.known_key(key)
+                            || self.ends_list(key)
+                            || self.known_behind_word(key))
             }
             (Place::List, ',' | ';' | '，' | '、') => {
                 let after = skip_comments(&after[next.len_utf8()..], true);
@@ -331,6 +354,10 @@ impl<'t> Scanner<'t> {
             }
             (Place::Object, c) if closing(c).is_some() || line_break => {
                 self.key_at(here) && open == 0
+            }
+            // `"text" key: …`
+            (Place::Object, c) if c.is_alphabetic() && window.starts_with(' ') => {
+                open == 0 && self.key_seen(here).is_some_and(|key| self.keys.knows(key))
             }
             (Place::List, c) if closes(c, close) && closing(c).is_some() => {
                 // The next text, with no comma between.
@@ -352,8 +379,22 @@ impl<'t> Scanner<'t> {
         }
     }
 
+    /// Whether a key of the schema follows a comma here, or brackets to the end.
+    fn ends_for_sure(&self) -> bool {
+        let window = window(self.text, self.at);
+        let after = window.trim_start();
+        let rest = after.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t']);
+        if let Some(next) = rest.strip_prefix(',') {
+            let next = next.trim_start();
+            return self
+                .key_seen(self.here(next, window))
+                .is_some_and(|key| self.keys.knows(key));
+        }
+        rest.len() < after.len() && (rest.is_empty() || rest.starts_with("```"))
+    }
+
     /// The position of a part of the window.
-    fn here(&self, part: &str, window: &str) -> usize {
+    pub(super) fn here(&self, part: &str, window: &str) -> usize {
         self.at + (window.len() - part.len())
     }
 
@@ -377,7 +418,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Whether a whole text in quotation marks stands at a position of a list.
-    fn is_whole_text(&self, at: usize) -> bool {
+    pub(super) fn is_whole_text(&self, at: usize) -> bool {
         let inside = || {
             let text = window(self.text, at).strip_prefix('"')?;
             let is_mark =
@@ -422,15 +463,37 @@ impl<'t> Scanner<'t> {
     }
 
     /// A key of the schema, though a mark or the colon behind it is missing.
-    fn known_key(&self, at: usize) -> bool {
+    pub(super) fn known_key(&self, at: usize) -> bool {
         let window = window(self.text, at);
+        let first = window.chars().next();
+        if let Some((open, close)) = first.and_then(|open| Some((open, closing(open)?))) {
+            let inner = &window[open.len_utf8()..];
+            if inner
+                .find(|c| closes(c, close))
+                .is_some_and(|end| self.keys.knows(&inner[..end]))
+            {
+                return true;
+            }
+        }
         let inner = window.strip_prefix('"').unwrap_or(window);
         let end = inner.find(|c: char| !is_key_char(c)).unwrap_or(inner.len());
         let opened = inner.len() < window.len();
         let closed = inner[end..].starts_with('"');
         let after = inner[end..].trim_start_matches(['"', ' ']);
-        self.keys.knows(&inner[..end])
-            && (opened && closed || (opened || closed) && after.starts_with(':'))
+        self.keys.knows(&inner[..end]) && (opened || closed) && after.starts_with(':')
+    }
+
+    /// A key of the schema behind a word that belongs nowhere: `COMMENT "key": …`.
+    fn known_behind_word(&self, at: usize) -> bool {
+        let window = window(self.text, at);
+        let rest = window.trim_start_matches(|c: char| c.is_alphabetic() || c == '_');
+        let after = rest.trim_start_matches(' ');
+        rest.len() < window.len()
+            && after.len() < rest.len()
+            && after.starts_with('"')
+            && self
+                .key_seen(at + window.len() - after.len())
+                .is_some_and(|key| self.keys.knows(key))
     }
 
     /// A key that is longer than it is looked ahead otherwise.
@@ -440,61 +503,22 @@ impl<'t> Scanner<'t> {
             && window.starts_with('"')
             && !window[1..].contains(['"', '\n'])
     }
+}
 
-    /// Whether the text ended before the last comma or line: `"a": "text, "b": 1`. Puts it right.
-    fn was_closed(&mut self, at: usize, text: &mut String, place: Place) -> bool {
-        let trimmed = text.trim_end();
-        let by_line = text[trimmed.len()..].contains('\n');
-        let known = match place {
-            Place::Top => false,
-            Place::Object => self.key_seen(at).is_some_and(|key| self.keys.knows(key)),
-            Place::List => trimmed.ends_with(',') && self.is_whole_text(at),
+/// Takes off the mark of another kind that was to close a text: `"text'`.
+pub(super) fn drop_other_mark(text: &mut String) {
+    // Of a pair in the text, the second is a part of it; apostrophes are no marks.
+    let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    for mark in ['\'', '"', '’', '`'] {
+        let is_mark = |(at, _): &(usize, &str)| {
+            let before = text[..*at].chars().next_back();
+            let after = text[*at..].chars().nth(1);
+            !(is_letter(before) && is_letter(after))
         };
-        if !known || !(trimmed.ends_with(',') || by_line) {
-            return false;
+        if text.ends_with(mark) && text.match_indices(mark).filter(is_mark).count() % 2 == 1 {
+            text.pop();
+            return;
         }
-        let trimmed = trimmed.strip_suffix(',').unwrap_or(trimmed).trim_end();
-        let length = trimmed.len();
-        text.truncate(length);
-        self.at = at;
-        self.note(Kind::Quotes, at);
-        true
-    }
-
-    /// Whether a text should have ended before this line: a key that is known, or brackets to the end.
-    fn is_left_open(&mut self, text: &mut String, begin: usize, place: Place) -> bool {
-        if place == Place::Top {
-            return false;
-        }
-        let window = window(self.text, self.at);
-        let after = window.trim_start();
-        let here = self.here(after, window);
-        let ends_in_comma = text.trim_end().ends_with(',');
-        let known = place == Place::Object
-            && !after.starts_with(closing_marks)
-            && self
-                .key_seen(here)
-                .is_some_and(|key| self.keys.knows(key) && ends_in_comma);
-        let brackets = after.trim_start_matches(['}', ']', ' ', '\n', '\r', '\t', ',']);
-        let closed = after.len() - brackets.len() > 0
-            && after.starts_with(['}', ']'])
-            && (brackets.is_empty() || brackets.starts_with("```"))
-            && !self.text[begin..self.at].trim_end().is_empty();
-        let next_item = place == Place::List
-            && ends_in_comma
-            && after.starts_with('"')
-            && after[1..].find(['"', '\n']).is_some_and(|end| {
-                after[1 + end..].starts_with('"')
-                    && after[2 + end..].trim_start().starts_with([',', ']'])
-            });
-        if !(known || closed || next_item) {
-            return false;
-        }
-        let trimmed = text.trim_end();
-        let trimmed = trimmed.strip_suffix(',').unwrap_or(trimmed).trim_end();
-        let length = trimmed.len();
-        text.truncate(length);
-        true
     }
 }
 
@@ -512,7 +536,7 @@ fn closes_twice(c: char) -> bool {
     c == '`'
 }
 
-fn closing_marks(c: char) -> bool {
+pub(super) fn closing_marks(c: char) -> bool {
     closing(c).is_some()
 }
 

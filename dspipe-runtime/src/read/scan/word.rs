@@ -2,8 +2,9 @@
 
 use serde_json::Number;
 
+use super::look::{comment, window};
 use super::text::closing;
-use super::{Kind, Place, Scanner, comment, window};
+use super::{Kind, Place, Scanner};
 use crate::read::tree::{Form, Node, NodeKind, Text};
 
 impl Scanner<'_> {
@@ -20,9 +21,17 @@ impl Scanner<'_> {
             return None;
         }
         let is_last = self.rest().trim().is_empty();
+        if let Some(inner) = argument(raw) {
+            self.note(Kind::Literal, start);
+            return Some(self.node(start, inner));
+        }
         let (kind, slip) = classify(raw, is_last);
         if let Some(slip) = slip {
             self.note(slip, start);
+        }
+        if is_last && place != Place::Top && matches!(kind, NodeKind::Number(..)) {
+            // Whether it is whole, nobody knows; that a bracket is missing is likelier.
+            self.note(Kind::Unfinished, start);
         }
         Some(self.node(start, kind))
     }
@@ -52,21 +61,37 @@ impl Scanner<'_> {
     /// Goes to where a value without quotation marks ends.
     fn pass_word(&mut self, place: Place) {
         let mut open = 0_usize;
+        let mut parentheses = 0_usize;
         let mut before = ' ';
         let start = self.at;
         while let Some(c) = self.peek() {
+            match c {
+                '(' => parentheses += 1,
+                ')' => parentheses = parentheses.saturating_sub(1),
+                _ => {}
+            }
             let ends = match c {
+                // `[{"a": 1{"a": 2}]`
+                '{' if self.lists > 0 && self.is_literal(start) && self.object_follows(self.at) => {
+                    true
+                }
                 '{' | '[' | '(' => {
                     open += 1;
                     false
                 }
-                ';' => {
-                    let so_far = self.span_text(start..self.at).trim_end();
-                    place == Place::List && is_number(so_far)
-                }
+                ';' => match place {
+                    Place::Top => false,
+                    Place::List => {
+                        is_number(self.span_text(start..self.at).trim_end()) || self.separates()
+                    }
+                    Place::Object => self.ends_at_comma(start, ';'),
+                },
                 // `[1 2]`
                 c if c.is_whitespace() && c != '\n' && place == Place::List => {
                     self.is_next_number(start)
+                }
+                c if c.is_whitespace() && c != '\n' && place == Place::Object => {
+                    self.is_before_key(start)
                 }
                 ')' if open == 0 => is_number(self.span_text(start..self.at).trim_end()),
                 ')' => {
@@ -83,12 +108,14 @@ impl Scanner<'_> {
                         || place == Place::Top
                         || self.is_literal(start) && self.ends_here()
                 }
+                ',' | '，' if parentheses > 0 && self.is_enclosed() => false,
                 ',' | '，' => match place {
                     Place::Object => self.ends_at_comma(start, c),
                     _ => open == 0 && (before == '"' || !self.closes_later(c)),
                 },
-                '\n' => self.ends_at_line(place),
+                '\n' => self.ends_at_line(start, place),
                 '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
+                '/' if self.rest().starts_with("/*") => self.is_literal(start),
                 '"' if before.is_whitespace() => place == Place::List || self.key_at(self.at),
                 '\'' if before.is_whitespace() && place == Place::List => {
                     is_number(self.span_text(start..self.at).trim_end())
@@ -103,6 +130,42 @@ impl Scanner<'_> {
             before = c;
             self.bump(c);
         }
+    }
+
+    /// Whether the semicolon here stands for a comma: there is none in the list.
+    fn separates(&self) -> bool {
+        let window = window(self.text, self.at);
+        let end = window.find(']').unwrap_or(window.len());
+        !window[..end].contains(',')
+    }
+
+    /// Whether a literal was passed, and a key follows behind the space here: the comma is missing.
+    fn is_before_key(&self, start: usize) -> bool {
+        let window = window(self.text, self.at);
+        let after = window.trim_start();
+        let here = self.at + window.len() - after.len();
+        let is_marked = after.chars().next().and_then(closing).is_some();
+        self.is_literal(start)
+            && self
+                .key_seen(here)
+                .is_some_and(|key| is_marked || self.keys.knows(key))
+    }
+
+    /// Whether the parenthesis that is open is closed on this line.
+    fn is_enclosed(&self) -> bool {
+        let mut open = 1_usize;
+        for c in window(self.text, self.at).chars() {
+            match c {
+                '(' => open += 1,
+                ')' => open -= 1,
+                '\n' => return false,
+                _ => {}
+            }
+            if open == 0 {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether what was passed is a number, and another follows behind the space here.
@@ -175,11 +238,12 @@ impl Scanner<'_> {
             || after.starts_with(['}', ']', ','])
             || after.starts_with("...")
             || self.key_at(here)
+            || self.known_key(here)
     }
 
     /// Whether a line break here ends the value.
-    fn ends_at_line(&self, place: Place) -> bool {
-        if place == Place::List {
+    fn ends_at_line(&self, start: usize, place: Place) -> bool {
+        if place == Place::List || place == Place::Object && self.is_literal(start) {
             return true;
         }
         let window = window(self.text, self.at + 1);
@@ -189,6 +253,56 @@ impl Scanner<'_> {
             || after.starts_with(['}', ']', ','])
             || after.starts_with("```")
             || self.key_at(here)
+    }
+}
+
+/// Functions of Python, JavaScript and `MongoDB` that print as a call around a plain value.
+const CALLS: [&str; 17] = [
+    "ObjectId",
+    "ISODate",
+    "NumberLong",
+    "NumberInt",
+    "NumberDecimal",
+    "UUID",
+    "Decimal",
+    "Date",
+    "Timestamp",
+    "Path",
+    "PosixPath",
+    "SecretStr",
+    "str",
+    "String",
+    "int",
+    "float",
+    "bool",
+];
+
+/// The value in a call that stands for it: `Decimal('4.50')`, `new Date("2024-05-01")`.
+fn argument(raw: &str) -> Option<NodeKind> {
+    let (name, inner) = raw.strip_suffix(')')?.split_once('(')?;
+    let name = name.strip_prefix("new ").unwrap_or(name).trim();
+    if !CALLS.contains(&name) {
+        return None;
+    }
+    let inner = inner.trim();
+    for mark in ['"', '\''] {
+        let text = inner
+            .strip_prefix(mark)
+            .and_then(|inner| inner.strip_suffix(mark));
+        if let Some(text) = text {
+            return (!text.contains([mark, '\\'])).then(|| {
+                NodeKind::Text(Text {
+                    text: text.to_owned(),
+                    form: Form::Quoted,
+                    cut: false,
+                })
+            });
+        }
+    }
+    match inner {
+        "true" | "True" => Some(NodeKind::Boolean(true)),
+        "false" | "False" => Some(NodeKind::Boolean(false)),
+        _ => number(inner).map(|number| written(number, inner)),
     }
 }
 
