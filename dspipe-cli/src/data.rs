@@ -4,7 +4,7 @@ mod args;
 mod print;
 
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dspipe_history::Time;
@@ -13,7 +13,8 @@ use dspipe_history::training::{
     SynthesisOptions, Synthesized, ValidateOptions, Validator, collect, read, read_all, replace,
     select, select_by_vectors, split, synthesize, write,
 };
-use dspipe_runtime::{LmName, LocalRunner};
+use dspipe_runtime::lm::Embedder;
+use dspipe_runtime::{LmError, LmName, LocalRunner};
 use serde_json::{Value, json};
 
 pub(crate) use args::Command;
@@ -97,23 +98,16 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
             count,
             signature,
             vectors: file_of_vectors,
+            embedder,
             seed,
             target,
         } => {
-            let shape = signature.as_deref().map(shape).transpose()?;
-            let examples = examples(&file)?;
-            let picked = match &file_of_vectors {
-                None => select(&examples, shape.as_ref(), count, seed),
-                Some(path) => {
-                    let vectors = vectors(path)?;
-                    let picked =
-                        select_by_vectors(&examples, &vectors, shape.as_ref(), count, seed);
-                    picked
-                        .map_err(|error| Failure::Message(format!("{}: {error}", path.display())))?
-                }
+            let by = match (file_of_vectors, embedder_of(embedder)?) {
+                (Some(path), _) => By::File(path),
+                (None, Some(name)) => By::Model(name),
+                (None, None) => By::Words,
             };
-            let count = target.write(picked.iter().filter_map(|&index| examples.get(index)))?;
-            target.report(count, &json!({"of": examples.len()}))
+            pick(&file, count, signature.as_deref(), by, seed, &target)
         }
         Command::Split {
             file,
@@ -343,6 +337,65 @@ fn shape(path: &Path) -> Result<Shape, Failure> {
         source,
     })?;
     Shape::parse(&text).map_err(|error| Failure::Message(format!("{}: {error}", path.display())))
+}
+
+/// What tells how far examples are apart.
+enum By {
+    Words,
+    File(PathBuf),
+    Model(LmName),
+}
+
+fn pick(
+    file: &Path,
+    count: usize,
+    signature: Option<&Path>,
+    by: By,
+    seed: u64,
+    target: &Target,
+) -> Result<ExitCode, Failure> {
+    target.check()?;
+    let shape = signature.map(shape).transpose()?;
+    let examples = examples(file)?;
+    let by = match by {
+        By::Words => None,
+        By::File(path) => Some((vectors(&path)?, path.display().to_string())),
+        By::Model(name) => Some((embedded(&name, &examples)?, name.to_string())),
+    };
+    let picked = match &by {
+        None => select(&examples, shape.as_ref(), count, seed),
+        Some((vectors, of)) => select_by_vectors(&examples, vectors, shape.as_ref(), count, seed)
+            .map_err(|error| Failure::Message(format!("{of}: {error}")))?,
+    };
+    let count = target.write(picked.iter().filter_map(|&index| examples.get(index)))?;
+    target.report(count, &json!({"of": examples.len()}))
+}
+
+/// The embedder that is named here, else in the environment.
+fn embedder_of(named: Option<LmName>) -> Result<Option<LmName>, Failure> {
+    const VARIABLE: &str = "DSPIPE_EMBEDDER";
+    let set = std::env::var(VARIABLE).ok();
+    match (named, set.filter(|name| !name.trim().is_empty())) {
+        (Some(name), _) => Ok(Some(name)),
+        (None, Some(name)) => {
+            let name = name.trim().parse::<LmName>();
+            let name = name.map_err(|error| Failure::Message(format!("{VARIABLE}: {error}")))?;
+            Ok(Some(name))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// What a model makes of the inputs of examples.
+fn embedded(name: &LmName, examples: &[Example]) -> Result<Vec<Vec<f32>>, Failure> {
+    let failed = |error: LmError| Failure::Message(error.to_string());
+    let embedder = Embedder::from_env(name.clone()).map_err(failed)?;
+    let texts: Vec<String> = examples.iter().map(Example::text).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    tokio.block_on(embedder.embed(&texts)).map_err(failed)
 }
 
 /// A list of numbers on each line, of an embedding each.

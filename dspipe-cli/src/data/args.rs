@@ -80,9 +80,13 @@ pub(crate) enum Command {
         #[arg(long)]
         signature: Option<PathBuf>,
         /// Embeddings of the inputs, to tell how far examples are apart: a JSON list of numbers on the line of each
-        /// example. Without it, their words tell.
-        #[arg(long)]
+        /// example. Without it and without an embedder, their words tell.
+        #[arg(long, conflicts_with = "embedder")]
         vectors: Option<PathBuf>,
+        /// The model that embeds the inputs, as `ollama/nomic-embed-text`; else the one in `DSPIPE_EMBEDDER`. The
+        /// provider's URL and key are those of its LMs.
+        #[arg(long)]
+        embedder: Option<LmName>,
         /// Another seed picks others.
         #[arg(long, default_value_t = 0)]
         seed: u64,

@@ -182,7 +182,7 @@ fn cost(
     let tally = evidence.tally;
     if tally.without_price > 0 {
         let summary = format!(
-            "the cost of {} runs is not known; give the suite the prices of its LMs",
+            "the cost of {} runs is not known; give prices of the LMs, by `price` in the workflow or in a file that DSPIPE_PRICES names",
             tally.without_price
         );
         return (false, summary, String::new());

@@ -67,6 +67,25 @@ impl Example {
             synthetic: false,
         }
     }
+
+    /// Its inputs as a text to be embedded: the one text that they are, or all of them, a field a line.
+    pub fn text(&self) -> String {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut inputs = self.inputs.iter();
+        match (inputs.next(), inputs.next()) {
+            (Some((_, only)), None) => text(only),
+            _ => {
+                let inputs = self.inputs.iter();
+                let lines: Vec<String> = inputs
+                    .map(|(name, value)| format!("{name}: {}", text(value)))
+                    .collect();
+                lines.join("\n")
+            }
+        }
+    }
 }
 
 fn one() -> f64 {

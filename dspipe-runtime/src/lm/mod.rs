@@ -88,7 +88,7 @@ pub use price::{LongPrice, Price, Prices};
 pub use registry::Lms;
 pub use retry::Retry;
 #[cfg(feature = "http")]
-pub use wire::{HttpLm, Timeouts};
+pub use wire::{Embedder, HttpLm, Timeouts};
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -105,7 +105,7 @@ impl Retry {
     }
 
     /// The pause after a try. `random` is in 0..1.
-    fn pause(&self, attempt: u32, random: f64) -> Duration {
+    pub(super) fn pause(&self, attempt: u32, random: f64) -> Duration {
         let longest = self
             .base
             .saturating_mul(2u32.saturating_pow(attempt - 1))

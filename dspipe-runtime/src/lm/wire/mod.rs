@@ -6,6 +6,7 @@
 mod anthropic;
 mod cache;
 mod chat;
+mod embed;
 mod failure;
 mod gemini;
 pub(super) mod http;
@@ -24,6 +25,7 @@ use reqwest::header::HeaderValue;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use embed::Embedder;
 pub use http::Timeouts;
 pub(super) use target::Target;
 
