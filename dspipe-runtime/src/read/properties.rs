@@ -241,6 +241,23 @@ fn hard(length: usize) -> Vec<String> {
         "Answer: {}",
         "{\"title\":\"x\\\"}",
         "{\"name\": 1, \"parts\": {",
+        "\"title\":1,",
+        "{\"title\": \"a, // x\n",
+        "{\"title\": f(a, ",
+        "{\"title\": 'x\" ",
+        "\"{",
+        "\"{}\"\n",
+        "<items>",
+        "<a><b></b></a>",
+        "title: x # y\n",
+        "// }",
+        "{\"title\": \"x\", C \"title\": ",
+        "{\"tags\": [a; ",
+        "{\\\"title\\\": \\\"",
+        "ObjectId(",
+        "''a",
+        "{\"key\": 1, \"value\": 2},",
+        "{\"title\": \"a' , ",
     ];
     pieces
         .iter()

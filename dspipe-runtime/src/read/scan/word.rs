@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::look::{comment, window};
+use super::look::{comment, is_comment, window};
 use super::text::closing;
 use super::{Kind, Place, Scanner};
 use crate::read::tree::{Form, Node, NodeKind, Text};
@@ -114,7 +114,7 @@ impl Scanner<'_> {
                     _ => open == 0 && (before == '"' || !self.closes_later(c)),
                 },
                 '\n' => self.ends_at_line(start, place),
-                '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
+                '/' | '#' if before.is_whitespace() => is_comment(self.rest()),
                 '/' if self.rest().starts_with("/*") => self.is_literal(start),
                 '"' if before.is_whitespace() => place == Place::List || self.key_at(self.at),
                 '\'' if before.is_whitespace() && place == Place::List => {
