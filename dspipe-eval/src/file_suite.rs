@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::case::{Case, CaseId, hex};
 use crate::gate::Gate;
 use crate::harness::is_live;
+use crate::history::Recording;
 use crate::metric::{Metric, Registry};
-use crate::result::Execution;
+use crate::result::{CaseResult, Execution};
 use crate::snapshot::Snapshots;
 use crate::stored::StoredCases;
 use crate::suite::{Metrics, Suite};
@@ -20,7 +21,8 @@ use dspipe_runtime::{Change, Changes, LocalRunner, Read, Signature, Workflow};
 /// A suite in a file, `evals/topics.eval.yaml` for example.
 ///
 /// Cases are answered from recordings (`evals/cassettes/<suite>` of the package, or `cassettes:`);
-/// `DSPIPE_RECORD=new` records what is missing, and `DSPIPE_LIVE=1` asks models. The expected output of a workflow,
+/// `DSPIPE_RECORD=new` records what is missing, and `DSPIPE_LIVE=1` asks models. With the feature `history`, live runs
+/// are recorded with their scores in the history that `DSPIPE_HISTORY` names, seen from the package. The expected output of a workflow,
 /// and the one that metrics see, is by step, then by field; that of a step is by field.
 pub struct FileSuite {
     name: String,
@@ -35,6 +37,8 @@ pub struct FileSuite {
     recordings: Option<PathBuf>,
     runner: LocalRunner,
     target: Arc<dyn Target>,
+    /// Where live runs are recorded.
+    history: Option<Recording>,
 }
 
 impl FileSuite {
@@ -83,6 +87,7 @@ impl FileSuite {
             recordings: None,
             runner: LocalRunner::new(),
             target,
+            history: None,
         })
     }
 
@@ -138,6 +143,11 @@ impl FileSuite {
         if let Some(directory) = &recordings {
             runner = runner.with_cassettes(Cassettes::open(directory, Mode::None));
         }
+        let history = match &recordings {
+            // What was recorded once is not another execution.
+            Some(_) => None,
+            None => Recording::from_env(package)?,
+        };
         let registry = known
             .into_iter()
             .fold(Registry::new(runner.clone()), |registry, (name, metric)| {
@@ -167,6 +177,7 @@ impl FileSuite {
             recordings,
             runner,
             target,
+            history,
         })
     }
 
@@ -208,8 +219,15 @@ impl Suite for FileSuite {
                 .runner
                 .clone()
                 .with_changes(self.repetition(repetition));
-            self.target.run(&runner, case.input.clone()).await
+            let history = self.history.as_ref();
+            self.target.run(&runner, history, case.input.clone()).await
         })
+    }
+
+    fn scored(&self, result: &CaseResult) {
+        if let (Some(history), Some(run), None) = (&self.history, &result.run, &result.error) {
+            history.score(run, self.target.step(), result.score);
+        }
     }
 
     fn metrics(&self) -> &Metrics {

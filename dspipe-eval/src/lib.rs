@@ -17,6 +17,7 @@ mod file;
 mod file_suite;
 pub mod gate;
 pub mod harness;
+mod history;
 pub mod metric;
 mod path;
 mod record;

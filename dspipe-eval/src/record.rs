@@ -94,6 +94,7 @@ where
         cost: cost.map(Money::dollars),
         steps,
         latency,
+        run: None,
     }
 }
 

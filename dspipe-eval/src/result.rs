@@ -21,6 +21,8 @@ pub struct Execution {
     pub cost: Option<f64>,
     /// How long it took, in seconds.
     pub latency: f64,
+    /// The key of its run in the history, if it is recorded there.
+    pub run: Option<String>,
 }
 
 /// What a step asked and was replied.
@@ -83,6 +85,9 @@ pub struct CaseResult {
     /// The files of the recordings that answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<String>,
+    /// The key of its run in the history, if it is recorded there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 impl CaseResult {
@@ -113,6 +118,7 @@ impl CaseResult {
             steps: execution.steps,
             tags: Vec::new(),
             recordings: Vec::new(),
+            run: execution.run,
         };
         match execution.output {
             Ok(actual) => {
@@ -142,6 +148,7 @@ impl CaseResult {
             steps: Vec::new(),
             tags: Vec::new(),
             recordings: Vec::new(),
+            run: None,
         }
     }
 

@@ -37,6 +37,11 @@ pub trait Suite: Send + Sync {
     /// Runs a case. What goes wrong is in the [`Execution`]. `repetition` counts the runs of one case from 0.
     fn run<'a>(&'a self, case: &'a Case, repetition: u32) -> BoxFuture<'a, Execution>;
 
+    /// A run of a case has been scored; its result is written down next.
+    fn scored(&self, result: &CaseResult) {
+        let _ = result;
+    }
+
     /// What scores the outputs.
     fn metrics(&self) -> &Metrics;
 

@@ -4,15 +4,22 @@ use std::marker::PhantomData;
 
 use dspipe_runtime::lm::BoxFuture;
 use dspipe_runtime::read::read_value;
-use dspipe_runtime::{LocalRunner, Read, Runner as _, Signature, SignatureDef, Workflow};
+use dspipe_runtime::{Error, LocalRunner, Read, Runner as _, Signature, SignatureDef, Workflow};
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::history::{RecordedRun, Recording};
 use crate::record::record;
 use crate::result::Execution;
 
 pub(crate) trait Target: Send + Sync {
     /// Runs it on an input that is not yet typed.
-    fn run<'a>(&'a self, runner: &'a LocalRunner, input: Value) -> BoxFuture<'a, Execution>;
+    fn run<'a>(
+        &'a self,
+        runner: &'a LocalRunner,
+        history: Option<&'a Recording>,
+        input: Value,
+    ) -> BoxFuture<'a, Execution>;
 
     /// The steps that it may run.
     fn steps(&self) -> &'static [&'static SignatureDef];
@@ -41,10 +48,21 @@ impl<S> OfStep<S> {
 }
 
 impl<W: Workflow + 'static> Target for OfWorkflow<W> {
-    fn run<'a>(&'a self, runner: &'a LocalRunner, input: Value) -> BoxFuture<'a, Execution> {
+    fn run<'a>(
+        &'a self,
+        runner: &'a LocalRunner,
+        history: Option<&'a Recording>,
+        input: Value,
+    ) -> BoxFuture<'a, Execution> {
         Box::pin(async move {
             match read_value::<W::Inputs>(input) {
-                Ok(inputs) => record(runner, async |runner| W::run(runner, inputs).await).await,
+                Ok(inputs) => {
+                    let recorded = history.and_then(|it| it.of_workflow::<W>(&inputs));
+                    watched(runner, recorded, async |runner| {
+                        W::run(runner, inputs).await
+                    })
+                    .await
+                }
                 Err(error) => unread(&error),
             }
         })
@@ -68,10 +86,21 @@ where
     S: Signature + 'static,
     S::Input: Read,
 {
-    fn run<'a>(&'a self, runner: &'a LocalRunner, input: Value) -> BoxFuture<'a, Execution> {
+    fn run<'a>(
+        &'a self,
+        runner: &'a LocalRunner,
+        history: Option<&'a Recording>,
+        input: Value,
+    ) -> BoxFuture<'a, Execution> {
         Box::pin(async move {
             match read_value::<S::Input>(input) {
-                Ok(input) => record(runner, async |runner| runner.step::<S>(&input).await).await,
+                Ok(input) => {
+                    let recorded = history.map(|it| it.of_step(S::DEF));
+                    watched(runner, recorded, async |runner| {
+                        runner.step::<S>(&input).await
+                    })
+                    .await
+                }
                 Err(error) => unread(&error),
             }
         })
@@ -90,6 +119,27 @@ where
     }
 }
 
+/// Runs something that the history may be told of.
+async fn watched<T: Serialize>(
+    runner: &LocalRunner,
+    recorded: Option<RecordedRun>,
+    run: impl AsyncFnOnce(&LocalRunner) -> Result<T, Error>,
+) -> Execution {
+    let Some(recorded) = recorded else {
+        return record(runner, run).await;
+    };
+    let runner = recorded.watch(runner);
+    let run = async |runner: &LocalRunner| {
+        let result = run(runner).await;
+        recorded.end(result.as_ref());
+        result
+    };
+    Execution {
+        run: Some(recorded.key()),
+        ..record(&runner, run).await
+    }
+}
+
 /// `workflows/triage.yaml:12` without the line.
 fn file(source: &'static str) -> &'static str {
     source.rsplit_once(':').map_or(source, |(file, _)| file)
@@ -101,5 +151,6 @@ fn unread(error: &dyn std::fmt::Display) -> Execution {
         steps: Vec::new(),
         cost: Some(0.0),
         latency: 0.0,
+        run: None,
     }
 }

@@ -267,6 +267,7 @@ impl Suite for Numbers {
                 steps: Vec::new(),
                 cost: Some(self.fixture.cost),
                 latency: 0.01,
+                run: None,
             }
         })
     }

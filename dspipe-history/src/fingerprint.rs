@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use dspipe_runtime::SignatureDef;
+use dspipe_runtime::{SignatureDef, WorkflowDef};
 use sha2::{Digest, Sha256};
 
 /// Bytes of a hash that are kept: 16 hexadecimal digits.
@@ -47,6 +47,24 @@ impl Fingerprints {
         Self {
             signature,
             prompt: hash.digits(),
+        }
+    }
+
+    /// Those of a run of a workflow: of what its caller gives, and of all its steps. Without it, of nothing.
+    pub(crate) fn of_workflow(def: Option<&WorkflowDef>) -> Self {
+        let (mut signature, mut prompt) = (Hash::default(), Hash::default());
+        if let Some(def) = def {
+            signature.part(def.input_schema);
+            for step in def.steps {
+                let of_step = Self::of(step);
+                signature.part(step.step);
+                signature.part(&of_step.signature);
+                prompt.part(&of_step.prompt);
+            }
+        }
+        Self {
+            signature: signature.digits(),
+            prompt: prompt.digits(),
         }
     }
 }

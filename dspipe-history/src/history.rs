@@ -13,7 +13,7 @@ use crate::error::HistoryError;
 use crate::execution::{COLUMNS, Execution, Feedback, Time};
 use crate::filter::Filter;
 use crate::recorder::{Prices, Recorder};
-use crate::redaction::{Redaction, keys_of, scrub};
+use crate::redaction::{Redaction, keys_of, remove_place, scrub};
 use crate::retention::{self, Pruned, Retention};
 use crate::stats::{self, GroupStats};
 use crate::writer::{WhenFull, Writer, WriterSettings};
@@ -234,6 +234,10 @@ impl History {
                     Some(&mut outputs),
                     &mut secrets,
                 );
+                // What the workflow calls sensitive, its own row tells.
+                for place in &redacted {
+                    remove_place(&mut outputs, place);
+                }
                 scrub(&mut outputs, &secrets);
                 redacted.extend(places);
                 redacted.sort();

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use dspipe_runtime::lm::{Money, Usage};
-use dspipe_runtime::{Error, Observer, SignatureDef, StepRecord, StepReport, Value};
+use dspipe_runtime::{
+    Error, Observer, SignatureDef, StepRecord, StepReport, Value, Workflow, WorkflowDef,
+};
 use serde::Serialize;
 
 use crate::class::error_class;
@@ -67,7 +69,7 @@ pub struct NewExecution {
 
 /// Records the steps of a runner, as its observer.
 ///
-/// Steps then have no run of a workflow to belong to; [`start_run`](Self::start_run) gives them one.
+/// Steps then have no run of a workflow to belong to; [`start`](Self::start) gives them one.
 /// Dropping the last recorder (and run) of a history waits until everything is written.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -79,18 +81,17 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a run of a workflow. Its steps belong to it if it is the observer of their runner:
+    /// Begins a run of a compiled workflow. Its steps belong to it if it is the observer of their runner:
     ///
     /// ```no_run
     /// # use std::sync::Arc;
     /// # use dspipe_history::{HistoryError, Recorder};
-    /// # use dspipe_runtime::{Error, LocalRunner};
-    /// # #[derive(serde::Serialize)] struct Inputs;
-    /// # async fn run_with(_: &LocalRunner, _: Inputs) -> Result<u8, Error> { Ok(1) }
-    /// # async fn example(recorder: Recorder, inputs: Inputs) -> Result<(), HistoryError> {
-    /// let run = Arc::new(recorder.start_run("triage", &inputs)?);
+    /// # use dspipe_runtime::{LocalRunner, Workflow};
+    /// # async fn example<W: Workflow>(recorder: Recorder, inputs: W::Inputs) -> Result<(), HistoryError> {
+    /// // `W` is `workflows::triage::Workflow`.
+    /// let run = Arc::new(recorder.start::<W>(&inputs)?);
     /// let runner = LocalRunner::from_env().with_observer(run.clone());
-    /// let result = run_with(&runner, inputs).await;
+    /// let result = W::run(&runner, inputs).await;
     /// run.end(result.as_ref());
     /// # Ok(())
     /// # }
@@ -98,32 +99,64 @@ impl Recorder {
     ///
     /// # Errors
     /// [`HistoryError::Serialize`] if the inputs cannot be serialized. Those of compiled workflows can.
+    pub fn start<W: Workflow>(&self, inputs: &W::Inputs) -> Result<Run, HistoryError> {
+        let def = W::DEF;
+        let own = Redaction::of_workflow(def);
+        Ok(self.begin(def.name, Some(def), own, Some(json(def.name, inputs)?)))
+    }
+
+    /// Begins a run of something that was not compiled. What a step calls `sensitive` is kept out of the run's own row
+    /// only if the step has run.
+    ///
+    /// # Errors
+    /// [`HistoryError::Serialize`] if the inputs cannot be serialized.
     pub fn start_run(&self, workflow: &str, inputs: &impl Serialize) -> Result<Run, HistoryError> {
-        let inputs = serde_json::to_value(inputs).map_err(|error| HistoryError::Serialize {
-            workflow: workflow.to_owned(),
-            reason: error.to_string(),
-        })?;
+        let inputs = json(workflow, inputs)?;
+        Ok(self.begin(workflow, None, Redaction::new(), Some(inputs)))
+    }
+
+    /// Begins steps of a workflow that belong together, without a run of the workflow: they have one key, and there is
+    /// no row but theirs.
+    pub fn start_steps(&self, workflow: &str) -> Run {
+        self.begin(workflow, None, Redaction::new(), None)
+    }
+
+    fn begin(
+        &self,
+        workflow: &str,
+        def: Option<&'static WorkflowDef>,
+        own: Redaction,
+        inputs: Option<Value>,
+    ) -> Run {
         let mut secrets = HashSet::new();
-        if !self.redaction.is_empty() {
-            let mut read = inputs.clone();
-            self.redaction
-                .apply(workflow, None, &mut read, None, &mut secrets);
+        let redaction = own.and((*self.redaction).clone());
+        if let Some(inputs) = inputs.as_ref().filter(|_| !redaction.is_empty()) {
+            redaction.apply(workflow, None, &mut inputs.clone(), None, &mut secrets);
         }
-        Ok(Run {
+        Run {
             recorder: self.clone(),
             key: run_key().into(),
             workflow: workflow.to_owned(),
+            def,
             time: Time::now(),
             started: Instant::now(),
             state: Mutex::new(State {
-                inputs,
+                ended: inputs.is_none(),
+                inputs: inputs.unwrap_or_default(),
+                redaction,
+                steps: Vec::new(),
                 secrets,
                 usage: Usage::default(),
                 replies: 0,
                 cost: None,
-                ended: false,
             }),
-        })
+        }
+    }
+
+    /// Writes down how good the output of a run is, from 0 to 1, or those of one of its steps; `run` is
+    /// [`Run::key`]. It may have ended long ago.
+    pub fn score(&self, run: &str, step: Option<&str>, score: f64) {
+        self.writer.score(run, step, score);
     }
 
     /// Records an execution that something else has done.
@@ -219,29 +252,41 @@ impl Recorder {
         }
     }
 
-    /// Takes out what is to be kept out, and queues the row.
+    /// Takes out what is to be kept out of the row of a step, and queues it.
     fn send(
+        &self,
+        row: Pending,
+        inputs: &Value,
+        outputs: Option<&Value>,
+        secrets: &mut HashSet<String>,
+    ) {
+        let redaction = self.redaction_of(row.def);
+        let (workflow, step) = (row.workflow.clone(), row.step.clone());
+        let apply = |inputs: &mut Value, outputs: Option<&mut Value>, secrets: &mut _| {
+            redaction.apply(&workflow, step.as_deref(), inputs, outputs, secrets)
+        };
+        let is_empty = redaction.is_empty();
+        self.send_without(row, inputs, outputs, secrets, is_empty, apply);
+    }
+
+    /// Queues a row without what `apply` takes out, and without what quotes that.
+    fn send_without(
         &self,
         mut row: Pending,
         inputs: &Value,
         outputs: Option<&Value>,
         secrets: &mut HashSet<String>,
+        takes_nothing: bool,
+        apply: impl FnOnce(&mut Value, Option<&mut Value>, &mut HashSet<String>) -> Vec<String>,
     ) {
         row.inputs = inputs.to_string();
         row.outputs = outputs.map(ToString::to_string);
-        let redaction = self.redaction_of(row.def);
-        if redaction.is_empty() && !self.has_key(&row) {
+        if takes_nothing && secrets.is_empty() && !self.has_key(&row) {
             "[]".clone_into(&mut row.redacted);
         } else {
             secrets.extend(self.keys.iter().cloned());
             let (mut inputs, mut outputs) = (inputs.clone(), outputs.cloned());
-            let redacted = redaction.apply(
-                &row.workflow,
-                row.step.as_deref(),
-                &mut inputs,
-                outputs.as_mut(),
-                secrets,
-            );
+            let redacted = apply(&mut inputs, outputs.as_mut(), secrets);
             scrub(&mut inputs, secrets);
             if let Some(outputs) = &mut outputs {
                 scrub(outputs, secrets);
@@ -255,6 +300,14 @@ impl Recorder {
         }
         self.writer.send(row);
     }
+}
+
+/// A value as JSON.
+fn json(workflow: &str, value: &impl Serialize) -> Result<Value, HistoryError> {
+    serde_json::to_value(value).map_err(|error| HistoryError::Serialize {
+        workflow: workflow.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 impl Observer for Recorder {
@@ -282,6 +335,7 @@ pub struct Run {
     recorder: Recorder,
     key: Arc<str>,
     workflow: String,
+    def: Option<&'static WorkflowDef>,
     time: Time,
     started: Instant,
     state: Mutex<State>,
@@ -290,6 +344,10 @@ pub struct Run {
 #[derive(Debug)]
 struct State {
     inputs: Value,
+    /// What is kept out of its own row: what is known of the workflow, and of the steps that ran.
+    redaction: Redaction,
+    /// The steps that ran, each once.
+    steps: Vec<&'static SignatureDef>,
     /// Redacted texts of the run so far: later steps may quote them.
     secrets: HashSet<String>,
     usage: Usage,
@@ -340,11 +398,29 @@ impl Run {
             cost: state.cost,
             error: error.map(str::to_owned),
             message,
+            workflow_def: self.def,
             ..Pending::default()
         };
-        let inputs = std::mem::take(&mut state.inputs);
-        self.recorder
-            .send(row, &inputs, outputs, &mut state.secrets);
+        let State {
+            inputs,
+            redaction,
+            steps,
+            secrets,
+            ..
+        } = &mut *state;
+        // It may have called others.
+        let mut workflows = vec![self.workflow.as_str()];
+        workflows.extend(steps.iter().map(|def| def.workflow));
+        workflows.dedup();
+        let is_empty = redaction.is_empty();
+        self.recorder.send_without(
+            row,
+            inputs,
+            outputs,
+            secrets,
+            is_empty,
+            |inputs, outputs, secrets| redaction.apply_to_run(&workflows, inputs, outputs, secrets),
+        );
     }
 }
 
@@ -368,6 +444,11 @@ impl Observer for Run {
             ..self.recorder.step_row(record)
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.steps.iter().any(|it| std::ptr::eq(*it, record.def)) {
+            state.steps.push(record.def);
+            let redaction = std::mem::take(&mut state.redaction);
+            state.redaction = redaction.and(Redaction::of(record.def));
+        }
         state.usage += record.report.usage;
         state.replies += record.report.replies;
         if let Some(cost) = row.cost {

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::str::FromStr;
 
-use dspipe_runtime::SignatureDef;
+use dspipe_runtime::{SignatureDef, WorkflowDef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -81,6 +81,22 @@ impl Redaction {
             })
     }
 
+    /// Keeps out the fields that a workflow and its steps call `sensitive`.
+    pub fn of_workflow(def: &WorkflowDef) -> Self {
+        let inputs = def.inputs.iter().filter(|field| field.sensitive);
+        let inputs = inputs.fold(Self::new(), |redaction, field| {
+            redaction.with(RedactionRule::Place {
+                workflow: def.name.to_owned(),
+                // An input of the run, and of no step that has none of this name.
+                step: String::new(),
+                field: field.name.to_owned(),
+            })
+        });
+        def.steps
+            .iter()
+            .fold(inputs, |redaction, step| redaction.and(Self::of(step)))
+    }
+
     /// The rules.
     pub fn rules(&self) -> impl Iterator<Item = RedactionRule> {
         let names = self.names.iter().cloned().map(RedactionRule::Name);
@@ -115,27 +131,70 @@ impl Redaction {
         outputs: Option<&mut Value>,
         secrets: &mut HashSet<String>,
     ) -> Vec<String> {
+        let Some(step) = step else {
+            return self.apply_to_run(&[workflow], inputs, outputs, secrets);
+        };
         let mut taken = Taken {
             places: Vec::new(),
             secrets,
         };
-        self.remove_fields(workflow, step, inputs, "inputs", &mut taken);
+        self.remove_fields(workflow, Some(step), inputs, "inputs", &mut taken);
         if let Some(outputs) = outputs {
-            match (step, &mut *outputs) {
-                // The outputs of a run are those of its steps, by name.
-                (None, Value::Object(steps)) => {
-                    for (step, outputs) in steps {
-                        let path = format!("outputs.{step}");
-                        self.remove_fields(workflow, Some(step), outputs, &path, &mut taken);
-                    }
-                }
-                (_, outputs) => self.remove_fields(workflow, step, outputs, "outputs", &mut taken),
-            }
+            self.remove_fields(workflow, Some(step), outputs, "outputs", &mut taken);
+        }
+        taken.sorted()
+    }
+
+    /// The same of a run of a workflow, the first of these; the others are those that it called.
+    pub(crate) fn apply_to_run(
+        &self,
+        workflows: &[&str],
+        inputs: &mut Value,
+        outputs: Option<&mut Value>,
+        secrets: &mut HashSet<String>,
+    ) -> Vec<String> {
+        let mut taken = Taken {
+            places: Vec::new(),
+            secrets,
+        };
+        if let Some(workflow) = workflows.first() {
+            self.remove_fields(workflow, None, inputs, "inputs", &mut taken);
+        }
+        if let Some(outputs) = outputs {
+            self.remove_outputs(workflows, outputs, "outputs", &mut taken);
             self.remove_names(outputs, "outputs", &mut taken);
         }
-        taken.places.sort();
-        taken.places.dedup();
-        taken.places
+        taken.sorted()
+    }
+
+    /// The outputs of a run are by the names of steps, also in the rounds of loops and in what called workflows gave.
+    fn remove_outputs(
+        &self,
+        workflows: &[&str],
+        value: &mut Value,
+        path: &str,
+        taken: &mut Taken<'_>,
+    ) {
+        match value {
+            Value::Object(fields) => {
+                for (step, value) in fields {
+                    let path = format!("{path}.{step}");
+                    if let Value::Object(fields) = value {
+                        remove(fields, &path, taken, |field| {
+                            let mut workflows = workflows.iter();
+                            workflows.any(|it| self.names_field(it, Some(step), field))
+                        });
+                    }
+                    self.remove_outputs(workflows, value, &path, taken);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    self.remove_outputs(workflows, item, &format!("{path}[]"), taken);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn remove_fields(
@@ -175,6 +234,43 @@ impl Redaction {
 struct Taken<'a> {
     places: Vec<String>,
     secrets: &'a mut HashSet<String>,
+}
+
+impl Taken<'_> {
+    fn sorted(mut self) -> Vec<String> {
+        self.places.sort();
+        self.places.dedup();
+        self.places
+    }
+}
+
+/// Takes out of outputs what is at a place that was left out before, as in `outputs.people[].email`; whether
+/// something was there.
+pub(crate) fn remove_place(outputs: &mut Value, place: &str) -> bool {
+    let Some(path) = place.strip_prefix("outputs.") else {
+        return false;
+    };
+    let keys: Vec<&str> = path.split('.').collect();
+    remove_at(outputs, &keys)
+}
+
+fn remove_at(value: &mut Value, path: &[&str]) -> bool {
+    match (value, path) {
+        (Value::Array(items), _) => {
+            let mut found = false;
+            for item in items {
+                found |= remove_at(item, path);
+            }
+            found
+        }
+        (Value::Object(fields), [last]) => {
+            fields.shift_remove(last.trim_end_matches("[]")).is_some()
+        }
+        (Value::Object(fields), [key, rest @ ..]) => fields
+            .get_mut(key.trim_end_matches("[]"))
+            .is_some_and(|inner| remove_at(inner, rest)),
+        _ => false,
+    }
 }
 
 fn remove(
@@ -377,6 +473,53 @@ mod tests {
         assert_eq!(run("w", None), ["inputs.note", "outputs.s.note"]);
         assert!(run("w", Some("other")).is_empty());
         assert!(run("other", Some("s")).is_empty());
+    }
+
+    #[test]
+    fn in_a_run_steps_are_looked_for_in_loops_and_calls() {
+        let redaction = rules(&["w.s.note", "called.t.name"]);
+        let apply = |workflows: &[&str]| {
+            let mut outputs = json!({
+                "each": [{"s": {"note": "one", "rest": 1}}, {"s": null}],
+                "until": {"last": {"s": {"note": "two"}}, "iterations": 1},
+                "call": {"t": {"name": "Ada"}},
+                "note": {"name": "x"},
+            });
+            let mut secrets = HashSet::new();
+            let run = &mut Value::Null;
+            let taken = redaction.apply_to_run(workflows, run, Some(&mut outputs), &mut secrets);
+            (taken, outputs)
+        };
+        let (taken, outputs) = apply(&["w", "called"]);
+        assert_eq!(
+            taken,
+            [
+                "outputs.call.t.name",
+                "outputs.each[].s.note",
+                "outputs.until.last.s.note"
+            ]
+        );
+        assert_eq!(
+            outputs,
+            json!({
+                "each": [{"s": {"rest": 1}}, {"s": null}],
+                "until": {"last": {"s": {}}, "iterations": 1},
+                "call": {"t": {}},
+                "note": {"name": "x"},
+            })
+        );
+        assert_eq!(apply(&["w"]).0.len(), 2);
+        assert!(apply(&["other"]).0.is_empty());
+    }
+
+    #[test]
+    fn what_was_left_out_once_is_found_again() {
+        let mut outputs = json!({"people": [{"email": "a", "age": 1}, {"age": 2}], "note": "x"});
+        assert!(remove_place(&mut outputs, "outputs.people[].email"));
+        assert!(remove_place(&mut outputs, "outputs.note"));
+        assert!(!remove_place(&mut outputs, "inputs.people"));
+        assert!(!remove_place(&mut outputs, "outputs.none.deep"));
+        assert_eq!(outputs, json!({"people": [{"age": 1}, {"age": 2}]}));
     }
 
     #[test]

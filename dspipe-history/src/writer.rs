@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use dspipe_runtime::SignatureDef;
+use dspipe_runtime::{SignatureDef, WorkflowDef};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::error::HistoryError;
@@ -58,6 +58,8 @@ pub(crate) struct Pending {
     pub(crate) latency: i64,
     pub(crate) lm: Option<String>,
     pub(crate) def: Option<&'static SignatureDef>,
+    /// Of a run of a compiled workflow.
+    pub(crate) workflow_def: Option<&'static WorkflowDef>,
     pub(crate) inputs: String,
     pub(crate) outputs: Option<String>,
     pub(crate) input_tokens: u64,
@@ -70,9 +72,25 @@ pub(crate) struct Pending {
     pub(crate) redacted: String,
 }
 
+/// How good an output is.
+#[derive(Debug)]
+struct Scored {
+    run: String,
+    step: Option<String>,
+    score: f64,
+}
+
 enum Job {
     Row(Box<Pending>),
+    Score(Scored),
     Flush(Sender<()>),
+}
+
+/// What is written, in the order in which it came.
+#[derive(Debug)]
+enum Entry {
+    Row(Box<Pending>),
+    Score(Scored),
 }
 
 /// How many rows were written and how many were not.
@@ -143,8 +161,20 @@ impl Writer {
 
     /// Queues a row, or loses it, as the settings say.
     pub(crate) fn send(&self, row: Pending) {
+        self.queue(Job::Row(Box::new(row)));
+    }
+
+    /// Queues the score of a run, or of a step in it.
+    pub(crate) fn score(&self, run: &str, step: Option<&str>, score: f64) {
+        self.queue(Job::Score(Scored {
+            run: run.to_owned(),
+            step: step.map(str::to_owned),
+            score,
+        }));
+    }
+
+    fn queue(&self, job: Job) {
         let Some(sender) = &self.sender else { return };
-        let job = Job::Row(Box::new(row));
         let sent = match self.when_full {
             WhenFull::Wait => sender
                 .send(job)
@@ -232,19 +262,25 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, batch: &[Pending]) {
+    fn write(&mut self, batch: &[Entry]) {
         if batch.is_empty() {
             return;
         }
-        for row in batch {
-            if let Some(def) = row.def {
-                let key = std::ptr::from_ref(def).addr();
-                self.fingerprints
-                    .entry(key)
-                    .or_insert_with(|| Fingerprints::of(def));
-            }
+        let rows = batch.iter().filter_map(|entry| match entry {
+            Entry::Row(row) => Some(row),
+            Entry::Score(_) => None,
+        });
+        let mut count = 0;
+        for row in rows {
+            count += 1;
+            let Some(key) = key_of(row) else { continue };
+            self.fingerprints
+                .entry(key)
+                .or_insert_with(|| match (row.def, row.workflow_def) {
+                    (Some(def), _) => Fingerprints::of(def),
+                    (None, def) => Fingerprints::of_workflow(def),
+                });
         }
-        let count = batch.len() as u64;
         for attempt in 1.. {
             match insert(&mut self.connection, batch, &self.fingerprints) {
                 Ok(()) => {
@@ -265,14 +301,15 @@ impl Worker {
 fn collect(
     first: Job,
     receiver: &Receiver<Job>,
-    batch: &mut Vec<Pending>,
+    batch: &mut Vec<Entry>,
     waiting: &mut Vec<Sender<()>>,
 ) {
     let deadline = Instant::now() + LINGER;
     let mut next = Some(first);
     while let Some(job) = next {
         match job {
-            Job::Row(row) => batch.push(*row),
+            Job::Row(row) => batch.push(Entry::Row(row)),
+            Job::Score(scored) => batch.push(Entry::Score(scored)),
             Job::Flush(done) => waiting.push(done),
         }
         // Who waits for a flush does not wait for others.
@@ -286,7 +323,7 @@ fn collect(
 
 fn insert(
     connection: &mut Connection,
-    batch: &[Pending],
+    batch: &[Entry],
     fingerprints: &HashMap<usize, Fingerprints>,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -296,10 +333,17 @@ fn insert(
                 outputs, input_tokens, output_tokens, replies, cost, error, message, score, redacted, version)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?;
-        for row in batch {
-            let prints = row
-                .def
-                .and_then(|def| fingerprints.get(&std::ptr::from_ref(def).addr()));
+        let mut update = transaction
+            .prepare_cached("UPDATE executions SET score = ?3 WHERE run = ?1 AND step IS ?2")?;
+        for entry in batch {
+            let row = match entry {
+                Entry::Row(row) => row,
+                Entry::Score(Scored { run, step, score }) => {
+                    update.execute(params![run, step, score])?;
+                    continue;
+                }
+            };
+            let prints = key_of(row).and_then(|key| fingerprints.get(&key));
             statement.execute(params![
                 row.run,
                 row.workflow,
@@ -324,6 +368,13 @@ fn insert(
         }
     }
     transaction.commit()
+}
+
+/// The address of what a row's fingerprints are of.
+fn key_of(row: &Pending) -> Option<usize> {
+    let step = row.def.map(|def| std::ptr::from_ref(def).addr());
+    let workflow = row.workflow_def.map(|def| std::ptr::from_ref(def).addr());
+    step.or(workflow)
 }
 
 /// SQLite's integers have a sign.

@@ -288,7 +288,8 @@ impl Optimization {
         self.evaluate_those(None).await
     }
 
-    /// The same on the held-out example that has this [`id`](Example::id) or [`source`](Example::source).
+    /// The same on the held-out example that has this [`id`](Example::id) or [`source`](Example::source); of the latter,
+    /// directories may be left out.
     ///
     /// # Errors
     /// As [`Self::run`], and [`OptimizeError::Settings`] if there is no such example.
@@ -307,7 +308,7 @@ impl Optimization {
         let reporter = Arc::new(Reporter::new(self.shown));
         let mut held_out = prepared.data.held_out;
         if let Some(only) = only {
-            held_out.retain(|example| example.id == only || example.source.ends_with(only));
+            held_out.retain(|example| is_named(example, only));
             if held_out.is_empty() {
                 return Err(OptimizeError::Settings(format!(
                     "no held-out example is called `{only}`; names read as `test-3`, or as `data/test.jsonl:3`"
@@ -351,6 +352,12 @@ impl Optimization {
         reporter.end();
         outcome
     }
+}
+
+/// Whether an example is meant by its name or its place, with as many directories as one likes to write.
+fn is_named(example: &Example, name: &str) -> bool {
+    let place = example.source.strip_suffix(name);
+    example.id == name || place.is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 /// A path as people write it, from the current directory where it is below.

@@ -329,7 +329,8 @@ fn price(
     let mut described = runner.described(def).iter();
     let described = described.find(|def| def.lm == name);
     let price = prices.get_or(by, described.and_then(|def| def.price.as_ref()))?;
-    Some(price.cost(usage))
+    // What costs something, and nobody says how much of it there was, has no cost that is known.
+    (!usage.is_unknown() || price.is_free()).then(|| price.cost(usage))
 }
 
 /// What a step asks; an error says why DSPy's adapter cannot ask it.

@@ -9,6 +9,19 @@ use serde::Deserialize;
 ///
 /// It has no `Display` and no `Serialize`, and its `Debug` hides it, so that it cannot end up in a log,
 /// a message or a file by accident.
+///
+/// ```
+/// let key = dspipe_runtime::Secret::from("sk-1234".to_owned());
+/// assert_eq!(format!("{key:?} {:?}", Some(&key)), "Secret(****) Some(Secret(****))");
+/// ```
+/// ```compile_fail,E0277
+/// let key = dspipe_runtime::Secret::from("sk-1234".to_owned());
+/// println!("{key}");
+/// ```
+/// ```compile_fail,E0277
+/// let key = dspipe_runtime::Secret::from("sk-1234".to_owned());
+/// serde_json::to_string(&key);
+/// ```
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub struct Secret(Arc<str>);

@@ -267,6 +267,59 @@ async fn a_dry_run_prints_the_plan_and_asks_nothing() {
 }
 
 #[tokio::test]
+async fn one_example_is_evaluated_by_its_name_or_its_place() {
+    let package = package();
+    let server = Server::start(|_, request| {
+        let wrong = request.last_message().contains("17 is");
+        Answer::reply(&json!({"label": if wrong { "X4" } else { "R1" }}).to_string())
+    });
+    let server = server.await.unwrap();
+    let (path, url, data) = (package.path().to_owned(), server.url(), data(&package));
+    let called = tokio::task::spawn_blocking(move || {
+        let evaluate = |more: &[&str]| {
+            let arguments = [&["evaluate", "colours", "--train", &data][..], more].concat();
+            call_with(&path, &url, &arguments)
+        };
+        let json = |called: &Called| -> Value {
+            called.says(0, "{");
+            let (from, to) = (
+                called.stdout.find('{').unwrap(),
+                called.stdout.rfind('}').unwrap(),
+            );
+            serde_json::from_str(&called.stdout[from..=to]).unwrap()
+        };
+        let all = json(&evaluate(&["--json"]));
+        let names: Vec<&str> = all["cases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|case| case["example"].as_str().unwrap())
+            .collect();
+        assert!(names.len() > 1, "{all}");
+        let name = names[0];
+        let before = server.received().len();
+        let alone = evaluate(&["--case", name, "--json"]);
+        assert_eq!(server.received().len(), before + 1);
+        let one = json(&alone);
+        assert_eq!(one["cases"].as_array().unwrap().len(), 1);
+        assert_eq!(one["cases"][0]["example"], name);
+        assert_eq!(one["score"]["mean"], all["cases"][0]["score"]);
+        let placed = (1..=40).find_map(|line| {
+            let called = evaluate(&["--case", &format!("data.jsonl:{line}"), "--json"]);
+            (called.code == 0).then(|| json(&called))
+        });
+        assert_eq!(placed.unwrap()["cases"].as_array().unwrap().len(), 1);
+        // A part of a place, or of a name, means none.
+        let unknown =
+            ["l:1", ":1", "1", "test", "test-4711"].map(|name| evaluate(&["--case", name]));
+        for called in unknown {
+            called.says(2, "no held-out example is called");
+        }
+    });
+    called.await.unwrap();
+}
+
+#[tokio::test]
 async fn write_back_changes_the_workflow_file_of_prompts_that_are_adopted() {
     let package = package();
     // It is right if it is shown how.

@@ -682,6 +682,85 @@ async fn samples_are_recorded_one_by_one_and_replayed() {
     assert_eq!(server.received().len(), 3);
 }
 
+/// Runs a step with recordings made, then from them, and gives the output with what the server was asked.
+async fn twice<T: PartialEq + std::fmt::Debug>(
+    server: &Server,
+    run: impl AsyncFn(&LocalRunner) -> T,
+) -> (T, usize) {
+    use dspipe_runtime::cassette::{Cassettes, Mode};
+
+    let directory = tempfile::tempdir().unwrap();
+    let with = |mode| {
+        let (runner, trace) = runner(server);
+        let cassettes = Cassettes::fixed(directory.path(), mode);
+        (with_tools(runner).with_cassettes(cassettes), trace)
+    };
+    let (first, recorded) = with(Mode::New);
+    let output = run(&first).await;
+    let asked = server.received().len();
+    let (second, replayed) = with(Mode::None);
+    assert_eq!(run(&second).await, output);
+    assert_eq!(server.received().len(), asked);
+    // Not only the output is the same, but the way to it.
+    let way = |trace: &Trace| {
+        let report = report(trace);
+        let calls = report.calls.iter();
+        let calls: Vec<_> = calls
+            .map(|call| (call.purpose, call.repetition, call.usage))
+            .collect();
+        (calls, report.turns)
+    };
+    assert_eq!(way(&replayed), way(&recorded));
+    (output, asked)
+}
+
+#[tokio::test]
+async fn whatever_a_module_asks_is_replayed_in_order() {
+    // Samples one after the other, of the same prompt; the second is good enough.
+    let best = server(&[WEAK, GOOD]).await;
+    let input = headline::Input { word: word() };
+    let (output, asked) = twice(&best, async |runner| {
+        modules::headline(runner, &input).await.unwrap()
+    })
+    .await;
+    assert_eq!((output.score > 0.8, asked), (true, 2));
+
+    // A reply that cannot be used, and the second question.
+    let again = server(&["Hm.", GOOD]).await;
+    let (_, asked) = twice(&again, async |runner| {
+        modules::headline(runner, &input).await.unwrap()
+    })
+    .await;
+    assert_eq!(asked, 2);
+
+    // Samples with advice between them.
+    let polished = server(&[
+        r#"{"reasoning":"","title":"Rain","dull":true}"#,
+        r#"{"discussion":"","advice":"Put the word into the title."}"#,
+        r#"{"reasoning":"","title":"The sea","dull":false}"#,
+    ])
+    .await;
+    let (output, asked) = twice(&polished, async |runner| {
+        let input = polish::Input { word: word() };
+        modules::polish(runner, &input).await.unwrap()
+    })
+    .await;
+    assert_eq!((&*output.title, asked), ("The sea", 3));
+
+    // Tools.
+    let agent = server(&[
+        r#"{"next_thought":"","next_tool_name":"search","next_tool_args":{"query":"sea"}}"#,
+        FINISH,
+        ANSWER,
+    ])
+    .await;
+    let (output, asked) = twice(&agent, async |runner| {
+        modules::answer(runner, &question()).await.unwrap()
+    })
+    .await;
+    assert_eq!((&*output.answer, asked), ("Deep.", 3));
+}
+
 #[tokio::test]
 async fn a_step_on_plain_values_asks_once_where_a_reward_would_choose() {
     let server = server(&[WEAK]).await;

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use dspipe_eval::metric::from_fn;
-use dspipe_optimize::{Adoption, OptimizeError, Outcome};
+use dspipe_optimize::{Adoption, Example, OptimizeError, Outcome};
 use dspipe_runtime::Value;
 use dspipe_runtime::lm::BudgetLimits;
 use dspipe_tests::server::Server;
@@ -358,4 +358,45 @@ async fn an_lm_that_nobody_can_ask_ends_it_before_python_starts() {
             .join("workflows/colours.optimized.json")
             .exists()
     );
+}
+
+#[tokio::test]
+async fn a_single_case_is_evaluated_as_part_of_the_data_or_by_itself() {
+    let package = package();
+    let server = Server::start(|_, request| answer(request)).await.unwrap();
+    let optimization = optimization(package.path(), &server.url());
+    // Without a prompt that says so, only red is right.
+    let all = optimization.evaluate().await.unwrap();
+    assert_eq!(all.cases.len(), 12);
+    for case in &all.cases[..4] {
+        let one = optimization.evaluate_named(&case.example).await.unwrap();
+        assert_eq!(one.cases.len(), 1);
+        assert_eq!(
+            (&one.cases[0].outputs, one.cases[0].score),
+            (&case.outputs, case.score)
+        );
+    }
+    let error = optimization.evaluate_named("nobody").await.unwrap_err();
+    assert!(matches!(error, OptimizeError::Settings(_)), "{error}");
+
+    let example = |colour: &str, label: &str| {
+        let fields = |value: Value| value.as_object().unwrap().clone();
+        Example {
+            id: "mine".to_owned(),
+            source: "here".to_owned(),
+            inputs: fields(json!({"text": format!("The sea is {colour}.")})),
+            labels: [("classify".to_owned(), fields(json!({"label": label})))].into(),
+        }
+    };
+    let right = optimization
+        .evaluate_case(&example("red", "R1"))
+        .await
+        .unwrap();
+    assert_eq!((right.example.as_str(), right.score), ("mine", 1.0));
+    assert_eq!(right.outputs, Ok(json!({"classify": {"label": "R1"}})));
+    let wrong = optimization
+        .evaluate_case(&example("blue", "B3"))
+        .await
+        .unwrap();
+    assert_eq!((wrong.score, wrong.feedback.is_some()), (0.0, true));
 }

@@ -8,7 +8,7 @@
 
 use std::process::Command;
 
-use dspipe_runtime::lm::{Message, OutputSchema, Params, Request};
+use dspipe_runtime::lm::{Message, OutputSchema, Params, Reply, Request};
 use dspipe_runtime::{LmError, LmName, Lms};
 use dspipe_tests::server::{Answer, Server};
 use serde_json::{Value, json};
@@ -73,6 +73,7 @@ async fn names_and_variables_pick_the_api() {
             "my-box/e",
             "other/f",
             "plain/g",
+            "azure/mine",
         ] {
             ask(&lms, name).await.unwrap_err();
         }
@@ -83,6 +84,7 @@ async fn names_and_variables_pick_the_api() {
         .unwrap();
     let url = server.url();
     let root = url.replace("/v1", "");
+    let azure = root.clone();
     program(
         test,
         vec![
@@ -97,6 +99,11 @@ async fn names_and_variables_pick_the_api() {
             ("OTHER_BASE_URL", url.clone()),
             ("PLAIN_BASE_URL", url),
             ("PLAIN_SCHEMA", "words".to_owned()),
+            (
+                "AZURE_OPENAI_BASE_URL",
+                format!("{azure}/openai/deployments/mine?api-version=2024-10-21"),
+            ),
+            ("AZURE_OPENAI_API_KEY", "z-key".to_owned()),
         ],
     )
     .await;
@@ -104,9 +111,14 @@ async fn names_and_variables_pick_the_api() {
     let seen: Vec<(&str, Option<&str>)> = received
         .iter()
         .map(|request| {
-            let key = ["x-api-key", "x-goog-api-key", "authorization"];
-            let key = key.iter().find_map(|name| request.headers.get(*name));
-            (&*request.line, key.map(String::as_str))
+            let key = ["x-api-key", "x-goog-api-key", "authorization", "api-key"];
+            let keys: Vec<&String> = key
+                .iter()
+                .filter_map(|name| request.headers.get(*name))
+                .collect();
+            assert!(keys.len() <= 1, "{keys:?}");
+            let key = keys.first();
+            (&*request.line, key.map(|key| key.as_str()))
         })
         .collect();
     assert_eq!(
@@ -122,6 +134,10 @@ async fn names_and_variables_pick_the_api() {
             ("POST /v1/messages HTTP/1.1", None),
             ("POST /v1/chat/completions HTTP/1.1", None),
             ("POST /v1/chat/completions HTTP/1.1", None),
+            (
+                "POST /openai/deployments/mine/chat/completions?api-version=2024-10-21 HTTP/1.1",
+                Some("z-key")
+            ),
         ]
     );
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
@@ -132,7 +148,7 @@ async fn names_and_variables_pick_the_api() {
     );
     let gemini = sent(1, "/generationConfig/responseJsonSchema");
     assert_eq!(gemini, Some(schema.clone()));
-    for (index, strict) in [(2, true), (5, false)] {
+    for (index, strict) in [(2, true), (5, false), (7, true)] {
         let expected = json!({"name": "answer", "strict": strict, "schema": schema});
         let sent = sent(index, "/response_format/json_schema");
         assert_eq!(sent, Some(expected), "{index}");
@@ -194,12 +210,24 @@ async fn a_limit_holds_for_the_whole_process() {
 async fn a_server_that_always_fails_is_left_alone_by_the_whole_process() {
     let test = "a_server_that_always_fails_is_left_alone_by_the_whole_process";
     if is_program(test) {
-        for _ in 0..10 {
-            let error = ask(&Lms::new(), "openai/a").await.unwrap_err();
+        for nth in 0..10 {
+            let error = if nth % 2 == 0 {
+                ask(&Lms::new(), "openai/a").await.unwrap_err()
+            } else {
+                let lm = Lms::new().get(&"openai/a".parse().unwrap()).unwrap();
+                Reply::collect(lm.stream(&request())).await.unwrap_err()
+            };
             assert!(matches!(error, LmError::Server { .. }), "{error:?}");
         }
-        let error = ask(&Lms::new(), "openai/a").await.unwrap_err();
-        assert!(matches!(error, LmError::CircuitOpen { .. }), "{error:?}");
+        for model in ["openai/a", "openai/b"] {
+            let error = ask(&Lms::new(), model).await.unwrap_err();
+            assert!(matches!(error, LmError::CircuitOpen { .. }), "{error:?}");
+        }
+        // Another place of the same server is another endpoint.
+        for model in ["openai-responses/a", "other/a"] {
+            let error = ask(&Lms::new(), model).await.unwrap_err();
+            assert!(matches!(error, LmError::Server { .. }), "{error:?}");
+        }
         return;
     }
     let server = Server::start(|_, _| Answer::failure(500, ""))
@@ -210,8 +238,9 @@ async fn a_server_that_always_fails_is_left_alone_by_the_whole_process() {
         vec![
             ("OPENAI_BASE_URL", server.url()),
             ("OPENAI_API_KEY", "o-key".to_owned()),
+            ("OTHER_BASE_URL", server.url().replace("/v1", "/v2")),
         ],
     )
     .await;
-    assert_eq!(server.received().len(), 10);
+    assert_eq!(server.received().len(), 12);
 }

@@ -167,6 +167,7 @@ impl SuiteRun {
         let (mut result, recordings) = uses(self.run(case, repetition)).await;
         result.recordings = recordings;
         result.tags = self.suite.tags(position).to_vec();
+        self.suite.scored(&result);
         self.store.append(&result).map_err(io)
     }
 

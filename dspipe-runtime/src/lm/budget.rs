@@ -51,7 +51,7 @@ pub struct Spent {
 /// refused with [`LmError::Budget`], at once.
 ///
 /// A call that failed before the LM did anything takes no tokens; one that was given up is counted in full,
-/// because nobody knows what it took.
+/// because nobody knows what it took, and so is one whose server does not say it.
 ///
 /// Clones share everything.
 #[derive(Clone, Debug)]
@@ -198,6 +198,7 @@ pub(super) struct Reserved {
 impl Pass for Reserved {
     fn settle(mut self, outcome: Result<&Usage, &LmError>) {
         let took = match outcome {
+            Ok(usage) if usage.is_unknown() => return,
             Ok(usage) => Spent {
                 calls: 1,
                 tokens: usage.input_tokens.saturating_add(usage.output_tokens),
@@ -356,6 +357,32 @@ mod tests {
         let stream = Reply::collect(lm.stream(&request)).await;
         assert_eq!(stream.unwrap().text, "fine");
         assert_eq!(budget.spent().tokens, 119);
+
+        let mut stream = lm.stream(&request);
+        let next = std::future::poll_fn(|cx| stream.as_mut().poll_next(cx));
+        let given_up = tokio::time::timeout(Duration::from_millis(1), next);
+        assert!(given_up.await.is_err());
+        drop(stream);
+        let spent = budget.spent();
+        assert_eq!((spent.calls, spent.tokens), (6, 236));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_say_what_it_took_is_taken_to_have_taken_all() {
+        let tokens = BudgetLimits {
+            tokens: Some(300),
+            ..BudgetLimits::default()
+        };
+        let budget = Budget::new(tokens, Prices::none());
+        for expected in [117, 234] {
+            let results = run(&budget, slow(0, 0), 1).await;
+            assert!(results[0].is_ok());
+            assert_eq!(budget.spent().tokens, expected);
+        }
+        assert_eq!(
+            refused(&run(&budget, slow(0, 0), 1).await, BudgetKind::Tokens),
+            1
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -147,6 +147,8 @@ impl Pass for Held {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn settle(self, outcome: Result<&Usage, &LmError>) {
         let taken = match outcome {
+            // Then the estimate stays.
+            Ok(usage) if usage.is_unknown() => return,
             Ok(usage) => (usage.input_tokens.saturating_add(usage.output_tokens)) as f64,
             Err(error) if error.is_free() => 0.0,
             Err(_) => return,

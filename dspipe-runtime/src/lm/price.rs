@@ -72,6 +72,11 @@ impl Price {
         .sum()
     }
 
+    /// Whether nothing of it costs anything.
+    pub(crate) fn is_free(&self) -> bool {
+        self.most(u64::MAX, u64::MAX) == Money::default()
+    }
+
     /// What a reply costs at most that takes no more tokens than these.
     pub(super) fn most(&self, input_tokens: u64, output_tokens: u64) -> Money {
         let highest = |prices: &[Option<f64>]| prices.iter().flatten().copied().fold(0.0, f64::max);

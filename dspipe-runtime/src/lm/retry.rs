@@ -350,6 +350,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn pauses_are_anything_up_to_their_longest() {
+        let mut pauses = Vec::new();
+        for _ in 0..200 {
+            let (_, _, took) = run(vec![limited(None)]).await;
+            pauses.push(took.as_millis());
+        }
+        let in_range = |from: u128, to: u128| {
+            let within = pauses.iter().filter(|pause| (from..to).contains(*pause));
+            within.count()
+        };
+        // A millisecond is what a timer may be late.
+        assert_eq!(in_range(0, 502), 200, "{pauses:?}");
+        // None of the fifths stays empty, but once in 10¹⁸ runs.
+        for fifth in 0..5 {
+            assert!(in_range(fifth * 100, (fifth + 1) * 100) > 0, "{pauses:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_try_that_takes_too_long_is_given_up_and_another_begun() {
         let retry = Retry {
             attempt_timeout: Some(Duration::from_secs(10)),
