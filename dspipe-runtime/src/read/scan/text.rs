@@ -37,10 +37,10 @@ impl<'t> Scanner<'t> {
         // `"a" + "b"`
         while !self.strict && !whole.cut {
             let window = window(self.text, self.at);
-            let Some(after) = window.trim_start().strip_prefix('+') else {
+            let Some(after) = skip_comments(window, true).strip_prefix('+') else {
                 break;
             };
-            let after = after.trim_start();
+            let after = skip_comments(after, true);
             if after.is_empty() || after.chars().next().and_then(closing).is_none() {
                 break;
             }

@@ -146,9 +146,10 @@ impl Scanner<'_> {
         let here = self.at + window.len() - after.len();
         let is_marked = after.chars().next().and_then(closing).is_some();
         self.is_literal(start)
-            && self
-                .key_seen(here)
-                .is_some_and(|key| is_marked || self.keys.knows(key))
+            && (self.known_key(here)
+                || self
+                    .key_seen(here)
+                    .is_some_and(|key| is_marked || self.keys.knows(key)))
     }
 
     /// Whether the parenthesis that is open is closed on this line.
@@ -281,7 +282,7 @@ const CALLS: [&str; 17] = [
 fn argument(raw: &str) -> Option<NodeKind> {
     let (name, inner) = raw.strip_suffix(')')?.split_once('(')?;
     let name = name.strip_prefix("new ").unwrap_or(name).trim();
-    if !CALLS.contains(&name) {
+    if !CALLS.iter().any(|call| call.eq_ignore_ascii_case(name)) {
         return None;
     }
     let inner = inner.trim();
