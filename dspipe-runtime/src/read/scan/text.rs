@@ -480,7 +480,10 @@ impl<'t> Scanner<'t> {
         let opened = inner.len() < window.len();
         let closed = inner[end..].starts_with('"');
         let after = inner[end..].trim_start_matches(['"', ' ']);
-        self.keys.knows(&inner[..end]) && (opened || closed) && after.starts_with(':')
+        let key = &inner[..end];
+        // `b":` is a key wherever one may be.
+        let is_key = self.keys.knows(key) || closed && !key.is_empty() && self.keys.may_be(key);
+        is_key && (opened || closed) && after.starts_with(':')
     }
 
     /// A key of the schema behind a word that belongs nowhere: `COMMENT "key": …`.
