@@ -231,6 +231,11 @@ pub enum FieldErrorKind {
         /// How many it has.
         found: usize,
     },
+    /// It has too many levels.
+    TooDeep {
+        /// The largest number of levels.
+        limit: usize,
+    },
     /// It is against a keyword of its schema.
     Broken {
         /// The keyword.
@@ -257,6 +262,7 @@ impl fmt::Display for FieldErrorKind {
                 Ok(())
             }
             Self::Unexpected => f.write_str("is not asked for"),
+            Self::TooDeep { limit } => write!(f, "is nested deeper than {limit} levels"),
             Self::Broken { keyword } => write!(f, "is against `{keyword}` in its schema"),
             Self::Misplaced { found } => write!(f, "is followed by what belongs nowhere: {found}"),
             Self::NotOneOf { choices, found } => {

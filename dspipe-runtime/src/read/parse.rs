@@ -234,6 +234,14 @@ impl<'p> Parser<'p> {
             read.push(all);
         }
         if !read.iter().any(|read| read.outcome.fits()) {
+            if reply.too_deep {
+                return Err(ReadError::Fields(vec![FieldError {
+                    path: String::new(),
+                    kind: FieldErrorKind::TooDeep {
+                        limit: scan::MAX_DEPTH,
+                    },
+                }]));
+            }
             for candidate in lines.into_iter().chain(bare) {
                 let next = self.read(candidate);
                 let fits = next.outcome.fits();
