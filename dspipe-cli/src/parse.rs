@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use dspipe_runtime::read::{Schema, Strictness, parse};
+use dspipe_runtime::read::{Ignored, Schema, Strictness, parse};
 
 use crate::Failure;
 
@@ -15,6 +15,10 @@ pub(crate) fn run(schema: &Path, strict: bool) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Call(format!("cannot read {shown}: {error}")))?;
     let schema =
         Schema::parse(&text).map_err(|error| Failure::Call(format!("{shown}: {error}")))?;
+    for ignored in schema.ignored() {
+        let Ignored { pointer, keyword } = ignored;
+        eprintln!("warning: {shown}: no reply is held to `{keyword}` at `#{pointer}`");
+    }
     let mut reply = Vec::new();
     std::io::stdin()
         .read_to_end(&mut reply)

@@ -174,7 +174,8 @@ fn parse_exits_by_whose_fault_it_is() {
          error: `mood` must be one of \"calm\", \"angry\", but is \"blue\"\n"
     );
     assert_eq!(parse(SCHEMA, false, b"\xff").status.code(), Some(1));
-    for schema in ["{", "[]", "{\"type\": \"text\"}", "{\"if\": {}}"] {
+    let refused = "{\"unevaluatedItems\": false}";
+    for schema in ["{", "[]", "{\"type\": \"text\"}", refused] {
         assert_eq!(
             parse(schema, false, clean).status.code(),
             Some(2),
@@ -184,6 +185,20 @@ fn parse_exits_by_whose_fault_it_is() {
     let nowhere = run(&["parse", "--schema", "nowhere.json"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert_eq!(run(&["parse"]).status.code(), Some(2));
+}
+
+#[test]
+fn parse_tells_of_keywords_that_no_reply_is_held_to() {
+    let schema = r#"{"type": "object", "required": ["day"], "properties": {
+        "day": {"type": "string", "format": "date", "widget": "calendar"}
+    }}"#;
+    let output = parse(schema, true, b"{\"day\": \"Monday\"}");
+    assert_eq!(output.status.code(), Some(0));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    for keyword in ["`format`", "`widget`"] {
+        let warning = format!("no reply is held to {keyword} at `#/properties/day`");
+        assert!(told.contains(&warning), "{told}");
+    }
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(super) struct Reply<'t> {
     pub(super) thinking: Vec<Range<usize>>,
     /// Whether the reasoning does not end, so that the answer can only be the last of it.
     unclosed: bool,
+    /// Whether something in it is nested too deep to be read.
+    pub(super) too_deep: bool,
     /// JSON, or something like it, outside the reasoning.
     pub(super) json: Vec<Candidate>,
 }
@@ -91,6 +93,7 @@ impl<'t> Reply<'t> {
             text,
             thinking: Vec::new(),
             unclosed: false,
+            too_deep: false,
             json: Vec::new(),
         };
         reply.find(schema, shared, lists);
@@ -135,7 +138,12 @@ impl<'t> Reply<'t> {
                         at = scanned.end.max(at);
                         self.add(here, scanned, fenced, wants_list);
                     }
-                    None => at = at.max(shared.too_deep.take()),
+                    None if shared.too_deep.take() > 0 => {
+                        // What is inside it is not the answer.
+                        self.too_deep = true;
+                        at = closed_at(text, here);
+                    }
+                    None => {}
                 },
                 b'(' if text[..here].ends_with(|c: char| c.is_alphanumeric() || c == '_')
                     && let Some(scanned) = scan::entries_at(text, here + 1, keys, shared) =>
@@ -470,6 +478,22 @@ fn marked(text: &str) -> Option<Range<usize>> {
     };
     let line = text[open..close].find('\n')?;
     (text[..open].trim().len() + text[close + 3..].trim().len() > 0).then_some(open + line..close)
+}
+
+/// Where the bracket at a position is closed; at the end, if it is not.
+fn closed_at(text: &str, start: usize) -> usize {
+    let mut open = 0_usize;
+    for (at, byte) in text.bytes().enumerate().skip(start) {
+        match byte {
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => open = open.saturating_sub(1),
+            _ => continue,
+        }
+        if open == 0 {
+            return at + 1;
+        }
+    }
+    text.len()
 }
 
 pub(super) fn is_blank(c: char) -> bool {

@@ -3,6 +3,7 @@
 //! Every liberty that is taken is recorded as a [`Repair`]. Where two readings are as good as each other,
 //! that is an error which names both.
 
+mod checks;
 mod choice;
 mod limits;
 mod list;
@@ -103,8 +104,13 @@ impl<'s> Coercer<'s> {
     }
 
     /// Reads a whole candidate.
-    pub(super) fn outcome(mut self, node: &Node) -> Outcome {
-        let value = self.value(node, self.schema.root());
+    pub(super) fn outcome(self, node: &Node) -> Outcome {
+        let root = self.schema.root();
+        self.outcome_as(node, root)
+    }
+
+    fn outcome_as(mut self, node: &Node, id: TypeId) -> Outcome {
+        let value = self.value(node, id);
         Outcome {
             value,
             repairs: self.repairs,
@@ -116,6 +122,15 @@ impl<'s> Coercer<'s> {
 
     /// Reads a value. `None` means that at least one error was recorded.
     fn value(&mut self, node: &Node, id: TypeId) -> Option<Value> {
+        let value = self.unchecked(node, id)?;
+        let schema = self.schema;
+        for check in &schema.get(id).checks {
+            self.check(&value, check);
+        }
+        Some(value)
+    }
+
+    fn unchecked(&mut self, node: &Node, id: TypeId) -> Option<Value> {
         self.shared.step(1);
         let schema = self.schema;
         let ty = schema.get(id);

@@ -231,6 +231,16 @@ pub enum FieldErrorKind {
         /// How many it has.
         found: usize,
     },
+    /// It has too many levels.
+    TooDeep {
+        /// The largest number of levels.
+        limit: usize,
+    },
+    /// It is against a keyword of its schema.
+    Broken {
+        /// The keyword.
+        keyword: &'static str,
+    },
     /// The type's own implementation of `Deserialize` refuses it.
     Refused {
         /// What it said.
@@ -252,6 +262,8 @@ impl fmt::Display for FieldErrorKind {
                 Ok(())
             }
             Self::Unexpected => f.write_str("is not asked for"),
+            Self::TooDeep { limit } => write!(f, "is nested deeper than {limit} levels"),
+            Self::Broken { keyword } => write!(f, "is against `{keyword}` in its schema"),
             Self::Misplaced { found } => write!(f, "is followed by what belongs nowhere: {found}"),
             Self::NotOneOf { choices, found } => {
                 f.write_str("must be ")?;

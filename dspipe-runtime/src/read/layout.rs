@@ -14,7 +14,7 @@ use super::embedded::Inside;
 use super::fold::fold;
 use super::repair::RepairKind;
 use super::scan::Shared;
-use super::schema::{ObjectType, Others};
+use super::schema::ObjectType;
 use super::tree::{Entry, Form, Node, NodeKind, Slip, Text};
 
 pub(super) use bullets::bullets;
@@ -33,7 +33,7 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(ty: &ObjectType) -> Self {
         Self {
-            open: matches!(ty.others, Others::Of(_)),
+            open: ty.is_open(),
             ..Self::all(std::iter::once(ty))
         }
     }

@@ -38,7 +38,7 @@ pub use parse::{Parsed, Strictness, parse};
 pub use reader::{Alternative, ObjectReader, Reader};
 pub use repair::{Repair, RepairKind};
 pub(crate) use reply::read_reply;
-pub use schema::{Schema, SchemaError};
+pub use schema::{Ignored, Schema, SchemaError};
 
 use error::Kind;
 use reader::Source;

@@ -1,5 +1,6 @@
 //! From a reply to the value that a schema asks for.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -100,6 +101,8 @@ struct Parser<'p> {
     reply: &'p str,
     /// How many texts this one was inside.
     level: u32,
+    /// Where its brackets are, and how many are open behind each.
+    brackets: OnceCell<Vec<(usize, i64)>>,
     shared: Shared,
 }
 
@@ -118,6 +121,7 @@ impl<'p> Parser<'p> {
             schema,
             reply,
             level,
+            brackets: OnceCell::new(),
             shared: Shared::of(reply),
         }
     }
@@ -230,6 +234,14 @@ impl<'p> Parser<'p> {
             read.push(all);
         }
         if !read.iter().any(|read| read.outcome.fits()) {
+            if reply.too_deep {
+                return Err(ReadError::Fields(vec![FieldError {
+                    path: String::new(),
+                    kind: FieldErrorKind::TooDeep {
+                        limit: scan::MAX_DEPTH,
+                    },
+                }]));
+            }
             for candidate in lines.into_iter().chain(bare) {
                 let next = self.read(candidate);
                 let fits = next.outcome.fits();
@@ -293,12 +305,26 @@ impl<'p> Parser<'p> {
         let fallen = || {
             let after = self.reply.get(candidate.range.end..)?.trim_start();
             let value = after.strip_prefix(',')?.trim_start();
-            let opened = value.matches(['{', '[']).count();
-            let closed = value.matches(['}', ']']).count();
-            (value.starts_with(['{', '[', '"']) && closed > opened)
+            (value.starts_with(['{', '[', '"']) && self.left_open(candidate.range.end) < 0)
                 .then_some((candidate.range.end, value))
         };
         values.next().or_else(fallen)
+    }
+
+    /// How many more brackets are opened behind a position than closed.
+    fn left_open(&self, position: usize) -> i64 {
+        let brackets = self.brackets.get_or_init(|| {
+            let mut open = 0_i64;
+            let brackets = self.reply.match_indices(['{', '[', '}', ']']);
+            let counted = brackets.map(|(at, bracket)| {
+                open += if matches!(bracket, "{" | "[") { 1 } else { -1 };
+                (at, open)
+            });
+            counted.collect()
+        });
+        let before = brackets.partition_point(|(at, _)| *at < position);
+        let at = |index: usize| brackets.get(index).map_or(0, |(_, open)| *open);
+        at(brackets.len().wrapping_sub(1)) - at(before.wrapping_sub(1))
     }
 
     /// The objects of a reply as one list: one on each line, or one after the other.
@@ -443,7 +469,11 @@ impl<'p> Parser<'p> {
                 )
             });
         match nearest {
-            Some(read) if !read.outcome.errors.is_empty() => ReadError::Fields(read.outcome.errors),
+            Some(read) if !read.outcome.errors.is_empty() => {
+                let mut errors = read.outcome.errors;
+                errors.dedup();
+                ReadError::Fields(errors)
+            }
             _ if self.reply.contains('{') => {
                 match serde_json::from_str::<serde::de::IgnoredAny>(self.reply) {
                     Err(error) => ReadError::syntax(&error),

@@ -241,6 +241,23 @@ fn hard(length: usize) -> Vec<String> {
         "Answer: {}",
         "{\"title\":\"x\\\"}",
         "{\"name\": 1, \"parts\": {",
+        "\"title\":1,",
+        "{\"title\": \"a, // x\n",
+        "{\"title\": f(a, ",
+        "{\"title\": 'x\" ",
+        "\"{",
+        "\"{}\"\n",
+        "<items>",
+        "<a><b></b></a>",
+        "title: x # y\n",
+        "// }",
+        "{\"title\": \"x\", C \"title\": ",
+        "{\"tags\": [a; ",
+        "{\\\"title\\\": \\\"",
+        "ObjectId(",
+        "''a",
+        "{\"key\": 1, \"value\": 2},",
+        "{\"title\": \"a' , ",
     ];
     pieces
         .iter()
@@ -266,7 +283,14 @@ fn the_time_grows_with_the_length_of_the_reply_only() {
 fn values_that_are_too_deep_are_refused() {
     let schema = &schemas()[1];
     let deep = format!("{}1{}", "{\"parts\":[".repeat(5_000), "]}".repeat(5_000));
-    assert!(parse(schema, &deep, Strictness::Lenient).is_err());
+    let refused = parse(schema, &deep, Strictness::Lenient).unwrap_err();
+    let told = "the answer is nested deeper than 128 levels";
+    assert_eq!(refused.to_string(), told);
+    // Nor is what is inside it taken for the answer.
+    let any = Schema::parse("{}").unwrap();
+    let deep = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
+    let refused = parse(&any, &deep, Strictness::Lenient).unwrap_err();
+    assert_eq!(refused.to_string(), told);
     assert!(matches!(
         parse(schema, &deep, Strictness::Strict),
         Err(ReadError::Syntax { .. })

@@ -3,8 +3,10 @@
 //! `{"person": {"name": "Al", "count": 2}` lacks a bracket, and only the schema tells where: `count` is a property of
 //! the whole, not of the person. Nothing is moved where the brackets of the reply are right.
 
+use std::collections::HashSet;
+
 use super::fold::fold;
-use super::schema::{ObjectType, Others, Schema, Shape, TypeId};
+use super::schema::{ObjectType, Schema, Shape, TypeId};
 use super::tree::{Entry, Node, NodeKind};
 
 /// Hangs entries where the schema has them; whether any was moved.
@@ -32,18 +34,19 @@ pub(super) fn rehang(node: &mut Node, id: TypeId, schema: &Schema) -> bool {
 
 /// Takes entries of this object out of objects in it.
 fn raised(entries: &mut Vec<Entry>, ty: &ObjectType, schema: &Schema) -> bool {
+    let mut known: HashSet<String> = entries.iter().map(|entry| fold(&entry.key)).collect();
     let mut moved = false;
     let mut at = 0;
     while at < entries.len() {
         let taken = match property(ty, &entries[at].key) {
             Some(child) => {
-                let known: Vec<String> = entries.iter().map(|entry| fold(&entry.key)).collect();
                 let wanted = |key: &str| property(ty, key).is_some() && !known.contains(&fold(key));
                 foreign(&mut entries[at].node, child, schema, &wanted)
             }
             None => Vec::new(),
         };
         moved |= !taken.is_empty();
+        known.extend(taken.iter().map(|entry| fold(&entry.key)));
         at += 1;
         entries.splice(at..at, taken);
     }
@@ -67,7 +70,7 @@ fn foreign(
             items.last().map(|item| item.span.end)
         }
         NodeKind::Object(entries) => {
-            if let Some(ty) = object(id, schema).filter(|ty| !matches!(ty.others, Others::Of(_))) {
+            if let Some(ty) = object(id, schema).filter(|ty| !ty.is_open()) {
                 let first = entries
                     .iter()
                     .position(|entry| property(ty, &entry.key).is_none() && wanted(&entry.key));
@@ -91,32 +94,26 @@ fn foreign(
 
 /// Puts entries into the object in front of them that was closed too early.
 fn lowered(entries: &mut Vec<Entry>, ty: &ObjectType, schema: &Schema) -> bool {
-    if matches!(ty.others, Others::Of(_)) {
+    if ty.is_open() {
         return false;
     }
     let mut moved = false;
-    let mut at = 0;
-    while at < entries.len() {
-        let inner = property(ty, &entries[at].key)
-            .and_then(|child| object(child, schema))
-            .filter(|_| matches!(entries[at].node.kind, NodeKind::Object(_)));
-        let Some(inner) = inner else {
-            at += 1;
-            continue;
-        };
-        let belongs = |entry: &&Entry| {
-            property(ty, &entry.key).is_none() && property(inner, &entry.key).is_some()
-        };
-        let count = entries[at + 1..].iter().take_while(belongs).count();
-        let fallen: Vec<Entry> = entries.drain(at + 1..=at + count).collect();
-        let node = &mut entries[at].node;
-        if let (NodeKind::Object(own), Some(last)) = (&mut node.kind, fallen.last()) {
-            node.span.end = last.node.span.end;
-            own.extend(fallen);
+    let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
+    for entry in entries.drain(..) {
+        if let Some(last) = kept.last_mut()
+            && property(ty, &entry.key).is_none()
+            && let Some(inner) = property(ty, &last.key).and_then(|child| object(child, schema))
+            && property(inner, &entry.key).is_some()
+            && let NodeKind::Object(own) = &mut last.node.kind
+        {
+            last.node.span.end = entry.node.span.end;
+            own.push(entry);
             moved = true;
+        } else {
+            kept.push(entry);
         }
-        at += 1;
     }
+    *entries = kept;
     moved
 }
 

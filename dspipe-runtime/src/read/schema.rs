@@ -1,6 +1,8 @@
 //! JSON Schema, parsed once into what reading a reply needs.
 
 mod build;
+mod checks;
+mod merge;
 
 use std::collections::HashMap;
 
@@ -15,7 +17,7 @@ pub enum SchemaError {
     #[error("the schema is not JSON: {0}")]
     Json(String),
     /// A keyword has a value that means nothing.
-    #[error("the schema is wrong at `{pointer}`: {reason}")]
+    #[error("the schema is wrong at `#{pointer}`: {reason}")]
     Invalid {
         /// Where, as a JSON pointer; empty for the whole.
         pointer: String,
@@ -23,7 +25,7 @@ pub enum SchemaError {
         reason: String,
     },
     /// A keyword that replies cannot be held to here.
-    #[error("the schema uses `{keyword}` at `{pointer}`, which is not supported")]
+    #[error("the schema uses `{keyword}` at `#{pointer}`, which is not supported")]
     Unsupported {
         /// Where, as a JSON pointer; empty for the whole.
         pointer: String,
@@ -34,15 +36,26 @@ pub enum SchemaError {
 
 /// What a reply must be: a JSON Schema (draft 2020-12, and what earlier drafts and `OpenAPI` write differently).
 ///
-/// Understood are `type`, `properties`, `required`, `additionalProperties`, `propertyNames`, `items`, `prefixItems`, `enum`, `const`,
-/// `anyOf`, `oneOf` (as `anyOf`), `allOf`, `nullable`, `default`, local `$ref`, and the limits of numbers, texts and
-/// lists. Annotations such as `title` and `description` help to recognise a key or a choice; `format` is not
-/// checked. Anything else is refused, because ignoring it would let wrong replies through.
+/// Understood are `type`, `properties`, `required`, `additionalProperties`, `patternProperties`, `propertyNames`,
+/// `items`, `prefixItems`, `enum`, `const`, `anyOf`, `oneOf` (as `anyOf`), `allOf`, `nullable`, `default`, local `$ref`,
+/// and the limits of numbers, texts and lists. `not`, `if`, `contains` and `dependent…` are held against what was read.
+/// Annotations such as `title` and `description` help to recognise a key or a choice. What else a draft has to say what
+/// a value must be is refused; `format` and keywords that no draft has are [ignored](Self::ignored).
 #[derive(Clone, Debug)]
 pub struct Schema {
     types: Vec<Type>,
     root: TypeId,
     keys: Keys,
+    ignored: Vec<Ignored>,
+}
+
+/// A keyword of a schema that nothing is held to: one that is not known, or `format`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Where it is, as a JSON pointer; empty for the whole.
+    pub pointer: String,
+    /// The keyword.
+    pub keyword: String,
 }
 
 /// The place of a type in its schema.
@@ -56,6 +69,36 @@ pub(super) struct Type {
     pub(super) nullable: bool,
     pub(super) default: Option<Value>,
     pub(super) title: Option<String>,
+    /// What is held against the value when it was read.
+    pub(super) checks: Vec<Check>,
+}
+
+/// What a value that was read is held against.
+#[derive(Clone, Debug)]
+pub(super) enum Check {
+    /// Nothing can be of this type.
+    Never,
+    Not(TypeId),
+    If {
+        test: TypeId,
+        then: Option<TypeId>,
+        otherwise: Option<TypeId>,
+    },
+    /// Where a key is there, others must be.
+    Needs {
+        key: String,
+        keys: Vec<String>,
+    },
+    NeedsSchema {
+        key: String,
+        ty: TypeId,
+    },
+    /// So many items must be of a type.
+    Contains {
+        ty: TypeId,
+        min: u32,
+        max: Option<u32>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +150,8 @@ pub(super) struct ListType {
 pub(super) struct ObjectType {
     pub(super) properties: Vec<Property>,
     pub(super) index: HashMap<String, usize>,
+    /// The types of keys that match.
+    pub(super) patterns: Vec<(Regex, TypeId)>,
     pub(super) others: Others,
     /// What the keys that are not properties must be.
     pub(super) names: Option<TypeId>,
@@ -175,6 +220,11 @@ impl Schema {
     /// If it is not a schema, or uses a keyword that is not supported.
     pub fn from_value(value: &Value) -> Result<Self, SchemaError> {
         build::build(value)
+    }
+
+    /// The keywords that nothing is held to.
+    pub fn ignored(&self) -> &[Ignored] {
+        &self.ignored
     }
 
     pub(super) fn root(&self) -> TypeId {
@@ -252,6 +302,24 @@ impl Schema {
 }
 
 impl ObjectType {
+    /// Whether keys that are no properties have a type.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.others, Others::Of(_)) || !self.patterns.is_empty()
+    }
+
+    /// The types of a key that is no property.
+    pub(super) fn types_of(&self, key: &str) -> Vec<TypeId> {
+        let matching = self
+            .patterns
+            .iter()
+            .filter(|(pattern, _)| pattern.is_match(key));
+        let types: Vec<TypeId> = matching.map(|(_, ty)| *ty).collect();
+        match self.others {
+            Others::Of(ty) if types.is_empty() => vec![ty],
+            _ => types,
+        }
+    }
+
     /// The one property that a value without its key can be of.
     pub(super) fn only(&self) -> Option<&Property> {
         match &self.properties[..] {

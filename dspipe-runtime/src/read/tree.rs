@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value};
 
 use super::error::Segment;
 use super::repair::RepairKind;
+use super::scan::Shared;
 
 /// A value as it is written.
 #[derive(Clone, Debug)]
@@ -67,6 +68,37 @@ pub(super) struct Slip {
 }
 
 impl Node {
+    /// A value that was read, as something to be read.
+    pub(super) fn of(value: &Value, shared: &Shared) -> Self {
+        let kind = match value {
+            Value::Null => NodeKind::Null,
+            Value::Bool(value) => NodeKind::Boolean(*value),
+            Value::Number(number) => NodeKind::Number(number.clone(), None),
+            Value::String(text) => NodeKind::Text(Text {
+                text: text.clone(),
+                form: Form::Quoted,
+                cut: false,
+            }),
+            Value::Array(items) => {
+                NodeKind::List(items.iter().map(|item| Self::of(item, shared)).collect())
+            }
+            Value::Object(map) => {
+                let entry = |(key, value): (&String, &Value)| Entry {
+                    key: key.clone(),
+                    key_span: 0..0,
+                    node: Self::of(value, shared),
+                };
+                NodeKind::Object(map.iter().map(entry).collect())
+            }
+        };
+        Self {
+            id: shared.id(),
+            span: 0..0,
+            kind,
+            cut: false,
+        }
+    }
+
     /// The path to the innermost value at a position.
     pub(super) fn path_at(&self, position: usize) -> Vec<Segment> {
         let mut path = Vec::new();

@@ -1,6 +1,7 @@
 //! Objects: keys that are found though they are written otherwise, keys that are missing, and keys too many.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -118,7 +119,7 @@ impl Coercer<'_> {
     ) -> Option<Value> {
         let places = self.places(entries, ty)?;
         let matched = places.of.iter().any(|found| !found.is_empty());
-        let only_own = !matches!(ty.others, Others::Of(_));
+        let only_own = !ty.is_open();
         if !matched && only_own && !entries.is_empty() && !ty.properties.is_empty() && !self.strict
         {
             return self.wrapped(node, entries, id, ty);
@@ -146,8 +147,11 @@ impl Coercer<'_> {
                 Err(()) => whole = false,
             }
         }
+        let mut firsts = HashMap::new();
         for &other in &places.others {
-            whole &= self.other(&entries[other], entries, &places.others, ty, &mut map);
+            let entry = &entries[other];
+            let first = *firsts.entry(entry.key.as_str()).or_insert(entry);
+            whole &= self.other(entry, first, ty, &mut map);
         }
         if !whole {
             return None;
@@ -175,17 +179,13 @@ impl Coercer<'_> {
                 if let Some(&last) = found.last() {
                     entry = &entries[last];
                 }
-            } else if let Some(other) = found
-                .iter()
-                .map(|at| &entries[*at])
-                .find(|other| other.node.to_value() != entry.node.to_value())
-            {
-                let readings = [entry, other].map(|entry| shown_whole(&entry.node.to_value()));
-                return self
-                    .ambiguous::<()>(readings.to_vec())
-                    .ok_or(())
-                    .map(|()| None);
             } else {
+                let value = entry.node.to_value();
+                let mut rest = found[1..].iter().map(|at| entries[*at].node.to_value());
+                if let Some(other) = rest.find(|other| *other != value) {
+                    let readings = vec![shown_whole(&value), shown_whole(&other)];
+                    return self.ambiguous::<()>(readings).ok_or(()).map(|()| None);
+                }
                 self.repair_at(
                     RepairKind::ExtraKey,
                     entries[found[1]].key_span.clone(),
@@ -245,45 +245,52 @@ impl Coercer<'_> {
         Err(())
     }
 
-    /// Takes in an entry that is no property; whether it could be read.
+    /// Takes in an entry that is no property, and the first of its key; whether it could be read.
     fn other(
         &mut self,
         entry: &Entry,
-        entries: &[Entry],
-        others: &[usize],
+        first: &Entry,
         ty: &ObjectType,
         map: &mut Map<String, Value>,
     ) -> bool {
         let key = || Segment::Key(entry.key.clone());
-        match ty.others {
-            Others::Of(of) => {
-                let Some(name) = self.key_name(entry, ty) else {
-                    return false;
+        if let [of, also @ ..] = &ty.types_of(&entry.key)[..] {
+            let Some(name) = self.key_name(entry, ty) else {
+                return false;
+            };
+            if map.contains_key(&name) && !self.strict {
+                let known = if std::ptr::eq(first, entry) {
+                    // The same name, written otherwise.
+                    map.get(&name).cloned().unwrap_or_default()
+                } else {
+                    first.node.to_value()
                 };
-                if map.contains_key(&name) && !self.strict {
-                    let first = others
-                        .iter()
-                        .map(|at| &entries[*at])
-                        .find(|other| other.key == entry.key);
-                    let readings =
-                        first.map(|first| [first.node.to_value(), entry.node.to_value()]);
-                    return match readings {
-                        Some([one, other]) if one != other => self
-                            .within(key(), |this| {
-                                this.ambiguous::<()>(vec![shown_whole(&one), shown_whole(&other)])
-                            })
-                            .is_some(),
-                        _ => true,
-                    };
+                let (one, other) = (known, entry.node.to_value());
+                if one == other {
+                    return true;
                 }
-                match self.within(key(), |this| this.value(&entry.node, of)) {
-                    Some(value) => {
-                        map.insert(name, value);
-                        true
-                    }
-                    None => false,
-                }
+                return self
+                    .within(key(), |this| {
+                        this.ambiguous::<()>(vec![shown_whole(&one), shown_whole(&other)])
+                    })
+                    .is_some();
             }
+            let value = self.within(key(), |this| {
+                let value = this.value(&entry.node, *of)?;
+                for ty in also {
+                    this.hold(&value, *ty);
+                }
+                Some(value)
+            });
+            let Some(value) = value else {
+                return false;
+            };
+            map.insert(name, value);
+            return true;
+        }
+        match ty.others {
+            // All keys are of this type.
+            Others::Of(_) => true,
             Others::Unsaid if self.strict => {
                 map.insert(entry.key.clone(), entry.node.to_value());
                 true
@@ -413,7 +420,7 @@ impl Coercer<'_> {
                 None => left.push(at),
             }
         }
-        let is_open = matches!(ty.others, Others::Of(_));
+        let is_open = ty.is_open();
         let wanted: Vec<usize> = (0..of.len())
             .filter(|at| of[*at].is_empty() && (ty.properties[*at].required || !is_open))
             .collect();
@@ -470,32 +477,33 @@ impl Coercer<'_> {
                 }
             }
         }
-        for &(at, index) in &slips {
-            if !of[wanted[index]].is_empty() && entries[of[wanted[index]][0]].key != entries[at].key
-            {
-                // It was found under its own name, or under another typo.
-                let rival = of[wanted[index]][0];
-                if slips.contains(&(rival, index)) {
-                    let readings = [rival, at].map(|at| format!("`{}`", entries[at].key));
-                    let name = Segment::Name(ty.properties[wanted[index]].name.clone());
-                    return self.within(name, |this| this.ambiguous(readings.to_vec()));
+        let known: HashSet<(usize, usize)> = slips.iter().copied().collect();
+        let mut taken = HashSet::new();
+        for rivals in slips.chunk_by(|one, other| one.0 == other.0) {
+            for &(at, index) in rivals {
+                let first = of[wanted[index]].first().copied();
+                if let Some(rival) = first.filter(|first| entries[*first].key != entries[at].key) {
+                    // It was found under its own name, or under another typo.
+                    if known.contains(&(rival, index)) {
+                        let readings = [rival, at].map(|at| format!("`{}`", entries[at].key));
+                        let name = Segment::Name(ty.properties[wanted[index]].name.clone());
+                        return self.within(name, |this| this.ambiguous(readings.to_vec()));
+                    }
+                    continue;
                 }
-                continue;
+                if rivals.len() > 1 {
+                    return self.two_properties(
+                        &entries[at],
+                        rivals
+                            .iter()
+                            .map(|(_, index)| &ty.properties[wanted[*index]]),
+                    );
+                }
+                of[wanted[index]].push(at);
+                taken.insert(at);
             }
-            let rivals: Vec<usize> = slips
-                .iter()
-                .filter(|slip| slip.0 == at)
-                .map(|slip| slip.1)
-                .collect();
-            if rivals.len() > 1 {
-                return self.two_properties(
-                    &entries[at],
-                    rivals.iter().map(|index| &ty.properties[wanted[*index]]),
-                );
-            }
-            of[wanted[index]].push(at);
-            others.retain(|other| *other != at);
         }
+        others.retain(|other| !taken.contains(other));
         Some(Places { of, others })
     }
 

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use super::Coercer;
 use crate::read::fold::fold;
 use crate::read::layout::{self, Names};
-use crate::read::schema::{ObjectType, Others};
+use crate::read::schema::ObjectType;
 use crate::read::tree::{Entry, Form, Node, NodeKind};
 
 impl Coercer<'_> {
     /// The entries of a map: `[{"key": "a", "value": 1}]`, or `<entry><key>a</key><value>1</value></entry>`.
     pub(super) fn pairs(&self, node: &Node, ty: &ObjectType) -> Option<Vec<Entry>> {
-        let is_map = ty.properties.is_empty() && matches!(ty.others, Others::Of(_));
+        let is_map = ty.properties.is_empty() && ty.is_open();
         if self.strict || !is_map {
             return None;
         }

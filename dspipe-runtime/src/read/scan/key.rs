@@ -143,7 +143,9 @@ impl Scanner<'_> {
                     if after.is_empty() || !after.starts_with(|c: char| c.is_alphanumeric()) {
                         // A colon is missing behind it, or all of the value.
                         let has_value = after.starts_with(['"', '\'', '{', '[', '“'])
-                            || after.starts_with(|c: char| c.is_ascii_digit());
+                            || after
+                                .trim_start_matches(['+', '-', '.'])
+                                .starts_with(|c: char| c.is_ascii_digit());
                         return has_value.then_some(key);
                     }
                     if after.starts_with(|c: char| c.is_ascii_digit())

@@ -98,6 +98,7 @@ impl Scanner<'_> {
                 self.note(Kind::Bracket, start);
                 if depth + 1 >= MAX_DEPTH {
                     self.failed = true;
+                    self.shared.too_deep.set(self.base + self.at);
                     return None;
                 }
                 self.objects += 1;

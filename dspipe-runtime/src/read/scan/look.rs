@@ -114,20 +114,31 @@ pub(super) fn is_tag(text: &str) -> bool {
     })
 }
 
+/// Whether a text begins with a comment.
+pub(super) fn is_comment(text: &str) -> bool {
+    ["//", "#", "/*", "<!--"]
+        .iter()
+        .any(|mark| text.starts_with(mark))
+}
+
 /// The length of the comment that a text begins with.
 pub(super) fn comment(text: &str) -> usize {
-    if text.starts_with("//") || text.starts_with('#') {
+    let end = if text.starts_with("//") || text.starts_with('#') {
         // On the last line, it leaves the brackets that are still to be closed.
-        let end = text.find('\n').or_else(|| text.find(['}', ']']));
-        end.unwrap_or(text.len())
+        let brackets = || text.find(['}', ']']).filter(|_| text.len() < LAST_LINE);
+        text.find('\n').or_else(brackets)
     } else if text.starts_with("/*") {
-        text.find("*/").map_or(text.len(), |end| end + 2)
+        text.find("*/").map(|end| end + 2)
     } else if text.starts_with("<!--") {
-        text.find("-->").map_or(text.len(), |end| end + 3)
+        text.find("-->").map(|end| end + 3)
     } else {
-        0
-    }
+        Some(0)
+    };
+    end.unwrap_or(text.len())
 }
+
+/// A longer last line than this, in bytes, is a comment to its end: to look for its end again and again takes long.
+const LAST_LINE: usize = 400;
 
 pub(super) fn is_key_char(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '.' | '@')

@@ -24,7 +24,11 @@ impl Scanner<'_> {
         let by_line = text[trimmed.len()..].contains('\n');
         let known = match place {
             Place::Top => false,
-            Place::Object => self.key_seen(at).is_some_and(|key| self.keys.knows(key)),
+            // Where any key may be, a word behind a comma is one.
+            Place::Object => self.key_seen(at).is_some_and(|key| {
+                let is_word = || trimmed.ends_with(',') && key.chars().all(is_key_char);
+                self.keys.knows(key) || self.keys.may_be(key) && is_word()
+            }),
             Place::List => trimmed.ends_with([',', ';']) && self.is_whole_text(at),
         };
         if !known || !(trimmed.ends_with([',', ';']) || by_line) {

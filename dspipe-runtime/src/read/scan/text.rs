@@ -37,10 +37,10 @@ impl<'t> Scanner<'t> {
         // `"a" + "b"`
         while !self.strict && !whole.cut {
             let window = window(self.text, self.at);
-            let Some(after) = window.trim_start().strip_prefix('+') else {
+            let Some(after) = skip_comments(window, true).strip_prefix('+') else {
                 break;
             };
-            let after = after.trim_start();
+            let after = skip_comments(after, true);
             if after.is_empty() || after.chars().next().and_then(closing).is_none() {
                 break;
             }
@@ -480,7 +480,10 @@ impl<'t> Scanner<'t> {
         let opened = inner.len() < window.len();
         let closed = inner[end..].starts_with('"');
         let after = inner[end..].trim_start_matches(['"', ' ']);
-        self.keys.knows(&inner[..end]) && (opened || closed) && after.starts_with(':')
+        let key = &inner[..end];
+        // `b":` is a key wherever one may be.
+        let is_key = self.keys.knows(key) || closed && !key.is_empty() && self.keys.may_be(key);
+        is_key && (opened || closed) && after.starts_with(':')
     }
 
     /// A key of the schema behind a word that belongs nowhere: `COMMENT "key": …`.

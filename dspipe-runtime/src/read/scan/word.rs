@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::look::{comment, window};
+use super::look::{comment, is_comment, window};
 use super::text::closing;
 use super::{Kind, Place, Scanner};
 use crate::read::tree::{Form, Node, NodeKind, Text};
@@ -114,7 +114,7 @@ impl Scanner<'_> {
                     _ => open == 0 && (before == '"' || !self.closes_later(c)),
                 },
                 '\n' => self.ends_at_line(start, place),
-                '/' | '#' if before.is_whitespace() => comment(self.rest()) > 0,
+                '/' | '#' if before.is_whitespace() => is_comment(self.rest()),
                 '/' if self.rest().starts_with("/*") => self.is_literal(start),
                 '"' if before.is_whitespace() => place == Place::List || self.key_at(self.at),
                 '\'' if before.is_whitespace() && place == Place::List => {
@@ -146,9 +146,10 @@ impl Scanner<'_> {
         let here = self.at + window.len() - after.len();
         let is_marked = after.chars().next().and_then(closing).is_some();
         self.is_literal(start)
-            && self
-                .key_seen(here)
-                .is_some_and(|key| is_marked || self.keys.knows(key))
+            && (self.known_key(here)
+                || self
+                    .key_seen(here)
+                    .is_some_and(|key| is_marked || self.keys.knows(key)))
     }
 
     /// Whether the parenthesis that is open is closed on this line.
@@ -281,7 +282,7 @@ const CALLS: [&str; 17] = [
 fn argument(raw: &str) -> Option<NodeKind> {
     let (name, inner) = raw.strip_suffix(')')?.split_once('(')?;
     let name = name.strip_prefix("new ").unwrap_or(name).trim();
-    if !CALLS.contains(&name) {
+    if !CALLS.iter().any(|call| call.eq_ignore_ascii_case(name)) {
         return None;
     }
     let inner = inner.trim();

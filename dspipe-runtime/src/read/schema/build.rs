@@ -6,16 +6,17 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use super::super::fold::fold;
+use super::merge::APART;
 use super::{
-    Choice, Keys, Limit, ListType, NumberType, ObjectType, Others, Property, Schema, SchemaError,
-    Shape, TextType, Type, TypeId,
+    Check, Choice, Ignored, Keys, Limit, ListType, NumberType, ObjectType, Others, Property,
+    Schema, SchemaError, Shape, TextType, Type, TypeId,
 };
 
 /// Deeper schemas than this are refused, so that building may recurse.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// Keywords that say nothing about what a value may be.
-const ANNOTATIONS: [&str; 25] = [
+pub(super) const ANNOTATIONS: [&str; 25] = [
     "$schema",
     "$id",
     "$comment",
@@ -43,8 +44,11 @@ const ANNOTATIONS: [&str; 25] = [
     "enumDescriptions",
 ];
 
+/// Keywords that a value cannot be held to here, though they say what it must be.
+const REFUSED: [&str; 3] = ["$dynamicRef", "$recursiveRef", "unevaluatedItems"];
+
 /// Keywords that are understood.
-const KEYWORDS: [&str; 29] = [
+const KEYWORDS: [&str; 30] = [
     "$ref",
     "type",
     "enum",
@@ -57,6 +61,7 @@ const KEYWORDS: [&str; 29] = [
     "required",
     "additionalProperties",
     "unevaluatedProperties",
+    "patternProperties",
     "propertyNames",
     "minProperties",
     "maxProperties",
@@ -82,6 +87,7 @@ pub(super) fn build(root: &Value) -> Result<Schema, SchemaError> {
         types: Vec::new(),
         known: HashMap::new(),
         pointer: Vec::new(),
+        ignored: Vec::new(),
     };
     let root = builder.at_pointer("")?;
     builder.flatten()?;
@@ -90,7 +96,7 @@ pub(super) fn build(root: &Value) -> Result<Schema, SchemaError> {
         match &ty.shape {
             Shape::Any => keys.open = true,
             Shape::Object(object) => {
-                keys.open |= matches!(object.others, Others::Of(_));
+                keys.open |= object.is_open();
                 keys.names.extend(
                     object
                         .properties
@@ -105,29 +111,42 @@ pub(super) fn build(root: &Value) -> Result<Schema, SchemaError> {
         types: builder.types,
         root,
         keys,
+        ignored: builder.ignored,
     })
 }
 
-struct Builder<'s> {
-    document: &'s Value,
+pub(super) struct Builder<'s> {
+    pub(super) document: &'s Value,
     types: Vec<Type>,
     /// Types that have a pointer, so that references may be circular.
     known: HashMap<String, TypeId>,
     pointer: Vec<String>,
+    ignored: Vec<Ignored>,
 }
 
 impl Builder<'_> {
-    fn invalid(&self, reason: impl Into<String>) -> SchemaError {
+    pub(super) fn invalid(&self, reason: impl Into<String>) -> SchemaError {
         SchemaError::Invalid {
             pointer: self.shown(),
             reason: reason.into(),
         }
     }
 
-    fn unsupported(&self, keyword: &str) -> SchemaError {
+    pub(super) fn unsupported(&self, keyword: &str) -> SchemaError {
         SchemaError::Unsupported {
             pointer: self.shown(),
             keyword: keyword.to_owned(),
+        }
+    }
+
+    /// Notes a keyword that nothing is held to.
+    fn ignore(&mut self, keyword: &str) {
+        let ignored = Ignored {
+            pointer: self.shown(),
+            keyword: keyword.to_owned(),
+        };
+        if !self.ignored.contains(&ignored) {
+            self.ignored.push(ignored);
         }
     }
 
@@ -145,6 +164,7 @@ impl Builder<'_> {
             nullable: false,
             default: None,
             title: None,
+            checks: Vec::new(),
         });
         TypeId(self.types.len() - 1)
     }
@@ -168,7 +188,7 @@ impl Builder<'_> {
     }
 
     /// A type of its own for a schema below the present one.
-    fn below(&mut self, parts: &[&str], value: &Value) -> Result<TypeId, SchemaError> {
+    pub(super) fn below(&mut self, parts: &[&str], value: &Value) -> Result<TypeId, SchemaError> {
         if self.pointer.len() + parts.len() > MAX_DEPTH {
             return Err(self.invalid("too many levels"));
         }
@@ -190,7 +210,7 @@ impl Builder<'_> {
         Ok(id)
     }
 
-    fn resolve(&self, reference: &str) -> Result<String, SchemaError> {
+    pub(super) fn resolve(&self, reference: &str) -> Result<String, SchemaError> {
         match reference.strip_prefix('#') {
             Some(pointer) if pointer.is_empty() || pointer.starts_with('/') => {
                 Ok(pointer.to_owned())
@@ -203,7 +223,11 @@ impl Builder<'_> {
         let map = match value {
             Value::Bool(true) => return Ok(()),
             Value::Object(map) => map,
-            Value::Bool(false) => return Err(self.invalid("nothing can be of this type")),
+            Value::Bool(false) => {
+                self.types[id.0].checks.push(Check::Never);
+                self.types[id.0].nullable = true;
+                return Ok(());
+            }
             _ => return Err(self.invalid("a schema is an object")),
         };
         let map = self.merged(map, 0)?;
@@ -212,120 +236,17 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The schema with what it refers to and `allOf` taken in.
-    fn merged(
-        &self,
-        map: &Map<String, Value>,
-        depth: usize,
-    ) -> Result<Map<String, Value>, SchemaError> {
-        if depth > MAX_DEPTH {
-            return Err(self.invalid("it refers to itself and to nothing else"));
-        }
-        let mut whole = map.clone();
-        if let Some(reference) = whole.remove("$ref") {
-            let Value::String(reference) = reference else {
-                return Err(self.invalid("`$ref` is a text"));
-            };
-            let pointer = self.resolve(&reference)?;
-            match self.document.pointer(&pointer) {
-                Some(Value::Object(target)) => {
-                    let target = self.merged(target, depth + 1)?;
-                    self.merge(&mut whole, target)?;
-                }
-                Some(Value::Bool(true)) => {}
-                _ => return Err(self.invalid(format!("there is no schema at `{reference}`"))),
-            }
-        }
-        match whole.remove("allOf") {
-            None => {}
-            Some(Value::Array(parts)) => {
-                for part in parts {
-                    match part {
-                        Value::Object(part) => {
-                            let part = self.merged(&part, depth + 1)?;
-                            self.merge(&mut whole, part)?;
-                        }
-                        Value::Bool(true) => {}
-                        _ => return Err(self.invalid("`allOf` holds schemas")),
-                    }
-                }
-            }
-            Some(_) => return Err(self.invalid("`allOf` is a list")),
-        }
-        Ok(whole)
-    }
-
-    /// Adds what another schema demands. What both say must be the same, but for what can be combined.
-    fn merge(
-        &self,
-        whole: &mut Map<String, Value>,
-        other: Map<String, Value>,
-    ) -> Result<(), SchemaError> {
-        for (key, value) in other {
-            let Some(known) = whole.get_mut(&key) else {
-                whole.insert(key, value);
-                continue;
-            };
-            match (key.as_str(), known, value) {
-                ("properties", Value::Object(known), Value::Object(value)) => {
-                    for (name, schema) in value {
-                        match known.get_mut(&name) {
-                            None => {
-                                known.insert(name, schema);
-                            }
-                            Some(here) if *here == schema => {}
-                            Some(here) => {
-                                *here = serde_json::json!({ "allOf": [here.take(), schema] });
-                            }
-                        }
-                    }
-                }
-                ("required", Value::Array(known), Value::Array(value)) => {
-                    for name in value {
-                        if !known.contains(&name) {
-                            known.push(name);
-                        }
-                    }
-                }
-                ("enum", Value::Array(known), Value::Array(value)) => {
-                    known.retain(|choice| value.contains(choice));
-                }
-                ("minimum" | "exclusiveMinimum" | "minLength" | "minItems", known, value)
-                    if known.is_number() && value.is_number() =>
-                {
-                    if value.as_f64() > known.as_f64() {
-                        *known = value;
-                    }
-                }
-                ("maximum" | "exclusiveMaximum" | "maxLength" | "maxItems", known, value)
-                    if known.is_number() && value.is_number() =>
-                {
-                    if value.as_f64() < known.as_f64() {
-                        *known = value;
-                    }
-                }
-                ("type", known, value) => match intersection(known, &value) {
-                    Some(both) => *known = both,
-                    None => return Err(self.invalid("no value has both types")),
-                },
-                // Theirs is of no use here.
-                (annotation, _, _) if ANNOTATIONS.contains(&annotation) => {}
-                (_, known, value) if *known == value => {}
-                (keyword, _, _) => {
-                    return Err(self.unsupported(&format!("{keyword} twice in allOf")));
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn read(&mut self, map: &Map<String, Value>) -> Result<Type, SchemaError> {
         for key in map.keys() {
+            if REFUSED.contains(&key.as_str()) {
+                return Err(self.unsupported(key));
+            }
             let is_known = KEYWORDS.contains(&key.as_str())
-                || ANNOTATIONS.contains(&key.as_str())
+                || ANNOTATIONS.contains(&key.as_str()) && key != "format"
+                || key == APART
                 || key.starts_with("x-");
             if !is_known {
-                return Err(self.unsupported(key));
+                self.ignore(key);
             }
         }
         let mut nullable = map.get("nullable") == Some(&Value::Bool(true));
@@ -369,6 +290,7 @@ impl Builder<'_> {
             shape,
             default: map.get("default").cloned(),
             title: text("title"),
+            checks: self.checks(map)?,
         })
     }
 
@@ -599,7 +521,11 @@ impl Builder<'_> {
         }
     }
 
-    fn size(&self, map: &Map<String, Value>, key: &str) -> Result<Option<u32>, SchemaError> {
+    pub(super) fn size(
+        &self,
+        map: &Map<String, Value>,
+        key: &str,
+    ) -> Result<Option<u32>, SchemaError> {
         let Some(value) = self.float(map, key)? else {
             return Ok(None);
         };
@@ -682,6 +608,22 @@ impl Builder<'_> {
         let others = map
             .get("additionalProperties")
             .or_else(|| map.get("unevaluatedProperties"));
+        let mut patterns = Vec::new();
+        match map.get("patternProperties") {
+            None => {}
+            Some(Value::Object(schemas)) => {
+                for (pattern, schema) in schemas {
+                    let ty = self.below(&["patternProperties", pattern], schema)?;
+                    match Regex::new(pattern) {
+                        Ok(regex) => patterns.push((regex, ty)),
+                        Err(error) => {
+                            return Err(self.invalid(format!("`patternProperties`: {error}")));
+                        }
+                    }
+                }
+            }
+            Some(_) => return Err(self.invalid("`patternProperties` is an object")),
+        }
         let others = match others {
             None if properties.is_empty() => Others::Of(self.any()),
             None => Others::Unsaid,
@@ -694,6 +636,7 @@ impl Builder<'_> {
         Ok(ObjectType {
             index: index.collect(),
             properties,
+            patterns,
             others,
             names,
             min: self.size(map, "minProperties")?,
@@ -759,26 +702,5 @@ fn plain_reference(value: &Value) -> Option<&str> {
         map.get("$ref")?.as_str()
     } else {
         None
-    }
-}
-
-fn intersection(one: &Value, other: &Value) -> Option<Value> {
-    let list = |value: &Value| match value {
-        Value::Array(names) => names.clone(),
-        one => vec![one.clone()],
-    };
-    let (one, other) = (list(one), list(other));
-    let mut both: Vec<Value> = Vec::new();
-    for name in &one {
-        if other.contains(name) || (name == "integer" && other.contains(&Value::from("number"))) {
-            both.push(name.clone());
-        } else if name == "number" && other.contains(&Value::from("integer")) {
-            both.push(Value::from("integer"));
-        }
-    }
-    match both.len() {
-        0 => None,
-        1 => both.pop(),
-        _ => Some(Value::Array(both)),
     }
 }
