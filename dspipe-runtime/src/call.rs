@@ -12,10 +12,7 @@ use crate::adapter::Adapter;
 use crate::changes::Chosen;
 use crate::check::{CheckDef, CheckFailed};
 use crate::error::Error;
-use crate::lm::{
-    Finish, Lm, LmError, LmName, Message, Money, OutputSchema, Params, Prices, Reply, Request,
-    Usage,
-};
+use crate::lm::{Finish, LmError, Message, Money, OutputSchema, Params, Reply, Request, Usage};
 use crate::media::Shown;
 use crate::module::{Plan, Shelf, Turn};
 use crate::prompt;
@@ -23,11 +20,12 @@ use crate::read::{
     ReadError, Repair, RepairKind, Strictness, parse, read_reply, read_value, schema_of,
 };
 use crate::runner::LocalRunner;
+use crate::setup::Setup;
 use crate::signature::{Signature, SignatureDef};
 use crate::stream::Replies;
 use crate::task::{Instead, Task};
 use crate::telemetry;
-use crate::trace::{CallReport, Exchange, Observer};
+use crate::trace::{CallReport, Exchange};
 
 /// The longest name of a schema that providers take.
 const SCHEMA_NAME: usize = 64;
@@ -60,14 +58,6 @@ struct Unusable {
     raw: String,
     error: ReadError,
     request_id: Option<String>,
-}
-
-/// What all requests of one run of a step share.
-pub(crate) struct Setup {
-    lm: Arc<dyn Lm>,
-    pub(crate) prompt: Chosen,
-    prices: Prices,
-    log: Option<Arc<dyn Observer>>,
 }
 
 impl<'a> Call<'a> {
@@ -127,18 +117,8 @@ impl Call<'_> {
     }
 
     /// The LM and all else that the step's requests need.
-    pub(crate) fn setup(&self) -> Result<Setup, LmError> {
-        let (runner, def) = (self.runner, self.def);
-        let log = runner.log.clone()?;
-        let prices = runner.prices.clone()?;
-        let lm = runner.lm(&runner.lm_name(def)?, runner.described(def))?;
-        let prompt = runner.prompt(def, lm.name());
-        Ok(Setup {
-            lm,
-            prompt,
-            prices,
-            log,
-        })
+    pub(crate) fn setup(&self) -> Result<Arc<Setup>, LmError> {
+        self.runner.setups.of(self.runner, self.def)
     }
 
     /// Asks for a task, and once more if the reply cannot be used.
@@ -194,15 +174,16 @@ impl Call<'_> {
         replies: &mut impl Replies,
     ) -> Result<Result<T, Unusable>, Error> {
         let Asking { setup, task, input } = *asking;
-        let (lm, prices) = (&*setup.lm, &setup.prices);
+        let lm = &*setup.lm;
         let started = Instant::now();
         let span = telemetry::call(lm.name(), request);
-        let reply = replies.reply(&self.runner.retry, lm, request);
-        let reply = reply.instrument(span.clone()).await;
-        let (runner, def) = (self.runner, self.def);
-        let cost = |reply: &Reply| {
-            let by = reply.lm.as_ref().unwrap_or(lm.name());
-            price(runner, def, prices, by, &reply.usage)
+        let reply = replies
+            .reply(&self.runner.retry, lm, request)
+            .instrument(span.clone())
+            .await;
+        let cost = match &reply {
+            Ok(reply) => setup.cost(self.runner, self.def, reply),
+            Err(error) => error.is_free().then(Money::default),
         };
         telemetry::call_ended(&span, reply.as_ref(), cost);
         let exchange = Exchange {
@@ -232,10 +213,7 @@ impl Call<'_> {
             repetition: request.params.repetition,
             latency: exchange.latency,
             usage: reply.as_ref().map(|reply| reply.usage).unwrap_or_default(),
-            cost: match &reply {
-                Ok(reply) => cost(reply),
-                Err(error) => error.is_free().then(Money::default),
-            },
+            cost,
             error: reply.as_ref().err().map(LmError::class),
         });
         drop(span);
@@ -248,7 +226,7 @@ impl Call<'_> {
         })?;
         self.replies += 1;
         self.usage += reply.usage;
-        self.cost = match (self.cost, cost(&reply)) {
+        self.cost = match (self.cost, cost) {
             (Some(sum), Some(cost)) => Some(sum + cost),
             _ => None,
         };
@@ -315,22 +293,6 @@ impl Call<'_> {
             source,
         }
     }
-}
-
-/// What a reply cost, if the price of its LM is known.
-fn price(
-    runner: &LocalRunner,
-    def: &SignatureDef,
-    prices: &Prices,
-    by: &LmName,
-    usage: &Usage,
-) -> Option<Money> {
-    let name = by.to_string();
-    let mut described = runner.described(def).iter();
-    let described = described.find(|def| def.lm == name);
-    let price = prices.get_or(by, described.and_then(|def| def.price.as_ref()))?;
-    // What costs something, and nobody says how much of it there was, has no cost that is known.
-    (!usage.is_unknown() || price.is_free()).then(|| price.cost(usage))
 }
 
 /// What a step asks; an error says why DSPy's adapter cannot ask it.

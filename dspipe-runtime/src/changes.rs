@@ -3,11 +3,11 @@
 //! Optimizers try prompts in this way, without a build for each.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::lm::LmName;
+use crate::lm::{LmName, Message};
 use crate::prompt::{DemoView, value_text};
 use crate::signature::{Demo, Prompt, SignatureDef};
 
@@ -120,23 +120,53 @@ impl Changes {
 
 /// The prompt that a step has for an LM.
 #[derive(Debug)]
-pub(crate) enum Chosen {
+pub(crate) struct Chosen {
+    source: Source,
+    /// The messages before the inputs, when the step is asked for its output: the same for all inputs.
+    head: OnceLock<Vec<Message>>,
+}
+
+#[derive(Debug)]
+enum Source {
     Compiled(Prompt),
     Given(Arc<PromptText>),
 }
 
+impl From<Prompt> for Chosen {
+    fn from(prompt: Prompt) -> Self {
+        Self {
+            source: Source::Compiled(prompt),
+            head: OnceLock::new(),
+        }
+    }
+}
+
+impl From<Arc<PromptText>> for Chosen {
+    fn from(prompt: Arc<PromptText>) -> Self {
+        Self {
+            source: Source::Given(prompt),
+            head: OnceLock::new(),
+        }
+    }
+}
+
 impl Chosen {
     pub(crate) fn instructions(&self) -> &str {
-        match self {
-            Self::Compiled(prompt) => prompt.instructions,
-            Self::Given(prompt) => &prompt.instructions,
+        match &self.source {
+            Source::Compiled(prompt) => prompt.instructions,
+            Source::Given(prompt) => &prompt.instructions,
         }
     }
 
     pub(crate) fn demos(&self) -> Vec<DemoView<'_>> {
-        match self {
-            Self::Compiled(prompt) => prompt.demos.iter().map(DemoView::from).collect(),
-            Self::Given(prompt) => prompt.demos.iter().map(DemoView::from).collect(),
+        match &self.source {
+            Source::Compiled(prompt) => prompt.demos.iter().map(DemoView::from).collect(),
+            Source::Given(prompt) => prompt.demos.iter().map(DemoView::from).collect(),
         }
+    }
+
+    /// The messages before the inputs, rendered when they are first asked for.
+    pub(crate) fn head(&self, render: impl FnOnce() -> Vec<Message>) -> &[Message] {
+        self.head.get_or_init(render)
     }
 }

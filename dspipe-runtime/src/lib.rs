@@ -68,6 +68,7 @@ mod prompt_log;
 pub mod read;
 mod runner;
 mod secret;
+mod setup;
 mod shown;
 mod signature;
 mod slot;

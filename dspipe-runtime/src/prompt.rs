@@ -52,25 +52,38 @@ pub(crate) fn render(
     prompt: &Chosen,
     input: &Value,
 ) -> Vec<Message> {
+    let inputs = if task.takes_inputs() { def.inputs } else { &[] };
+    let own = inputs.iter().filter_map(|field| {
+        let value = input.get(field.name)?;
+        Some((field.name, in_text(value)))
+    });
+    let more = task.more.iter();
+    let more = more.map(|more| (&*more.name, Cow::Borrowed(&*more.text)));
+    let last = Message::user(fields_text(own.chain(more)));
+    let rendered;
+    let head = if task.instead.is_none() && task.more.is_empty() {
+        prompt.head(|| head(def, task, prompt))
+    } else {
+        rendered = head(def, task, prompt);
+        &rendered
+    };
+    let mut messages = Vec::with_capacity(head.len() + 1);
+    messages.extend_from_slice(head);
+    messages.push(last);
+    messages
+}
+
+/// What comes before the inputs.
+fn head(def: &SignatureDef, task: &Task<'_>, prompt: &Chosen) -> Vec<Message> {
     let mut messages = vec![Message::system(system(def, task, prompt.instructions()))];
     if task.instead.is_none() {
         for demo in prompt.demos() {
-            let fields = demo
-                .inputs
-                .iter()
-                .map(|(name, text)| (*name, (*text).to_owned()));
+            let fields = demo.inputs.iter();
+            let fields = fields.map(|(name, text)| (*name, Cow::Borrowed(*text)));
             messages.push(Message::user(fields_text(fields)));
             messages.push(Message::assistant(demo.output));
         }
     }
-    let inputs = if task.takes_inputs() { def.inputs } else { &[] };
-    let own = inputs.iter().filter_map(|field| {
-        let value = input.get(field.name)?;
-        Some((field.name, value_text(value)))
-    });
-    let more = task.more.iter();
-    let more = more.map(|more| (&*more.name, more.text.clone().into_owned()));
-    messages.push(Message::user(fields_text(own.chain(more))));
     messages
 }
 
@@ -86,9 +99,13 @@ pub(crate) fn render_errors(error: &ReadError) -> Message {
 
 /// A value as prompts show it: texts as they are, everything else as compact JSON.
 pub(crate) fn value_text(value: &Value) -> String {
+    in_text(value).into_owned()
+}
+
+fn in_text(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
@@ -184,7 +201,7 @@ fn fields_list<'f>(text: &mut String, fields: impl Iterator<Item = (&'f str, &'f
 }
 
 /// Values under their names, each in a fence of its own.
-pub(crate) fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
+pub(crate) fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> String {
     let mut text = String::new();
     for (name, value) in fields {
         if !text.is_empty() {
@@ -205,7 +222,11 @@ pub(crate) fn fields_text<'a>(fields: impl Iterator<Item = (&'a str, String)>) -
 
 /// The length of the longest run of backticks.
 fn longest_run(text: &str) -> usize {
-    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+    let Some(first) = text.find('`') else {
+        return 0;
+    };
+    let runs = text[first..].split(|c| c != '`');
+    runs.map(str::len).max().unwrap_or(0)
 }
 
 /// Pieces as they are: to format them would cost more than all else in a short prompt.
@@ -284,7 +305,7 @@ mod tests {
     #[test]
     fn a_request_reads_like_this() {
         let input = json!({"ticket": "Where is ```my``` parcel?", "tags": ["a", "b"]});
-        insta::assert_snapshot!(shown(&render(&DEF, &Task::OUTPUT, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &input)), @r#"
+        insta::assert_snapshot!(shown(&render(&DEF, &Task::OUTPUT, &DEF.prompt_for(&LmName::embedded()).into(), &input)), @r#"
         [System]
         Rate the ticket.
         Be strict.
@@ -333,7 +354,7 @@ mod tests {
         let messages = render(
             &def,
             &Task::OUTPUT,
-            &Chosen::Compiled(def.prompt_for(&LmName::embedded())),
+            &def.prompt_for(&LmName::embedded()).into(),
             &json!({"ticket": "x", "tags": []}),
         );
         assert!(messages[0].content.starts_with(
@@ -343,7 +364,7 @@ mod tests {
         let messages = render(
             &def,
             &Task::OUTPUT,
-            &Chosen::Compiled(def.prompt_for(&LmName::embedded())),
+            &def.prompt_for(&LmName::embedded()).into(),
             &json!({}),
         );
         assert_eq!(messages[1], Message::user("Begin."));
@@ -364,7 +385,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_ends_its_fence(ticket in "(`|\n|a|tags:){0,40}") {
-            let messages = render(&DEF, &Task::OUTPUT, &Chosen::Compiled(DEF.prompt_for(&LmName::embedded())), &json!({"ticket": ticket, "tags": []}));
+            let messages = render(&DEF, &Task::OUTPUT, &DEF.prompt_for(&LmName::embedded()).into(), &json!({"ticket": ticket, "tags": []}));
             let last = &messages.last().unwrap().content;
             let fence: String = last.lines().nth(1).unwrap().to_owned();
             prop_assert!(!ticket.contains(&fence));

@@ -23,6 +23,7 @@ use crate::media::{self, Shown};
 use crate::module::Plan;
 use crate::prompt_log;
 use crate::read::read_value;
+use crate::setup::Setups;
 use crate::signature::{FieldDef, Signature, SignatureDef};
 use crate::stream::{AtOnce, InParts, OutputStream, Replies, Streamed, Streaming};
 use crate::telemetry;
@@ -142,6 +143,8 @@ pub struct LocalRunner {
     pub(crate) otel_content: bool,
     #[cfg(feature = "cassettes")]
     cassettes: Option<crate::cassette::Cassettes>,
+    /// What its steps ask with, as the settings above say.
+    pub(crate) setups: Setups,
 }
 
 impl fmt::Debug for LocalRunner {
@@ -187,28 +190,49 @@ impl LocalRunner {
             otel_content: telemetry::content_from_env(),
             #[cfg(feature = "cassettes")]
             cassettes: None,
+            setups: Setups::default(),
         }
+    }
+
+    /// Whether a step may be asked otherwise the next time, with these settings.
+    pub(crate) fn asks_anew(&self) -> bool {
+        #[cfg(feature = "cassettes")]
+        if self.cassettes.is_some() {
+            return true;
+        }
+        self.artifacts.is_some()
+    }
+
+    /// How often the program has put LMs in place of others.
+    pub(crate) fn lms_changed(&self) -> usize {
+        self.lms.changed()
+    }
+
+    /// With settings that nothing was worked out from.
+    fn changed(mut self) -> Self {
+        self.setups = Setups::default();
+        self
     }
 
     /// Runs every step on this LM.
     #[must_use]
     pub fn with_lm(mut self, name: LmName) -> Self {
         self.lm = Ok(Some(name));
-        self
+        self.changed()
     }
 
     /// Takes LMs from here, instead of making its own.
     #[must_use]
     pub fn with_lms(mut self, lms: Lms) -> Self {
         self.lms = lms;
-        self
+        self.changed()
     }
 
     /// Holds its LMs to a budget.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.lms = self.lms.with_budget(budget);
-        self
+        self.changed()
     }
 
     /// Sends requests again as this says.
@@ -222,7 +246,7 @@ impl LocalRunner {
     #[must_use]
     pub fn with_prices(mut self, prices: Prices) -> Self {
         self.prices = Ok(prices);
-        self
+        self.changed()
     }
 
     /// Tells an observer of every step, besides those that are told already.
@@ -236,7 +260,7 @@ impl LocalRunner {
     #[must_use]
     pub fn with_artifacts(mut self, artifacts: Artifacts) -> Self {
         self.artifacts = Some(artifacts);
-        self
+        self.changed()
     }
 
     /// Has a tool for steps with `module: react`, in place of an earlier one of its name.
@@ -250,7 +274,7 @@ impl LocalRunner {
     #[must_use]
     pub fn with_changes(mut self, changes: Changes) -> Self {
         self.changes = changes;
-        self
+        self.changed()
     }
 
     /// Whether spans of calls have prompts and replies among their attributes, without secrets and values of
@@ -327,12 +351,12 @@ impl LocalRunner {
     pub(crate) fn prompt(&self, def: &SignatureDef, lm: &LmName) -> Chosen {
         let change = self.changes.of(def);
         if let Some(prompt) = change.and_then(|change| change.prompt.as_ref()) {
-            return Chosen::Given(Arc::clone(prompt));
+            return Arc::clone(prompt).into();
         }
         let artifacts = self.artifacts.as_ref();
         match artifacts.and_then(|artifacts| artifacts.prompt(def, lm)) {
-            Some(prompt) => Chosen::Given(prompt),
-            None => Chosen::Compiled(def.prompt_for(lm)),
+            Some(prompt) => prompt.into(),
+            None => def.prompt_for(lm).into(),
         }
     }
 
@@ -357,7 +381,7 @@ impl LocalRunner {
         def: &'static SignatureDef,
         input: &Value,
     ) -> Result<Value, Error> {
-        let span = telemetry::step(def, &self.lm_shown(def));
+        let span = telemetry::step(def, || self.lm_shown(def));
         // Who cannot say what an output is worth does not choose among several.
         let plan = match Plan::of(&def.module) {
             Plan::BestOfN(_) | Plan::Refine(_) => Plan::Predict,
@@ -389,7 +413,7 @@ impl LocalRunner {
         OutputStream::new(|giver| {
             Box::pin(async move {
                 let replies = &mut InParts::<S>::new(giver);
-                let span = telemetry::step(S::DEF, &runner.lm_shown(S::DEF));
+                let span = telemetry::step(S::DEF, || runner.lm_shown(S::DEF));
                 let typed = given.as_ref().map(|given| read_value(given.input.clone()));
                 let typed: Result<S::Input, Error> = match typed {
                     Ok(Ok(typed)) => Ok(typed),
@@ -416,11 +440,12 @@ impl LocalRunner {
         input: &S::Input,
         reward: Option<&Reward<'_, S>>,
     ) -> Result<S::Output, Error> {
-        let span = telemetry::step(S::DEF, &self.lm_shown(S::DEF));
+        let span = telemetry::step(S::DEF, || self.lm_shown(S::DEF));
         let reading = Typed::<S> { input, reward };
         let read = (&reading, &mut AtOnce);
         let given = Given::of::<S>(input);
-        let output = self.observed(S::def(), plan, given, read, &span);
+        // On the heap, so that the future of a whole workflow stays small.
+        let output = Box::pin(self.observed(S::def(), plan, given, read, &span));
         output.instrument(span.clone()).await
     }
 
@@ -519,11 +544,10 @@ impl Runner for LocalRunner {
         input: &S::Input,
     ) -> impl Future<Output = Result<S::Output, Error>> + Send {
         let (runner, typed) = (self, input);
-        // On the heap, so that the future of a whole workflow stays small.
-        Box::pin(async move {
+        async move {
             let plan = Plan::of(&S::DEF.module);
             runner.planned::<S>(plan, typed, None).await
-        })
+        }
     }
 
     fn join<A: Send, B: Send>(

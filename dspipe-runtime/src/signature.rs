@@ -116,10 +116,9 @@ impl SignatureDef {
     /// The prompt for an LM: what was optimized for it, else what was optimized first, else what the
     /// workflow file says.
     pub fn prompt_for(&self, lm: &LmName) -> Prompt {
-        let name = lm.to_string();
         let mut optimized = self.optimized.iter();
         let found = optimized
-            .find(|prompt| prompt.lm == Some(name.as_str()))
+            .find(|prompt| prompt.lm.is_some_and(|name| lm.is(name)))
             .or_else(|| self.optimized.iter().find(|prompt| prompt.lm.is_none()))
             .or_else(|| self.optimized.first());
         found.copied().unwrap_or(Prompt {

@@ -123,13 +123,13 @@ impl<R: Runner> Runner for InRound<R> {
     }
 }
 
-/// A step on an LM.
-pub(crate) fn step(def: &SignatureDef, lm: &str) -> Span {
+/// A step on an LM, whose name is only asked for where somebody listens.
+pub(crate) fn step(def: &SignatureDef, lm: impl FnOnce() -> String) -> Span {
     info_span!(
         "step",
         workflow = def.workflow,
         step = def.step,
-        lm,
+        lm = lm(),
         status = Empty,
         replies = Empty,
         repairs = Empty,
@@ -183,15 +183,7 @@ pub(crate) fn call(lm: &LmName, _: &crate::lm::Request) -> Span {
 #[cfg(feature = "otel")]
 pub(crate) use otel::call;
 
-pub(crate) fn call_ended(
-    span: &Span,
-    reply: Result<&Reply, &LmError>,
-    cost: impl FnOnce(&Reply) -> Option<Money>,
-) {
-    if span.is_disabled() {
-        // Nobody listens, and a price takes looking up.
-        return;
-    }
+pub(crate) fn call_ended(span: &Span, reply: Result<&Reply, &LmError>, cost: Option<Money>) {
     let reply = match reply {
         Ok(reply) => reply,
         Err(error) => return failed(span, error.class()),
@@ -204,7 +196,7 @@ pub(crate) fn call_ended(
         "cached_input_tokens",
         count(reply.usage.cached_input_tokens),
     );
-    span.record("cost", cost(reply).map(Money::dollars));
+    span.record("cost", cost.map(Money::dollars));
     #[cfg(feature = "otel")]
     otel::replied(span, reply);
 }

@@ -78,7 +78,7 @@ impl Adapter {
     /// # Errors
     /// As [`Self::render`].
     pub fn messages(self, def: &SignatureDef, input: &Value) -> Result<Vec<Message>, AdapterError> {
-        let prompt = Chosen::Compiled(Prompt {
+        let prompt = Chosen::from(Prompt {
             lm: None,
             instructions: def.instructions,
             demos: def.demos,

@@ -81,14 +81,16 @@ impl Shared {
     /// Lets a call through; `true` if it is the one that finds out.
     fn enter(&self) -> Result<bool, LmError> {
         let mut state = self.state();
-        let now = Instant::now();
         let retry_after = match *state {
             State::Closed { .. } => return Ok(false),
-            State::Open { until } if until <= now => {
-                *state = State::HalfOpen;
-                return Ok(true);
+            State::Open { until } => {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    *state = State::HalfOpen;
+                    return Ok(true);
+                }
+                left
             }
-            State::Open { until } => until - now,
             State::HalfOpen => self.settings.pause,
         };
         Err(LmError::CircuitOpen {

@@ -24,6 +24,11 @@ impl LmName {
         &self.model
     }
 
+    /// Whether this text is its name.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        text.split_once('/') == Some((&self.provider, &self.model))
+    }
+
     /// The embedded model that runs where no LM is named.
     pub fn embedded() -> Self {
         Self {

@@ -130,9 +130,14 @@ struct Table {
     models: BTreeMap<String, Price>,
 }
 
-/// Read once; a test holds it to what it should be.
-static BUILTIN: LazyLock<Option<Table>> =
-    LazyLock::new(|| serde_json::from_str(include_str!("prices.json")).ok());
+/// The day, and the prices. Read once; a test holds it to what it should be.
+static BUILTIN: LazyLock<(String, Prices)> = LazyLock::new(|| {
+    let table: Option<Table> = serde_json::from_str(include_str!("prices.json")).ok();
+    let (checked, models) = table
+        .map(|table| (table.checked, table.models))
+        .unwrap_or_default();
+    (checked, Prices(Arc::new(models)))
+});
 
 impl Prices {
     /// None at all.
@@ -143,13 +148,12 @@ impl Prices {
     /// Those of well-known models, as their providers gave them on the [day](Self::builtin_checked) when
     /// they were last checked.
     pub fn builtin() -> Self {
-        let models = BUILTIN.as_ref().map(|table| table.models.clone());
-        Self(Arc::new(models.unwrap_or_default()))
+        BUILTIN.1.clone()
     }
 
     /// The day when the built-in prices were last checked, as in `2026-11-05`.
     pub fn builtin_checked() -> &'static str {
-        BUILTIN.as_ref().map_or("", |table| &table.checked)
+        &BUILTIN.0
     }
 
     /// The built-in ones, with those of the file that `DSPIPE_PRICES` names in their place: an object from

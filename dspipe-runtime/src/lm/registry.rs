@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 #[cfg(feature = "http")]
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::def::WithParams;
@@ -32,6 +33,8 @@ struct Shared {
     made: Mutex<HashMap<(LmName, ServerDef), Arc<dyn Lm>>>,
     fallbacks: Mutex<HashMap<LmName, Vec<LmName>>>,
     limiters: Mutex<HashMap<String, Limiter>>,
+    /// How often one of the above was changed by the program.
+    changed: AtomicUsize,
     #[cfg(feature = "http")]
     client: Mutex<Option<reqwest::Client>>,
 }
@@ -60,6 +63,7 @@ impl Lms {
     #[must_use]
     pub fn with(self, lm: Arc<dyn Lm>) -> Self {
         lock(&self.shared.given).insert(lm.name().clone(), lm);
+        self.shared.changed.fetch_add(1, Ordering::Release);
         self
     }
 
@@ -68,6 +72,7 @@ impl Lms {
     #[must_use]
     pub fn with_limits(self, provider: &str, limiter: Limiter) -> Self {
         lock(&self.shared.limiters).insert(provider::prefix(provider), limiter);
+        self.shared.changed.fetch_add(1, Ordering::Release);
         self
     }
 
@@ -76,7 +81,14 @@ impl Lms {
     pub fn with_fallbacks(self, name: LmName, others: impl IntoIterator<Item = LmName>) -> Self {
         let others = others.into_iter().collect();
         lock(&self.shared.fallbacks).insert(name, others);
+        self.shared.changed.fetch_add(1, Ordering::Release);
         self
+    }
+
+    /// How often the program has changed what is found here: what was found before may no longer be what a
+    /// name stands for.
+    pub(crate) fn changed(&self) -> usize {
+        self.shared.changed.load(Ordering::Acquire)
     }
 
     /// The same LMs, on this budget.

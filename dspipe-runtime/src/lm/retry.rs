@@ -67,9 +67,11 @@ impl Retry {
     pub async fn complete(&self, lm: &dyn Lm, request: &Request) -> Result<Reply, LmError> {
         let mut tries = Tries::new(*self, lm);
         loop {
-            let span = telemetry::attempt(&tries.lm, tries.attempt);
-            let reply = tries.within(lm.complete(request));
-            let reply = reply.instrument(span.clone()).await;
+            let span = telemetry::attempt(tries.lm, tries.attempt);
+            let reply = tries
+                .within(lm.complete(request))
+                .instrument(span.clone())
+                .await;
             telemetry::attempt_ended(&span, reply.as_ref().err());
             match reply {
                 Ok(reply) => return Ok(reply),
@@ -135,20 +137,20 @@ impl Lm for Retrying {
 }
 
 /// The tries so far. Time runs from the first one.
-struct Tries {
+struct Tries<'a> {
     retry: Retry,
-    lm: LmName,
+    lm: &'a LmName,
     attempt: u32,
     started: Option<Instant>,
     /// The try took longer than a try may.
     overran: bool,
 }
 
-impl Tries {
-    fn new(retry: Retry, lm: &dyn Lm) -> Self {
+impl<'a> Tries<'a> {
+    fn new(retry: Retry, lm: &'a dyn Lm) -> Self {
         Self {
             retry,
-            lm: lm.name().clone(),
+            lm: lm.name(),
             attempt: 1,
             started: None,
             overran: false,
@@ -156,7 +158,13 @@ impl Tries {
     }
 
     fn elapsed(&mut self) -> Duration {
-        self.started.get_or_insert_with(Instant::now).elapsed()
+        match self.started {
+            Some(started) => started.elapsed(),
+            None => {
+                self.started = Some(Instant::now());
+                Duration::ZERO
+            }
+        }
     }
 
     /// Waits for a try, or the first chunk of one.
@@ -229,7 +237,7 @@ impl Tries {
 struct Streaming<'a> {
     lm: &'a dyn Lm,
     request: &'a Request,
-    tries: Tries,
+    tries: Tries<'a>,
     chunks: Option<BoxStream<'a, Result<Chunk, LmError>>>,
     /// That of the try.
     span: Span,
@@ -244,7 +252,7 @@ impl Streaming<'_> {
         }
         let chunk = loop {
             let chunks = self.chunks.get_or_insert_with(|| {
-                self.span = telemetry::attempt(&self.tries.lm, self.tries.attempt);
+                self.span = telemetry::attempt(self.tries.lm, self.tries.attempt);
                 self.lm.stream(self.request)
             });
             let span = self.span.clone();

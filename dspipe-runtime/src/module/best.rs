@@ -7,11 +7,12 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 
 use super::{Answers, Best};
-use crate::call::{Call, Setup};
+use crate::call::Call;
 use crate::check::CheckFailed;
 use crate::error::Error;
 use crate::lm::{LmError, Params};
 use crate::read::Repair;
+use crate::setup::Setup;
 use crate::stream::AtOnce;
 use crate::task::Task;
 

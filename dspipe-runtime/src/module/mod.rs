@@ -200,7 +200,7 @@ macro_rules! by_reward {
                     ..Best::of(self.0)
                 };
                 let plan = $($plan)+(best);
-                Box::pin(runner.planned::<S>(plan, input, Some(&reward))).await
+                runner.planned::<S>(plan, input, Some(&reward)).await
             }
         }
     };
@@ -245,7 +245,7 @@ impl Majority {
             n: self.n,
             field: self.field.as_deref().unwrap_or(last),
         };
-        Box::pin(runner.planned::<S>(plan, input, None)).await
+        runner.planned::<S>(plan, input, None).await
     }
 }
 
@@ -291,6 +291,6 @@ impl React {
             tools: &tools,
             max_steps: self.max_steps,
         };
-        Box::pin(runner.planned::<S>(plan, input, None)).await
+        runner.planned::<S>(plan, input, None).await
     }
 }

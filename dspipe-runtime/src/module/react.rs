@@ -8,10 +8,11 @@ use tracing::{Instrument, info_span};
 
 use super::Answers;
 use super::trajectory::{Trajectory, Turn};
-use crate::call::{Call, Reading, Setup, TaskReading};
+use crate::call::{Call, Reading, TaskReading};
 use crate::error::Error;
 use crate::lm::LmError;
 use crate::prompt;
+use crate::setup::Setup;
 use crate::stream::AtOnce;
 use crate::task::{Asked, AskedKind, Instead, More, Purpose, Task, free_name};
 use crate::tool::{FINISH, Tool};

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::best::{Tried, is_of_one_sample, sampled};
 use super::{Answers, Best};
-use crate::call::{Call, Setup, TaskReading};
+use crate::call::{Call, TaskReading};
 use crate::error::Error;
 use crate::lm::Params;
 use crate::prompt;
+use crate::setup::Setup;
 use crate::stream::AtOnce;
 use crate::task::{Asked, AskedKind, Instead, More, Purpose, Task, free_name};
 

@@ -1,5 +1,7 @@
 //! What an LM with tools has thought, done and seen.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -53,7 +55,7 @@ impl Trajectory {
         match adapter {
             None => {
                 let fields = fields.iter();
-                prompt::fields_text(fields.map(|(name, text)| (name.as_str(), text.clone())))
+                prompt::fields_text(fields.map(|(name, text)| (&**name, Cow::Borrowed(&**text))))
             }
             Some(_) => {
                 let sections: Vec<String> = fields

@@ -442,31 +442,31 @@ impl Json {
 }
 
 /// A text whose escapes are all of one character.
-fn unescaped(raw: &str) -> Option<String> {
+pub(crate) fn unescaped(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = rest.find('\\') {
+    loop {
+        let at = plain_end(rest.as_bytes(), 0);
         text.push_str(&rest[..at]);
-        text.push(match rest.as_bytes().get(at + 1)? {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'n' => '\n',
-            b't' => '\t',
-            b'r' => '\r',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
+        text.push(match &rest.as_bytes()[at..] {
+            [] => return Some(text),
+            [b'\\', b'"', ..] => '"',
+            [b'\\', b'\\', ..] => '\\',
+            [b'\\', b'/', ..] => '/',
+            [b'\\', b'n', ..] => '\n',
+            [b'\\', b't', ..] => '\t',
+            [b'\\', b'r', ..] => '\r',
+            [b'\\', b'b', ..] => '\u{8}',
+            [b'\\', b'f', ..] => '\u{c}',
             _ => return None,
         });
         rest = &rest[at + 2..];
     }
-    text.push_str(rest);
-    Some(text)
 }
 
 /// Where a run of characters ends that stand for themselves in a text.
 #[inline]
-fn plain_end(text: &[u8], start: usize) -> usize {
+pub(crate) fn plain_end(text: &[u8], start: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let mut at = start;

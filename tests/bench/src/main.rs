@@ -22,6 +22,7 @@
 //! are built when they are first measured; `--quick` leaves them out.
 
 mod bridge;
+mod by_hand;
 mod client;
 mod corpus;
 mod eval;

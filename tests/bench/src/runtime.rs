@@ -10,6 +10,7 @@ use dspipe_history::{History, Settings, WhenFull};
 use dspipe_runtime::LocalRunner;
 use reqwest::Client as Http;
 
+use crate::by_hand::Step;
 use crate::client::{Client, Measured};
 use crate::server::{Form, Server, When};
 use crate::workflows::ticket;
@@ -28,11 +29,11 @@ pub(crate) fn inputs() -> ticket::Inputs {
 }
 
 /// Makes calls in a closed loop, as the first argument says: with dspipe, with dspipe that records what it
-/// does, or with reqwest alone.
+/// does, with reqwest alone, or with reqwest and `serde_json`.
 pub(crate) fn call(kind: &str) -> Outcome {
     let recorded = kind == "recorded";
     let arguments = load::Arguments::read(2 + usize::from(recorded))
-        .ok_or("usage: client dspipe|reqwest|recorded FILE URL CALLERS SECONDS")?;
+        .ok_or("usage: client dspipe|reqwest|by_hand|recorded FILE URL CALLERS SECONDS")?;
     let runtime = tokio::runtime::Runtime::new()?;
     let (callers, time) = (arguments.callers, arguments.time);
     match kind {
@@ -69,10 +70,7 @@ pub(crate) fn call(kind: &str) -> Outcome {
             // Cheap to clone, as a user's own loop would have it.
             let body = Bytes::from(server::first_request(&arguments.url)?);
             let url = format!("{}/chat/completions", arguments.url);
-            let http = Http::builder()
-                .timeout(Duration::from_secs(300))
-                .user_agent(concat!("dspipe/", env!("CARGO_PKG_VERSION")))
-                .build()?;
+            let http = http()?;
             runtime.block_on(load::measure(callers, time, move || {
                 let request = http
                     .post(&url)
@@ -89,9 +87,29 @@ pub(crate) fn call(kind: &str) -> Outcome {
                 }
             }))?;
         }
+        "by_hand" => {
+            runtime.block_on(ticket::run(inputs()))?;
+            let step = Arc::new(Step::of(&server::first_request(&arguments.url)?)?);
+            let url = format!("{}/chat/completions", arguments.url);
+            let http = http()?;
+            runtime.block_on(load::measure(callers, time, move || {
+                let (step, http, url) = (Arc::clone(&step), http.clone(), url.clone());
+                async move {
+                    let run = step.run(&http, &url, TICKET).await;
+                    run.map(drop).map_err(|error| error.to_string())
+                }
+            }))?;
+        }
         other => return Err(format!("there is no client `{other}`").into()),
     }
     Ok(())
+}
+
+fn http() -> reqwest::Result<Http> {
+    Http::builder()
+        .timeout(Duration::from_secs(300))
+        .user_agent(concat!("dspipe/", env!("CARGO_PKG_VERSION")))
+        .build()
 }
 
 /// Who is measured against whom, where each gets its replies, and with how many callers.
@@ -106,11 +124,17 @@ pub(crate) fn run(quick: bool) -> Outcome {
     let all: &[usize] = if quick { &[1, 16] } else { &[1, 64, 1024] };
     let server = Server::start(When::After(0))?;
     let dspipe = Client::of_this("dspipe", [ROLE, "dspipe"])?;
-    let mut rivals = vec![Rival {
-        client: Client::of_this("reqwest", [ROLE, "reqwest"])?,
-        form: Form::Json,
-        callers: all,
-    }];
+    let this = |name, kind| {
+        Ok::<_, Box<dyn std::error::Error>>(Rival {
+            client: Client::of_this(name, [ROLE, kind])?,
+            form: Form::Json,
+            callers: all,
+        })
+    };
+    let mut rivals = vec![
+        this("reqwest", "reqwest")?,
+        this("reqwest_by_hand", "by_hand")?,
+    ];
     let others = [
         (
             "rig_core",

@@ -5,13 +5,15 @@
 
 use std::borrow::Cow;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, cache, media, null_as_default};
+use super::{Call, Usage, cache, json, media, null_as_default};
 use crate::lm::provider::Structured;
 use crate::lm::schema::{self, Form};
 use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
@@ -208,8 +210,7 @@ impl<'a> ResponseFormat<'a> {
 }
 
 pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
-    let completion: Completion =
-        serde_json::from_slice(body).map_err(|error| target.unreadable(&error))?;
+    let completion: Completion = json::read(body).map_err(|error| target.unreadable(&error))?;
     if let Some(error) = completion.failure(target) {
         return Err(error);
     }
@@ -339,26 +340,19 @@ struct Answer {
 /// A text, or a list of parts, as Mistral's models that think have it; only some of them are texts.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Said {
-        Whole(String),
-        Parts(Vec<SaidPart>),
-    }
-    #[derive(Deserialize)]
     struct SaidPart {
         #[serde(default)]
         r#type: String,
         #[serde(default)]
         text: String,
     }
-    let said: Option<Said> = Option::deserialize(deserializer)?;
-    Ok(said.map(|said| match said {
-        Said::Whole(text) => text,
-        Said::Parts(parts) => {
-            let texts = parts.into_iter().filter(|part| part.r#type == "text");
-            texts.map(|part| part.text).collect()
-        }
-    }))
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    if !raw.get().starts_with('[') {
+        return json::read_text(raw).map_err(D::Error::custom);
+    }
+    let parts: Vec<SaidPart> = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+    let texts = parts.into_iter().filter(|part| part.r#type == "text");
+    Ok(Some(texts.map(|part| part.text).collect()))
 }
 
 #[derive(Default, Deserialize)]

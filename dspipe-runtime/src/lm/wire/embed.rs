@@ -138,7 +138,7 @@ impl Embedder {
             encoding_format: "float",
         };
         let body = serde_json::to_vec(&asked).map_err(|error| self.target.unreadable(&error))?;
-        let (target, started) = (&self.target, Instant::now());
+        let (target, started) = (&self.target, Some(Instant::now()));
         let sent = target.send(&self.client, &target.endpoint, body, started);
         let mut response = sent.await?;
         let body = target.body(&mut response, started).await?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, media, null_as_default};
+use super::{Call, Usage, json, media, null_as_default};
 use crate::lm::schema::{self, Form};
 use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
 use crate::media::Attachment;
@@ -179,7 +179,7 @@ struct Config<'a> {
 }
 
 pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| target.unreadable(&error))?;
+    let answer: Answer = json::read(body).map_err(|error| target.unreadable(&error))?;
     answer.blocked(target)?;
     let Some(candidate) = answer.candidates.into_iter().next() else {
         return Err(target

@@ -2,10 +2,11 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Url, redirect};
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, Method, Request, Url, redirect, retry};
 
 use crate::lm::{LmError, TimeLimit};
 
@@ -52,6 +53,8 @@ fn builder() -> ClientBuilder {
     Client::builder()
         // A redirected POST would become a GET.
         .redirect(redirect::Policy::none())
+        // What is asked again is for `Retry` to say; reqwest would copy each request for its own.
+        .retry(retry::never().max_retries_per_request(0))
         .user_agent(concat!("dspipe/", env!("CARGO_PKG_VERSION")))
 }
 
@@ -70,12 +73,17 @@ fn install_tls() {
     }
 }
 
+/// Headers by name.
+pub(super) type Headers = Vec<(&'static str, HeaderValue)>;
+
 /// Where requests go, and how messages name it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) url: Url,
     /// Without user, password and query.
     pub(super) shown: String,
+    /// What all requests have in common, once the first one was made.
+    common: Arc<OnceLock<Request>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -103,7 +111,38 @@ impl Endpoint {
         Ok(Self {
             shown: shown.to_string(),
             url,
+            common: Arc::default(),
         })
+    }
+
+    /// A request with this body and these headers, which are the same for each.
+    pub(super) fn post(
+        &self,
+        client: &Client,
+        headers: impl FnOnce() -> Result<Headers, LmError>,
+        body: Vec<u8>,
+    ) -> Result<Request, LmError> {
+        let common = match self.common.get() {
+            Some(common) => common,
+            None => {
+                let post = client
+                    .post(self.url.clone())
+                    .header("content-type", "application/json");
+                let post = headers()?
+                    .into_iter()
+                    .fold(post, |post, (name, value)| post.header(name, value));
+                let common = post.build().map_err(|error| LmError::Unreachable {
+                    endpoint: self.shown.clone(),
+                    reason: innermost(&error),
+                    connected: false,
+                })?;
+                self.common.get_or_init(|| common)
+            }
+        };
+        let mut request = Request::new(Method::POST, common.url().clone());
+        request.headers_mut().clone_from(common.headers());
+        *request.body_mut() = Some(body.into());
+        Ok(request)
     }
 
     /// An error of the transport. It gives up on a connection after `connect`.

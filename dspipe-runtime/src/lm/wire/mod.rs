@@ -8,8 +8,10 @@ mod cache;
 mod chat;
 mod embed;
 mod failure;
+mod frame;
 mod gemini;
 pub(super) mod http;
+mod json;
 mod media;
 mod params;
 mod responses;
@@ -79,7 +81,7 @@ impl Api {
         key: Option<&Secret>,
         key_variable: &str,
         key_header: KeyHeader,
-    ) -> Result<Vec<(&'static str, HeaderValue)>, LmError> {
+    ) -> Result<http::Headers, LmError> {
         let mut headers = Vec::new();
         if self == Self::AnthropicMessages {
             headers.push((

@@ -10,7 +10,7 @@ use super::failure::Said;
 use super::sse::Event;
 use super::stream::Events;
 use super::target::Target;
-use super::{Call, Usage, cache, media, null_as_default};
+use super::{Call, Usage, cache, json, media, null_as_default};
 use crate::lm::schema::{self, Form};
 use crate::lm::{Chunk, End, Finish, LmError, Message, Reply, Role};
 use crate::media::{Attachment, MediaKind};
@@ -153,8 +153,7 @@ struct Format<'a> {
 }
 
 pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
-    let response: Response =
-        serde_json::from_slice(body).map_err(|error| target.unreadable(&error))?;
+    let response: Response = json::read(body).map_err(|error| target.unreadable(&error))?;
     if response.status.is_none() && response.output.is_empty() {
         return Err(target
             .failure_in(body)

@@ -80,7 +80,7 @@ async fn next(target: &Target, state: State) -> Result<(Option<Chunk>, State), L
             let started = Instant::now();
             let endpoint = &target.stream_endpoint;
             let mut response = loop {
-                match target.send(&client, endpoint, body?, started).await {
+                match target.send(&client, endpoint, body?, Some(started)).await {
                     Ok(response) => break response,
                     Err(error) => match again.as_mut().and_then(|again| again(&error)) {
                         Some(other) => body = other,
@@ -92,7 +92,10 @@ async fn next(target: &Target, state: State) -> Result<(Option<Chunk>, State), L
             if is_json(&response) {
                 // A server that knows no streams.
                 let of_it = |error: LmError| error.with_request_id(request_id.as_deref());
-                let body = target.body(&mut response, started).await.map_err(of_it)?;
+                let body = target
+                    .body(&mut response, Some(started))
+                    .await
+                    .map_err(of_it)?;
                 let reply = target.api.reply(target, &body).map_err(of_it)?;
                 let reply = Reply {
                     request_id: request_id.or(reply.request_id),
@@ -149,7 +152,10 @@ impl Reading {
                     return Ok(chunk);
                 }
             }
-            let reason = match target.within(self.started, self.response.chunk()).await? {
+            let reason = match target
+                .within(Some(self.started), self.response.chunk())
+                .await?
+            {
                 Ok(Some(bytes)) => {
                     self.decoder.push(&bytes, &mut self.waiting);
                     if self.decoder.held() > MAX_EVENT {

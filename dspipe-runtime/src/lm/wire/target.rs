@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderName;
 use reqwest::{Client, Response};
 use tokio::time::{Instant, timeout};
 
 use super::failure::Said;
+use super::frame::Frames;
 use super::http::{self, Endpoint, Timeouts};
 use super::params::Refuses;
 use super::{Api, Call, stream};
@@ -19,12 +21,12 @@ const LONGEST_MESSAGE: usize = 400;
 
 /// Where an answer has the id of its request: Anthropic's, `OpenAI`'s and that of servers like it, those of
 /// Azure, and that of AWS.
-const REQUEST_IDS: [&str; 5] = [
-    "request-id",
-    "x-request-id",
-    "apim-request-id",
-    "x-ms-request-id",
-    "x-amzn-requestid",
+static REQUEST_IDS: [HeaderName; 5] = [
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-ms-request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
 ];
 
 /// No reply of an LM is that long; a server that sends more is not one.
@@ -43,6 +45,7 @@ pub(in crate::lm) struct Target {
     pub(super) refuses: Refuses,
     key_header: KeyHeader,
     forms: Forms,
+    frames: Frames,
 }
 
 impl Target {
@@ -71,6 +74,7 @@ impl Target {
             refuses: Refuses::of(api, model),
             key_header: provider.key_header,
             forms: Forms::default(),
+            frames: Frames::default(),
         })
     }
 
@@ -81,30 +85,36 @@ impl Target {
         lm: &LmName,
         request: &Request,
     ) -> Result<Reply, LmError> {
-        let started = Instant::now();
-        let mut params = self.kept(lm, request);
-        loop {
-            let result = self.ask(client, lm, request, params, started).await;
-            match self.fewer(lm, request, params, result.as_ref().err()) {
-                Some(fewer) => params = fewer,
-                None => return result,
+        let asked = async {
+            let mut params = self.kept(lm, request);
+            loop {
+                let result = self.ask(client, lm, request, params).await;
+                match self.fewer(lm, request, params, result.as_ref().err()) {
+                    Some(fewer) => params = fewer,
+                    None => return result,
+                }
             }
+        };
+        let total = self.timeouts.total;
+        match timeout(total, asked).await {
+            Ok(result) => result,
+            Err(_) => Err(self.timed_out(TimeLimit::Total, total)),
         }
     }
 
+    /// Asks once; the caller sees to it that the whole does not take too long.
     async fn ask(
         &self,
         client: &Client,
         lm: &LmName,
         request: &Request,
         params: Params,
-        started: Instant,
     ) -> Result<Reply, LmError> {
         let body = self.request(lm, request, params, false)?;
-        let mut response = self.send(client, &self.endpoint, body, started).await?;
+        let mut response = self.send(client, &self.endpoint, body, None).await?;
         let id = self.request_id(&response);
         let of_it = |error: LmError| error.with_request_id(id.as_deref());
-        let body = self.body(&mut response, started).await.map_err(of_it)?;
+        let body = self.body(&mut response, None).await.map_err(of_it)?;
         let reply = self.api.reply(self, &body).map_err(of_it)?;
         Ok(Reply {
             request_id: id.or(reply.request_id),
@@ -173,14 +183,15 @@ impl Target {
                 stream,
             })
         };
-        match (&request.schema, self.structured) {
+        let write = |request: &Request| match (&request.schema, self.structured) {
             (Some(wanted), Structured::Words) => body(&Request {
                 messages: schema::in_words(&request.messages, &wanted.json),
                 schema: None,
                 params: request.params,
             }),
             _ => body(request),
-        }
+        };
+        self.frames.body(request, params, stream, write)
     }
 
     /// Sends, and waits for the head of an answer that is a success.
@@ -189,19 +200,13 @@ impl Target {
         client: &Client,
         endpoint: &Endpoint,
         body: Vec<u8>,
-        started: Instant,
+        started: Option<Instant>,
     ) -> Result<Response, LmError> {
-        let mut post = client
-            .post(endpoint.url.clone())
-            .header("content-type", "application/json")
-            .body(body);
         let key = self.key.as_ref();
-        let headers = self.api.headers(key, &self.key_variable, self.key_header)?;
-        for (name, value) in headers {
-            post = post.header(name, value);
-        }
+        let headers = || self.api.headers(key, &self.key_variable, self.key_header);
+        let request = endpoint.post(client, headers, body)?;
         let mut response = self
-            .within(started, post.send())
+            .within(started, client.execute(request))
             .await?
             .map_err(|error| self.endpoint.failed(&error, self.timeouts.connect))?;
         if response.status().is_success() {
@@ -224,7 +229,7 @@ impl Target {
     /// What the provider calls the request, by the header that it has for it.
     pub(super) fn request_id(&self, response: &Response) -> Option<String> {
         let headers = response.headers();
-        let mut found = REQUEST_IDS.iter().filter_map(|name| headers.get(*name));
+        let mut found = REQUEST_IDS.iter().filter_map(|name| headers.get(name));
         let id = found.find_map(|id| id.to_str().ok().filter(|id| !id.trim().is_empty()))?;
         Some(self.shown(id))
     }
@@ -233,7 +238,7 @@ impl Target {
     pub(super) async fn body(
         &self,
         response: &mut Response,
-        started: Instant,
+        started: Option<Instant>,
     ) -> Result<Vec<u8>, LmError> {
         let mut body = Vec::new();
         while let Some(chunk) = self
@@ -249,17 +254,20 @@ impl Target {
         Ok(body)
     }
 
-    /// Waits for the next part of an answer, for no longer than one part may take, nor the whole.
+    /// Waits for the next part of an answer, for no longer than one part may take, nor the whole, which began
+    /// then: `None` where the caller sees to the whole.
     pub(super) async fn within<T>(
         &self,
-        started: Instant,
+        started: Option<Instant>,
         part: impl Future<Output = T>,
     ) -> Result<T, LmError> {
-        let left = self.timeouts.total.saturating_sub(started.elapsed());
-        let (wait, limit, after) = if self.timeouts.read < left {
-            (self.timeouts.read, TimeLimit::Read, self.timeouts.read)
-        } else {
-            (left, TimeLimit::Total, self.timeouts.total)
+        let Timeouts { read, total, .. } = self.timeouts;
+        let left = started.map(|started| total.saturating_sub(started.elapsed()));
+        let (wait, limit, after) = match left {
+            Some(left) if left <= read => (left, TimeLimit::Total, total),
+            // It would ring after the caller's.
+            None if total <= read => return Ok(part.await),
+            _ => (read, TimeLimit::Read, read),
         };
         timeout(wait, part)
             .await

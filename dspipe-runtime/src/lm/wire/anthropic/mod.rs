@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub(super) use stream::Stream;
 
 use super::target::Target;
-use super::{Call, Usage, media, null_as_default};
+use super::{Call, Usage, json, media, null_as_default};
 use crate::lm::{Finish, LmError, Message, Reply, Role, schema};
 use crate::media::{Attachment, MediaKind};
 
@@ -288,7 +288,7 @@ struct CacheControl {
 }
 
 pub(super) fn reply(target: &Target, body: &[u8]) -> Result<Reply, LmError> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| target.unreadable(&error))?;
+    let answer: Answer = json::read(body).map_err(|error| target.unreadable(&error))?;
     let Some(content) = answer.content else {
         return Err(target
             .failure_in(body)
