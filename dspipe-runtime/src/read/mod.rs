@@ -33,6 +33,7 @@ pub use checks::{Checks, Number};
 #[cfg(feature = "tools")]
 pub(crate) use deserialize::deserialize;
 pub use error::{FieldError, FieldErrorKind, ReadError};
+#[cfg(feature = "http")]
 pub(crate) use json::{plain_end, unescaped};
 pub(crate) use parse::schema_of;
 pub use parse::{Parsed, Strictness, parse};
